@@ -1,0 +1,1 @@
+"""The same network as Lava processes, run in a child process."""

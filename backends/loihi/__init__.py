@@ -1,0 +1,1 @@
+"""Bit-accurate emulator of Loihi's fixed-point neuron."""

@@ -1,0 +1,1 @@
+"""Compiled CPU kernels: event-driven synapses, delays, threads."""

@@ -1,0 +1,1 @@
+"""Batched, differentiable simulation on CPU and CUDA."""

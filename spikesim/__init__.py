@@ -1,0 +1,1 @@
+"""spikesim: simulate spiking networks, export them to neuromorphic hardware, profile spikes and energy."""

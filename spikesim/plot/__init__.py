@@ -1,0 +1,1 @@
+"""Plots: functions that take and return a matplotlib Axes."""

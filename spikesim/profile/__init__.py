@@ -1,0 +1,1 @@
+"""Counts, mapping on a device, energy, report."""

@@ -1,0 +1,1 @@
+"""Training by gradients derived from the neuron's equations."""
