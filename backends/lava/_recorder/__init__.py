@@ -1,0 +1,1 @@
+"""Recording processes; Lava executes every file of this folder, so nothing else may live here."""

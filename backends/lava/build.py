@@ -1,0 +1,98 @@
+"""From an integer network to Lava processes. Imports Lava, so call `import_lava` first and stay in one process.
+
+==================  ==============================================================
+population          ``LIF``; ``LIFReset`` with an interval; `SoftLIF` (simulation only) for a soft reset or none
+projection          ``Dense``; ``DelayDense`` with delays; ``Sparse`` if large and thin
+==================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sparse.process import Sparse
+from lava.utils.weightutils import SignMode
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from spikesim.backends.lava._procs.soft_lif import SoftLIF
+from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection, sign_mode_of
+
+# Below this many entries a matrix costs nothing, above this density a sparse one costs more.
+_LARGE, _THIN = 1 << 16, 0.1
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The Lava processes of a network, by the names of its parts.
+
+    Projections that come from an input have an open port ``s_in``.
+    """
+
+    populations: dict[str, Any]
+    projections: dict[str, Any]
+
+
+def build_processes(network: IntNetwork) -> Processes:
+    """Make and connect the processes of a network that `find_unsupported` has nothing against."""
+    populations = {p.name: _neurons(p) for p in network.populations}
+    projections = {}
+    for p in network.projections:
+        connection = _connection(p, network.size(p.pre), network.size(p.post))
+        if p.pre in populations:
+            populations[p.pre].s_out.connect(connection.s_in)
+        connection.a_out.connect(populations[p.post].a_in)
+        projections[p.name] = connection
+    return Processes(populations, projections)
+
+
+def _one(value: Any) -> int:
+    """Take the value that all neurons share."""
+    return int(np.ravel(value)[0])
+
+
+def _neurons(p: IntPopulation) -> Any:
+    parameters: dict[str, Any] = {
+        "shape": (p.n,),
+        "u": np.broadcast_to(p.u0, p.n).astype(np.int32),
+        "v": np.broadcast_to(p.v0, p.n).astype(np.int32),
+        "du": _one(p.du),
+        "dv": _one(p.dv),
+        "vth": _one(p.vth),
+        "bias_mant": np.broadcast_to(p.bias_mant, p.n).astype(np.int32),
+        "bias_exp": np.broadcast_to(p.bias_exp, p.n).astype(np.int32),
+    }
+    if p.reset == "hard" and p.reset_interval:
+        return LIFReset(reset_interval=p.reset_interval, reset_offset=p.reset_offset, **parameters)
+    if p.reset == "hard":
+        return LIF(**parameters)
+    return SoftLIF(quantum=0 if p.reset == "none" else _one(p.soft_quantum), **parameters)
+
+
+def _connection(p: IntProjection, n_pre: int, n_post: int) -> Any:
+    # Always explicit: a Dense learns the mode from its weights, but a chip is told.
+    mode = sign_mode_of(p.weights) if p.sign_mode == "auto" else p.sign_mode
+    options = {
+        "weight_exp": p.weight_exp,
+        "num_weight_bits": p.num_weight_bits,
+        "sign_mode": SignMode[mode.upper()],
+    }
+    if p.max_delay == 0 and n_pre * n_post >= _LARGE and p.n_synapses < _THIN * n_pre * n_post:
+        by_source = csr_matrix((p.weights, p.indices, p.indptr), shape=(n_pre, n_post))
+        return Sparse(weights=by_source.T.tocsr(), **options)
+    weights = _matrix(p, p.weights, n_pre, n_post)
+    if p.max_delay == 0:
+        return Dense(weights=weights, **options)
+    delays = _matrix(p, np.broadcast_to(p.delay, p.n_synapses), n_pre, n_post)
+    return DelayDense(weights=weights, delays=delays, **options)
+
+
+def _matrix(p: IntProjection, values: NDArray[np.int32], n_pre: int, n_post: int) -> NDArray[np.int64]:
+    """Write one value per synapse into a matrix (n_post, n_pre), 0 where there is none."""
+    matrix = np.zeros((n_post, n_pre), np.int64)
+    matrix[p.indices, p.sources] = values
+    return matrix
