@@ -76,7 +76,8 @@ def _end_with_caller() -> None:
         # Not sys.stdin.read(): that holds a lock which every forked child would wait for.
         while os.read(0, 1024):
             pass
-        os.killpg(0, signal.SIGKILL)
+        # Python's resource tracker ignores this signal and stays to remove the shared memory of the others.
+        os.killpg(0, signal.SIGTERM)
 
     if os.getpgid(0) != os.getpid():
         fail("--end-with-stdin ends the whole process group, so it needs a group of its own")
