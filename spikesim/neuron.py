@@ -239,7 +239,7 @@ def neuron(
         )
     states = {k: v if isinstance(v, State) else State(float(v)) for k, v in (state or {"v": 0.0}).items()}
     values = {k: v if isinstance(v, Param) else Param(float(v)) for k, v in {**(params or {}), **more}.items()}
-    label = name or getattr(step, "__name__", "neuron")
+    label = name or str(getattr(step, "__name__", "neuron"))
     arguments = list(inspect.signature(step).parameters)
     inputs = tuple(arguments[len(states) : -1])
     if arguments[: len(states)] != list(states) or not arguments:
