@@ -247,9 +247,20 @@ def neuron(
             f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with p, found {arguments}"
         )
     derived = _trace_constants(label, constants, values)
+    _check_names(label, [*states, *inputs, *values, *derived.outputs])
     dynamics = _trace_step(label, step, list(states), inputs, [*values, *derived.outputs, "dt"])
     line = doc or (inspect.getdoc(step) or "").split("\n")[0]
     return NeuronModel(label, states, inputs, values, derived, dynamics, line, dict(options or {}))
+
+
+def _check_names(label: str, names: list[str]) -> None:
+    """Raise if one name stands for two things; equations would be ambiguous to read and to print."""
+    for name in names:
+        if names.count(name) > 1 or name in ("spike", "dt"):
+            raise InvalidValueError(
+                f"neuron {label!r}: the name {name!r} has two meanings among states, inputs, parameters and step "
+                f"constants ('spike' and 'dt' are taken); rename one"
+            )
 
 
 class _Values(SimpleNamespace):

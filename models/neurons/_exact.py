@@ -8,16 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spikesim.equations.primitives import absolute, exp, floor, where
+from spikesim.equations.primitives import absolute, exp, floor, tanh, where
 
-_TERMS = 18  # the next term of each series is below 1e-17 on |z| < 1
-
-
-def _series(z: Any, coefficients: list[float]) -> Any:
-    result: Any = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        result = result * z + c
-    return result
+_TERMS = 13  # of the series of ramp; the next one is below 1e-18 where it is used
 
 
 def growth(z: Any) -> Any:
@@ -26,9 +19,10 @@ def growth(z: Any) -> Any:
     >>> float(growth(0.0)), float(growth(-1e-9))
     (1.0, 0.9999999995)
     """
-    near = absolute(z) < 1.0
-    safe = where(near, 1.0, z)  # never divides by 0, so that no NaN gets into a gradient
-    return where(near, _series(z, [1.0 / math.factorial(n + 1) for n in range(_TERMS)]), (exp(z) - 1.0) / safe)
+    nonzero = absolute(z) > 0.0
+    safe = where(nonzero, z, 1.0)  # never divides by 0, so that no NaN gets into a gradient
+    # tanh(z/2) (e^z + 1) is e^z - 1 without cancellation
+    return where(nonzero, tanh(z * 0.5) * (exp(z) + 1.0) / safe, 1.0)
 
 
 def ramp(z: Any) -> Any:
@@ -37,9 +31,11 @@ def ramp(z: Any) -> Any:
     >>> float(ramp(0.0))
     0.5
     """
-    near = absolute(z) < 1.0
+    near = absolute(z) < 0.25
     safe = where(near, 1.0, z)
-    series = _series(z, [1.0 / (math.factorial(n) * (n + 2)) for n in range(_TERMS)])
+    series: Any = 0.0
+    for n in reversed(range(_TERMS)):
+        series = series * z + 1.0 / (math.factorial(n) * (n + 2))
     return where(near, series, (exp(z) * (z - 1.0) + 1.0) / (safe * safe))
 
 
