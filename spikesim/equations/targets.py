@@ -43,8 +43,8 @@ NUMPY: dict[str, Callable[..., Any]] = {
 SOURCE: dict[str, str] = {
     "neg": "-{0}",
     "abs": "abs({0})",
-    "floor": "floor({0})",
-    "sqrt": "sqrt({0})",
+    "floor": "np.floor({0})",
+    "sqrt": "np.sqrt({0})",
     "exp": "exp({0})",
     "log": "log({0})",
     "tanh": "tanh({0})",
