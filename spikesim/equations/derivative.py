@@ -30,7 +30,8 @@ def vector_jacobian(
     surrogate
         ``d spike(x) / dx`` as a function of a symbol.
     detach_reset
-        Let the gradient of the spike flow only to the spike output, not through the reset of the state.
+        Let the gradient of a spike flow only from the spike output, not from the states that the spike resets (nor,
+        where the reset belongs to the next step, through the spike that is derived again there).
 
     Returns
     -------
@@ -53,20 +54,42 @@ def _accumulate(
     step: Expressions, symbols: list[Symbol], tape: Tape, surrogate: Surrogate, detach_reset: bool
 ) -> dict[int, Symbol]:
     """Propagate the cotangents of all outputs back to every node."""
+    fired = (step.outputs["spike"], tape.symbol("cotangent", "spike"))
+    states = [(index, tape.symbol("cotangent", name)) for name, index in step.outputs.items() if name != "spike"]
+    if not detach_reset:
+        return _propagate(step, symbols, [fired, *states], surrogate)
+    # the spike's own cotangent passes the first spike on its way; the states' cotangents, and what lies behind, none
+    behind: dict[int, Symbol] = {}
+    own = _propagate(step, symbols, [fired], surrogate, behind)
+    others = _propagate(step, symbols, [*states, *behind.items()], None)
+    return {index: _sum(own.get(index), others.get(index)) for index in {**own, **others}}
+
+
+def _propagate(
+    step: Expressions,
+    symbols: list[Symbol],
+    seeds: Sequence[tuple[int, Symbol]],
+    surrogate: Surrogate | None,
+    behind: dict[int, Symbol] | None = None,
+) -> dict[int, Symbol]:
+    """Propagate gradients from some nodes to those below; without a surrogate none passes a spike.
+
+    With ``behind``, gradients that have passed a spike are put there and go no further.
+    """
     gradients: dict[int, Symbol] = {}
-    for name, index in step.outputs.items():
-        gradients[index] = _sum(gradients.get(index), tape.symbol("cotangent", name))
+    for index, seed in seeds:
+        gradients[index] = _sum(gradients.get(index), seed)
     for index in range(len(step.nodes) - 1, -1, -1):
         gradient, node = gradients.get(index), step.nodes[index]
-        if gradient is None or node.op in BOOLEAN or not node.args:
+        stops = node.op in BOOLEAN or not node.args or (node.op == "spike" and surrogate is None)
+        if gradient is None or stops:
             continue
-        if detach_reset and index == step.outputs["spike"]:
-            gradient = tape.symbol("cotangent", "spike")  # what came through the reset is left out
+        into = gradients if behind is None or node.op != "spike" else behind
         args = [symbols[a] for a in node.args]
         kinds = [step.nodes[a].op for a in node.args]
         for arg, part in zip(node.args, _parts(node.op, args, kinds, symbols[index], gradient, surrogate), strict=True):
             if part is not None and step.nodes[arg].op != "const":
-                gradients[arg] = _sum(gradients.get(arg), part)
+                into[arg] = _sum(into.get(arg), part)
     return gradients
 
 
@@ -80,7 +103,7 @@ def _sum(a: Symbol | None, b: Symbol | None) -> Symbol:
 
 
 def _parts(
-    op: str, x: list[Symbol], kinds: list[str], y: Symbol, g: Symbol, surrogate: Surrogate
+    op: str, x: list[Symbol], kinds: list[str], y: Symbol, g: Symbol, surrogate: Surrogate | None
 ) -> tuple[Symbol | None, ...]:
     """Return the gradient for each argument of ``y = op(*x)``, given the gradient ``g`` of ``y``."""
     match op:
@@ -105,7 +128,7 @@ def _parts(
         case "tanh":
             return (g * (1.0 - y * y),)
         case "spike":
-            return (g * surrogate(x[0]),)
+            return (None if surrogate is None else g * surrogate(x[0]),)
         case "min":
             return where(x[0] < x[1], g, 0.0), where(x[0] < x[1], 0.0, g)
         case "max":
