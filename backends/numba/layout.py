@@ -160,7 +160,9 @@ def _edges(
 
 def _join(parts: list[Any], dtype: Any) -> NDArray[Any]:
     parts = [p for p in parts if len(p)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, dtype)
+    if len(parts) == 1:
+        return np.require(parts[0], dtype, ["C", "W"])  # a read-only array would compile a second kernel
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
 def _units(

@@ -53,18 +53,22 @@ def compiled_loop(groups: list[Block], dtype: str) -> Any:
 class NumbaProgram:
     """See :class:`spikesim.engine.Program`."""
 
+    whole_run = False
+
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph = graph
         self.dtype: Any = {"float64": np.float64, "float32": np.float32}[options.dtype]
         self.threads = options.threads or os.cpu_count() or 1
         self.groups = blocks(graph)
         self.layout = layout(graph, self.groups)
+        self.graph_weights = self.layout.weights
         self.loop = compiled_loop(self.groups, options.dtype)
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         self.scalars, self.vectors = self._constants()
         self.poisson, self.thresholds, self.poisson_weights, fast = self._poisson_tables()
         self.slow_drives = [d for d in graph.drives if d.name not in fast]
         self.reset()
+        self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
     # ------------------------------------------------------------------------------------------------ preparation
     def _constants(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -103,11 +107,15 @@ class NumbaProgram:
         """Go back to step 0 with initial states."""
         self.samples, self.first = samples, 0
         self.states = tuple(
-            np.ascontiguousarray(np.broadcast_to(b.initial().astype(self.dtype), (samples, len(b.model.states), b.n)))
+            np.array(np.broadcast_to(b.initial().astype(self.dtype), (samples, len(b.model.states), b.n)))
             for b in self.groups
         )
         self.rings = np.zeros((samples, self.layout.ring_size))
         self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
+
+    def drain(self) -> list[Chunk]:
+        """Nothing is under way after the last step."""
+        return []
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps."""
@@ -135,8 +143,8 @@ class NumbaProgram:
         active = np.zeros((samples, len(plan.units)), np.int64)
         done = np.zeros(samples, np.int64)
         drive_values = self._drive_values(first, steps)
-        collected = []
-        while (done < steps).any():
+        collected: list[Any] = []
+        while not collected or (done < steps).any():
             events[:] = 0
             self._in_threads(
                 first, steps, done, plan.units, plan.ports, plan.edges, plan.edge_weights, plan.indptr, plan.indices,
@@ -251,6 +259,8 @@ class NumbaProgram:
         if not np.isfinite(values).all():
             raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
         if projection in self.layout.weight_slices:
+            if self.layout.weights is self.graph_weights:  # the graph keeps its own
+                self.layout.weights = self.layout.weights.copy()
             if np.ndim(values) and np.size(values) != edge.synapses:
                 raise InvalidValueError(
                     f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
