@@ -26,12 +26,12 @@ def vector_jacobian(
     step
         The forward step; its outputs are ``"spike"`` and the next value of each state.
     wrt
-        Leaves to differentiate for, as ``(kind, name)``: ``("state", "v")``, ``("input", "i")``, ``("param", "alpha")``.
+        Leaves to differentiate for, as ``(kind, name)``: ``("state", "v")``, ``("input", "i")``, ``("param", "th")``.
     surrogate
         ``d spike(x) / dx`` as a function of a symbol.
     detach_reset
-        Let the gradient of a spike flow only from the spike output, not from the states that the spike resets (nor,
-        where the reset belongs to the next step, through the spike that is derived again there).
+        Let gradients pass a spike only on their way from the spike output, not through the reset of a state (a spike
+        that is derived again from a stored membrane, as for a reset in the next step, passes none).
 
     Returns
     -------
@@ -40,7 +40,9 @@ def vector_jacobian(
         ``("cotangent", output)`` for each output of ``step``.
     """
     tape = Tape()
-    symbols = [Symbol(tape, tape.add(n.op, n.args, n.value)) for n in step.nodes]
+    symbols: list[Symbol] = []
+    for n in step.nodes:  # equal nodes become one, so arguments are looked up anew
+        symbols.append(Symbol(tape, tape.add(n.op, [symbols[a].index for a in n.args], n.value)))
     gradients = _accumulate(step, symbols, tape, surrogate, detach_reset)
     outputs = {}
     for kind, name in wrt:
@@ -54,43 +56,33 @@ def _accumulate(
     step: Expressions, symbols: list[Symbol], tape: Tape, surrogate: Surrogate, detach_reset: bool
 ) -> dict[int, Symbol]:
     """Propagate the cotangents of all outputs back to every node."""
-    fired = (step.outputs["spike"], tape.symbol("cotangent", "spike"))
-    states = [(index, tape.symbol("cotangent", name)) for name, index in step.outputs.items() if name != "spike"]
-    if not detach_reset:
-        return _propagate(step, symbols, [fired, *states], surrogate)
-    # the spike's own cotangent passes the first spike on its way; the states' cotangents, and what lies behind, none
-    behind: dict[int, Symbol] = {}
-    own = _propagate(step, symbols, [fired], surrogate, behind)
-    others = _propagate(step, symbols, [*states, *behind.items()], None)
-    return {index: _sum(own.get(index), others.get(index)) for index in {**own, **others}}
-
-
-def _propagate(
-    step: Expressions,
-    symbols: list[Symbol],
-    seeds: Sequence[tuple[int, Symbol]],
-    surrogate: Surrogate | None,
-    behind: dict[int, Symbol] | None = None,
-) -> dict[int, Symbol]:
-    """Propagate gradients from some nodes to those below; without a surrogate none passes a spike.
-
-    With ``behind``, gradients that have passed a spike are put there and go no further.
-    """
     gradients: dict[int, Symbol] = {}
-    for index, seed in seeds:
-        gradients[index] = _sum(gradients.get(index), seed)
+    shell = _shell(step)
+    for name, index in step.outputs.items():
+        gradients[index] = _sum(gradients.get(index), tape.symbol("cotangent", name))
     for index in range(len(step.nodes) - 1, -1, -1):
         gradient, node = gradients.get(index), step.nodes[index]
-        stops = node.op in BOOLEAN or not node.args or (node.op == "spike" and surrogate is None)
-        if gradient is None or stops:
+        if gradient is None or node.op in BOOLEAN or not node.args:
             continue
-        into = gradients if behind is None or node.op != "spike" else behind
         args = [symbols[a] for a in node.args]
         kinds = [step.nodes[a].op for a in node.args]
         for arg, part in zip(node.args, _parts(node.op, args, kinds, symbols[index], gradient, surrogate), strict=True):
-            if part is not None and step.nodes[arg].op != "const":
-                into[arg] = _sum(into.get(arg), part)
+            through_reset = index not in shell and (step.nodes[arg].op == "spike" or arg == step.outputs["spike"])
+            if part is None or step.nodes[arg].op == "const" or (detach_reset and through_reset):
+                continue
+            gradients[arg] = _sum(gradients.get(arg), part)
     return gradients
+
+
+def _shell(step: Expressions) -> set[int]:
+    """Return the nodes between the spike output and the spike operation that it is made of (none if it is that)."""
+    todo, seen = [step.outputs["spike"]], set()
+    while todo:
+        index = todo.pop()
+        if step.nodes[index].op != "spike" and index not in seen:
+            seen.add(index)
+            todo.extend(step.nodes[index].args)
+    return seen
 
 
 def _sum(a: Symbol | None, b: Symbol | None) -> Symbol:
@@ -103,7 +95,7 @@ def _sum(a: Symbol | None, b: Symbol | None) -> Symbol:
 
 
 def _parts(
-    op: str, x: list[Symbol], kinds: list[str], y: Symbol, g: Symbol, surrogate: Surrogate | None
+    op: str, x: list[Symbol], kinds: list[str], y: Symbol, g: Symbol, surrogate: Surrogate
 ) -> tuple[Symbol | None, ...]:
     """Return the gradient for each argument of ``y = op(*x)``, given the gradient ``g`` of ``y``."""
     match op:
@@ -128,7 +120,7 @@ def _parts(
         case "tanh":
             return (g * (1.0 - y * y),)
         case "spike":
-            return (None if surrogate is None else g * surrogate(x[0]),)
+            return (g * surrogate(x[0]),)
         case "min":
             return where(x[0] < x[1], g, 0.0), where(x[0] < x[1], 0.0, g)
         case "max":
