@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from numba import njit
 
 torch = pytest.importorskip("torch")
 
 from spikesim import exp, minimum, spike, tanh, where  # noqa: E402
 from spikesim.backends.torch.ops import step_constants, table  # noqa: E402
 from spikesim.backends.torch.scan import Scan  # noqa: E402
-from spikesim.equations.scan_source import Layout, Surrogate, backward_source, forward_source  # noqa: E402
+from spikesim.equations.scan_source import Layout, Surrogate, backward_source, forward_source, load  # noqa: E402
 from spikesim.errors import InvalidValueError, UnknownNameError  # noqa: E402
 from spikesim.neuron import NeuronModel, neuron  # noqa: E402
 
@@ -257,28 +258,14 @@ def test_threads_give_the_same_bits():
 
 
 def test_printed_kernels_vectorise():
-    from spikesim.backends.torch.scan import _backward_kernel
-
+    """Many arrays in one loop: LLVM must still prove that they do not overlap (``inspect_asm`` needs a fresh compile)."""
     layout = Layout(own, "float32", own.inputs, ("alpha", "rho"))
-    kernel = _backward_kernel(layout, ("alpha", "rho"), (), Surrogate())
-    scan_arguments = problem(own, torch.float32, per_neuron=True)
-    gradients(own, scan_of(own, Surrogate(), True), *scan_arguments)
-    column, rows = np.zeros(64, np.float32), [np.zeros((3, 64), np.float32) for _ in range(7)]
-    states = [np.zeros((4, 64), np.float32) for _ in range(2)]
+    printed = load(backward_source(layout, ("alpha", "rho"), (), Surrogate()), "backward")
+    kernel = njit(error_model="numpy")(printed.py_func)
+    column, rows, state = np.zeros(64, np.float32), np.zeros((3, 64), np.float32), np.zeros((4, 64), np.float32)
     constants = [column.copy() if c in layout.arrays else np.float32(0.5) for c in layout.constants]
-    kernel(
-        0,
-        64,
-        rows[0],
-        *rows[1:3],
-        *states,
-        column.copy(),
-        column.copy(),
-        *rows[3:5],
-        column.copy(),
-        column.copy(),
-        *constants,
-    )
+    d_inputs, columns = [rows.copy(), rows.copy()], [column.copy() for _ in range(4)]
+    kernel(0, 64, rows, rows, rows, state, state, *columns[:2], *d_inputs, *columns[2:], *constants)
     assembly = "".join(kernel.inspect_asm().values())
     assert "mulps" in assembly or "fmul\tv" in assembly
 

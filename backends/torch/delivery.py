@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from spikesim.backends.torch.linear import LinearMap
 from spikesim.graph import Edge
@@ -44,22 +43,16 @@ class Delivery(Protocol):
     def __call__(self, values: torch.Tensor, step: int) -> None:
         """Deliver ``values`` ``[samples, n_pre]`` (float64) emitted at ``step``."""
 
-    def weights(self) -> NDArray[np.float64]:
-        """Return one weight per synapse."""
-
 
 class Layered:
     """One product for all samples: dense layers, convolutions, pooling, all with a single delay."""
 
-    def __init__(self, edge: Edge, linear: LinearMap, ring: Ring) -> None:
-        self.edge, self.linear, self.ring, self.delay = edge, linear, ring, int(edge.max_delay)
+    def __init__(self, linear: LinearMap, delay: int, ring: Ring) -> None:
+        self.linear, self.delay, self.ring = linear, delay, ring
 
     def __call__(self, values: torch.Tensor, step: int) -> None:
         with torch.no_grad():
             self.ring.now(step + self.delay).add_(self.linear(values))
-
-    def weights(self) -> NDArray[np.float64]:
-        return np.broadcast_to(self.edge.weights, (self.edge.synapses,)).astype(np.float64)
 
 
 class Rows:
@@ -101,7 +94,3 @@ class Rows:
         if self.edge.graded:
             amount = amount * values[sample, source][event]
         self.ring.sums.view(-1).index_add_(0, position, amount)
-
-    def weights(self) -> NDArray[np.float64]:
-        array: NDArray[np.float64] = self.weight.expand(self.edge.synapses).cpu().numpy().copy()
-        return array

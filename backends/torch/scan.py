@@ -33,7 +33,7 @@ class Scan:
     """
 
     model: NeuronModel
-    surrogate: Surrogate = Surrogate()
+    surrogate: Surrogate = Surrogate()  # noqa: RUF009  (a frozen value)
     fused: bool = True
 
     def __call__(
@@ -66,6 +66,15 @@ class Scan:
         tensors += [constants[n].to(dtype) for n in self.model.used_constants()]
         spikes, *traces = _Run.apply(self, ports, shape, *tensors)  # type: ignore[no-untyped-call]
         return spikes, dict(zip(self.model.states, traces, strict=True))
+
+
+    def step(
+        self, inputs: Tensors, states: Tensors, constants: Tensors, shape: tuple[int, int]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Run one step; everything is ``[samples, n]``. Returns the spikes and the next states."""
+        full = {port: x.expand(shape)[None] for port, x in inputs.items()}
+        spikes, traces = self(full, states, constants, (1, *shape))
+        return spikes[0], {name: trace[1] for name, trace in traces.items()}
 
 
 class _Run(torch.autograd.Function):
