@@ -86,12 +86,14 @@ class DriveState:
         """Return what the drive adds to its port, ``[steps, samples or 1, n]``; stretches must follow one another."""
         match self.drive:
             case PoissonDrive():
-                return np.stack([self._poisson(self.drive, first + k) for k in range(steps)])
+                rows = [self._poisson(self.drive, first + k) for k in range(steps)]
             case Current():
-                return np.stack([self._current(self.drive, first + k) for k in range(steps)])
+                rows = [self._current(self.drive, first + k) for k in range(steps)]
             case OrnsteinUhlenbeck():
-                return np.stack([self._ou(self.drive, first + k) for k in range(steps)])
-        raise UnsupportedError([f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"])
+                rows = [self._ou(self.drive, first + k) for k in range(steps)]
+            case _:
+                raise UnsupportedError([f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"])
+        return np.stack(rows) if rows else np.zeros((0, self.samples, self.n))
 
     def _poisson(self, drive: PoissonDrive, step: int) -> NDArray[np.float64]:
         expected = np.asarray(_rate_at(drive.rate, step * self.graph.dt) * self.graph.dt, np.float64)

@@ -240,6 +240,8 @@ def run(
         "device": device,
         "spikesim": spikesim.__version__,
         "network": graph.name,
+        "neurons": graph.neurons,
+        "synapses": graph.synapses,
         "build_s": built - begin,
         "compile_s": compiled - built,
     }

@@ -129,11 +129,9 @@ class Session:
 
     def run(self) -> Recording:
         """Run to the end, or to Ctrl-C, and return the recording."""
-        from spikesim.recording_file import Writer
-
         self.program.reset(self.samples)
         begin = time.perf_counter()
-        writer = Writer(self.out, self.program.graph, self.samples, self.meta) if self.out is not None else None
+        writer = self._writer()
         try:
             self._loop(writer)
         finally:
@@ -144,6 +142,13 @@ class Session:
         self.meta["peak_mb"] = peak_memory_mb()
         self.meta["interrupted"] = self.stopped
         return self._recording()
+
+    def _writer(self) -> Any:
+        if self.out is None:
+            return None
+        from spikesim.recording_file import Writer
+
+        return Writer(self.out, self.program.graph, self.samples, self.meta)
 
     def _recording(self) -> Recording:
         if self.out is None:
