@@ -60,7 +60,7 @@ def superblock(base: int, end: int, root: int) -> bytes:
     return head + struct.pack("<4Q", base, UNDEFINED, end, UNDEFINED) + struct.pack("<QQIIQQ", 0, root, 0, 0, 0, 0)
 
 
-def group(members: Mapping[str, int], attributes: Mapping[str, str | int], area: Area) -> int:
+def group(members: Mapping[str, int], attributes: Mapping[str, str | int | float], area: Area) -> int:
     """Write a group: links by name to the addresses of other headers (IV.A.2.c, g); return the address of its header."""
     messages = [(0x02, struct.pack("<BBQQ", 0, 0, UNDEFINED, UNDEFINED)), (0x0A, bytes(2))]
     for name, address in members.items():
@@ -96,7 +96,7 @@ def table(
     chunk_rows
         Rows in a chunk; a chunk spans whole rows, shuffled and then deflated.
     chunks
-        ``[number of chunks, 2]``: address and stored bytes of each.
+        ``[number of chunks, 3]``: address, stored bytes and filter mask (bit k: filter k was left out) of each.
     level
         Of the deflate compression.
     area
@@ -148,12 +148,13 @@ def _text_type(text: str) -> bytes:
     return struct.pack("<B3BI", 0x13, 0x11, 0, 0, len(text.encode()) or 1)  # of fixed length, null-padded, UTF-8
 
 
-def _attribute(name: str, value: str | int, area: Area) -> tuple[int, bytes]:
+def _attribute(name: str, value: str | int | float, area: Area) -> tuple[int, bytes]:
     """An attribute message of version 1 (IV.A.2.m)."""
     if isinstance(value, str):
         kind, data = _TEXT, _heap_text(value, area)
     else:
-        kind, data = _number_type(np.dtype(np.int64)), struct.pack("<q", value)
+        number = np.array(value)
+        kind, data = _number_type(number.dtype), number.tobytes()
     label, space = name.encode() + b"\0", _space((), ())
     sizes = struct.pack("<BxHHH", 1, len(label), len(kind), len(space))
     return 0x0C, sizes + _padded(label) + _padded(kind) + _padded(space) + data
@@ -174,7 +175,7 @@ def _chunk_tree(chunks: NDArray[np.int64], chunk_rows: int, rank: int, area: Are
     if not count:
         return UNDEFINED
     keys = np.zeros(count + 1, [("bytes", "<u4"), ("mask", "<u4"), ("offset", "<u8", (rank + 1,))])
-    keys["bytes"][:-1] = chunks[:, 1]
+    keys["bytes"][:-1], keys["mask"][:-1] = chunks[:, 1], chunks[:, 2]
     keys["offset"][:, 0] = np.arange(count + 1) * chunk_rows  # the key after the last one lies behind every chunk
     children, level = chunks[:, 0].astype(np.uint64), 0
     while level == 0 or len(children) > 1:
