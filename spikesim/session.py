@@ -159,20 +159,23 @@ class Session:
         return load_recording(self.out)
 
     def _loop(self, writer: Any) -> None:
-        done, chunk_steps = 0, min(FIRST_CHUNK, self.steps)
+        # an engine that cannot be continued takes the whole run at once
+        done, chunk_steps = 0, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
         with _bar(self.progress, self.steps) as report:
             while done < self.steps and not self.stopped:
                 chunk_steps = min(chunk_steps, self.steps - done)
                 begin = time.perf_counter()
                 part = {name: array[done : done + chunk_steps] for name, array in self.inputs.items()}
-                chunk = self.program.advance(chunk_steps, part)
-                if writer is not None:
-                    chunk = writer.add(chunk)
-                self.collector.add(chunk)
+                self._keep(self.program.advance(chunk_steps, part), writer)
                 done += chunk_steps
                 report(done, self.steps)
                 seconds = max(time.perf_counter() - begin, 1e-6)
                 chunk_steps = max(1, min(8 * chunk_steps, int(chunk_steps * SECONDS_PER_CHUNK / seconds)))
+        for chunk in self.program.drain():
+            self._keep(chunk, writer)
+
+    def _keep(self, chunk: Chunk, writer: Any) -> None:
+        self.collector.add(chunk if writer is None else writer.add(chunk))
 
 
 class _bar:

@@ -53,6 +53,8 @@ def compiled_loop(groups: list[Block], dtype: str) -> Any:
 class NumbaProgram:
     """See :class:`spikesim.engine.Program`."""
 
+    whole_run = False
+
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph = graph
         self.dtype: Any = {"float64": np.float64, "float32": np.float32}[options.dtype]
@@ -110,6 +112,10 @@ class NumbaProgram:
         )
         self.rings = np.zeros((samples, self.layout.ring_size))
         self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
+
+    def drain(self) -> list[Chunk]:
+        """Nothing is under way after the last step."""
+        return []
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps."""
