@@ -110,7 +110,7 @@ def open_for_reading(path: str | Path, kind: str) -> BinaryIO:
     """
     path = Path(path)
     try:
-        return path.open("rb", buffering=0)  # type: ignore[return-value]
+        return path.open("rb", buffering=0)
     except FileNotFoundError:
         raise MissingFileError(f"no {kind} at {str(path)!r}: the file does not exist{_nearest(path)}") from None
     except OSError as error:
@@ -134,7 +134,9 @@ def check_target(path: str | Path, kind: str) -> Path:
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise FileAccessError(f"{str(path)!r} cannot be written: there is no folder {str(target.parent)!r}; create it first")
+        raise FileAccessError(
+            f"{str(path)!r} cannot be written: there is no folder {str(target.parent)!r}; create it first"
+        )
     if not target.exists():
         return target
     if not target.is_file():
@@ -145,7 +147,7 @@ def check_target(path: str | Path, kind: str) -> Path:
     if raw and (fields is None or fields.get("format") != kind):
         found = f"is a {fields['format']}" if fields else "was not written by spikesim"
         raise FileAccessError(
-            f"{str(path)!r} exists and {found}, so it is not overwritten by a {kind}; choose another name or delete it first"
+            f"{str(path)!r} exists and {found}, so no {kind} is written over it; choose another name, or delete it"
         )
     return target
 
@@ -154,9 +156,11 @@ def temporary(target: Path) -> tuple[BinaryIO, Path]:
     """Create a new file beside the target, to be renamed to it."""
     path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        return path.open("x+b", buffering=0), path  # type: ignore[return-value]
+        return path.open("x+b", buffering=0), path
     except OSError as error:
-        raise FileAccessError(f"{str(target)!r} cannot be written: {error.strerror or error}; choose another folder") from None
+        raise FileAccessError(
+            f"{str(target)!r} cannot be written: {error.strerror or error}; choose another folder"
+        ) from None
 
 
 def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -175,6 +179,8 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
             write(file)
         os.replace(path, target)
     except OSError as error:
-        raise FileAccessError(f"{str(target)!r} could not be written: {error.strerror or error}; nothing was changed") from None
+        raise FileAccessError(
+            f"{str(target)!r} could not be written: {error.strerror or error}; nothing was changed"
+        ) from None
     finally:
         path.unlink(missing_ok=True)

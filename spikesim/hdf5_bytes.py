@@ -61,7 +61,7 @@ def superblock(base: int, end: int, root: int) -> bytes:
 
 
 def group(members: Mapping[str, int], attributes: Mapping[str, str | int | float], area: Area) -> int:
-    """Write a group: links by name to the addresses of other headers (IV.A.2.c, g); return the address of its header."""
+    """Write a group, links by name to the headers of other things (IV.A.2.c, g); return the address of its header."""
     messages = [(0x02, struct.pack("<BBQQ", 0, 0, UNDEFINED, UNDEFINED)), (0x0A, bytes(2))]
     for name, address in members.items():
         raw = name.encode()
@@ -129,13 +129,13 @@ def _padded(raw: bytes) -> bytes:
 
 
 def _header(messages: Sequence[tuple[int, bytes]]) -> bytes:
-    """An object header of version 1 (IV.A.1.a)."""
+    """Return an object header of version 1 (IV.A.1.a)."""
     body = b"".join(struct.pack("<HHB3x", kind, len(_padded(raw)), 0) + _padded(raw) for kind, raw in messages)
     return struct.pack("<BxHII4x", 1, len(messages), 1, len(body)) + body
 
 
 def _space(shape: Sequence[int], limit: Sequence[int]) -> bytes:
-    """A dataspace message of version 1 (IV.A.2.b)."""
+    """Return a dataspace message of version 1 (IV.A.2.b)."""
     rank = len(shape)
     return struct.pack(f"<BBB5x{2 * rank}Q", 1, rank, 1 if rank else 0, *shape, *(limit if rank else ()))
 
@@ -149,7 +149,7 @@ def _text_type(text: str) -> bytes:
 
 
 def _attribute(name: str, value: str | int | float, area: Area) -> tuple[int, bytes]:
-    """An attribute message of version 1 (IV.A.2.m)."""
+    """Return an attribute message of version 1 (IV.A.2.m)."""
     if isinstance(value, str):
         kind, data = _TEXT, _heap_text(value, area)
     else:

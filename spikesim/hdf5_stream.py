@@ -102,7 +102,7 @@ class Table:
 def deflated(rows: NDArray[Any]) -> bytes:
     """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated."""
     raw = np.frombuffer(rows.tobytes(), np.uint8).reshape(-1, rows.itemsize)
-    return zlib.compress(np.ascontiguousarray(raw.T), LEVEL)
+    return zlib.compress(raw.T.tobytes(), LEVEL)
 
 
 class Stream:
@@ -166,7 +166,12 @@ class Stream:
         if os.fstat(self._file.fileno()).st_size < self._end:
             self._file.truncate(self._end)
         superblock = hdf5.superblock(BLOCK, self._end, root)
-        place = {"area": start, "bytes": len(data), "end": self._end, "checksum": checksum(superblock + data)}
+        place: dict[str, int | str] = {
+            "area": start,
+            "bytes": len(data),
+            "end": self._end,
+            "checksum": checksum(superblock + data),
+        }
         self._write(0, user_block(self.kind, self.version, **place) + superblock)
         self._areas.reverse()
         self._publish()
