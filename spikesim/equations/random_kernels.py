@@ -23,16 +23,17 @@ CHUNK: Final = 1024  # words generated before they are used: stays in the first-
 TWO_TO_MINUS_32: Final = 2.0**-32
 
 _jit = njit(cache=True, error_model="numpy", nogil=True)
+_inline = njit(cache=True, error_model="numpy", forceinline=True)  # too large for the compiler to inline unasked
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_inline  # type: ignore[untyped-decorator]
 def _mix(a: Any, b: Any, r: Any) -> Any:
     """Add, rotate, exclusive or. Numba widens 32-bit arithmetic; the casts bring it back."""
     a = u32(a + b)
-    return a, u32(u32(b << u32(r)) | u32(b >> u32(32 - r))) ^ a
+    return a, u32(u32(u32(b << u32(r)) | u32(b >> u32(32 - r))) ^ a)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_inline  # type: ignore[untyped-decorator]
 def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     x0, x1 = _mix(x0, x1, 10)
     x2, x3 = _mix(x2, x3, 26)
@@ -45,7 +46,7 @@ def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     return x0, x1, x2, x3
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_inline  # type: ignore[untyped-decorator]
 def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     x0, x1 = _mix(x0, x1, 6)
     x2, x3 = _mix(x2, x3, 20)
@@ -58,7 +59,7 @@ def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     return x0, x1, x2, x3
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_inline  # type: ignore[untyped-decorator]
 def threefry(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Four words for one counter (all arguments uint32). Key words 2 and 3 are zero, hence the missing additions."""
     parity = u32(PARITY ^ k0 ^ k1)
@@ -74,14 +75,14 @@ def threefry(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 def _fill_blocks(out: Any, start: Any, blocks: Any, block: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> None:
     """Write ``64 * blocks`` words to ``out[start:]``, the indices from ``64 * block`` on."""
     for b in range(blocks):
-        base = start + 64 * b
+        part = out[start + 64 * b : start + 64 * b + 64]  # a view from 0: no index can be negative, loops vectorise
         counter = u32((block + b) * 16)
         for lane in range(16):
             x0, x1, x2, x3 = threefry(u32(counter + u32(lane)), c1, c2, c3, k0, k1)
-            out[base + lane] = x0
-            out[base + 16 + lane] = x1
-            out[base + 32 + lane] = x2
-            out[base + 48 + lane] = x3
+            part[lane] = x0
+            part[16 + lane] = x1
+            part[32 + lane] = x2
+            part[48 + lane] = x3
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -126,8 +127,9 @@ def fill_uniform(out: Any, step: Any, stream: Any, key0: Any, key1: Any, offset:
     for first in range(0, out.size, CHUNK):
         count = min(CHUNK, out.size - first)
         fill_bits(words[:count], step, stream, key0, key1, offset + first)
+        part = out[first : first + count]
         for i in range(count):
-            out[first + i] = words[i] * TWO_TO_MINUS_32
+            part[i] = words[i] * TWO_TO_MINUS_32
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -154,10 +156,18 @@ def add_poisson(out: Any, thresholds: Any, step: Any, stream: Any, key0: Any, ke
     words = np.empty(min(CHUNK, out.size), np.uint32)
     for first in range(0, out.size, CHUNK):
         count = min(CHUNK, out.size - first)
-        part = words[:count]
+        part, counts = words[:count], out[first : first + count]
         fill_bits(part, step, stream, key0, key1, offset + first)
         for k in range(0, thresholds.size, 4):  # four at a time: a quarter of the passes over the counts
             t0, t1, t2, t3 = thresholds[k], thresholds[k + 1], thresholds[k + 2], thresholds[k + 3]
             for i in range(count):
                 w = part[i]
-                out[first + i] += (w > t0) + (w > t1) + (w > t2) + (w > t3)
+                counts[i] += (w > t0) + (w > t1) + (w > t2) + (w > t3)
+
+
+@_jit  # type: ignore[untyped-decorator]
+def bits_at(index: Any, step: Any, stream: Any, key0: Any, key1: Any) -> Any:
+    """One word (uint32) for one index: four times the work of `fill_bits` for each word, but for any index."""
+    counter = u32((index >> 6) * 16 + (index & 15))
+    words = threefry(counter, u32(step & 0xFFFFFFFF), u32(stream), u32(step >> 32), u32(key0), u32(key1))
+    return words[(index >> 4) & 3]
