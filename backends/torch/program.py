@@ -79,6 +79,8 @@ class Unit:
 class TorchProgram:
     """See :class:`spikesim.engine.Program`."""
 
+    whole_run = False
+
     def __init__(self, graph: Graph, options: Options) -> None:
         if options.dtype not in DTYPES:
             raise UnknownNameError("dtype", options.dtype, list(DTYPES))
@@ -128,6 +130,10 @@ class TorchProgram:
         return source.shape if source is not None else self.graph.node(name).shape
 
     # ------------------------------------------------------------------------------------------------ running
+    def drain(self) -> list[Chunk]:
+        """Nothing is under way after the last step."""
+        return []
+
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps."""
         first, samples = self.first, self.samples
