@@ -13,6 +13,7 @@ Accuracy, measured against extended precision: at most 1 unit in the last place 
 
 from __future__ import annotations
 
+import builtins
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -171,7 +172,7 @@ def bind(
     dict
         ``exp``, ``log``, ``tanh`` and ``sigmoid``, each a function of one argument of that precision.
     """
-    names: dict[str, Any] = {"__name__": __name__, **operations}
+    names: dict[str, Any] = {"__name__": __name__, "__builtins__": builtins, **operations}
     for name, value in (_DOUBLE if width == 64 else _SINGLE).items():
         names[name] = to_float(value) if isinstance(value, float) else value
 
