@@ -239,7 +239,7 @@ def neuron(
         )
     states = {k: v if isinstance(v, State) else State(float(v)) for k, v in (state or {"v": 0.0}).items()}
     values = {k: v if isinstance(v, Param) else Param(float(v)) for k, v in {**(params or {}), **more}.items()}
-    label = name or getattr(step, "__name__", "neuron")
+    label = name or str(getattr(step, "__name__", "neuron"))
     arguments = list(inspect.signature(step).parameters)
     inputs = tuple(arguments[len(states) : -1])
     if arguments[: len(states)] != list(states) or not arguments:
@@ -247,9 +247,20 @@ def neuron(
             f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with p, found {arguments}"
         )
     derived = _trace_constants(label, constants, values)
+    _check_names(label, [*states, *inputs, *values, *derived.outputs])
     dynamics = _trace_step(label, step, list(states), inputs, [*values, *derived.outputs, "dt"])
     line = doc or (inspect.getdoc(step) or "").split("\n")[0]
     return NeuronModel(label, states, inputs, values, derived, dynamics, line, dict(options or {}))
+
+
+def _check_names(label: str, names: list[str]) -> None:
+    """Raise if one name stands for two things; equations would be ambiguous to read and to print."""
+    for name in names:
+        if names.count(name) > 1 or name in ("spike", "dt"):
+            raise InvalidValueError(
+                f"neuron {label!r}: the name {name!r} has two meanings among states, inputs, parameters and step "
+                f"constants ('spike' and 'dt' are taken); rename one"
+            )
 
 
 class _Values(SimpleNamespace):
@@ -263,7 +274,11 @@ def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | No
     tape = Tape()
     dt = tape.symbol("param", "dt")
     values = _Values(**{n: tape.symbol("param", n) for n in params})
-    results = function(values, dt) if function is not None else {}
+    try:
+        results = function(values, dt) if function is not None else {}
+    except (UnsupportedError, UnknownNameError, InvalidValueError) as error:
+        error.args = (f"neuron {label!r}: {error}",)
+        raise
     overlap = set(results) & {*params, "dt"}
     if overlap:
         raise InvalidValueError(f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it")

@@ -26,11 +26,12 @@ def vector_jacobian(
     step
         The forward step; its outputs are ``"spike"`` and the next value of each state.
     wrt
-        Leaves to differentiate for, as ``(kind, name)``: ``("state", "v")``, ``("input", "i")``, ``("param", "alpha")``.
+        Leaves to differentiate for, as ``(kind, name)``: ``("state", "v")``, ``("input", "i")``, ``("param", "th")``.
     surrogate
         ``d spike(x) / dx`` as a function of a symbol.
     detach_reset
-        Let the gradient of the spike flow only to the spike output, not through the reset of the state.
+        Let gradients pass a spike only on their way from the spike output, not through the reset of a state (a spike
+        that is derived again from a stored membrane, as for a reset in the next step, passes none).
 
     Returns
     -------
@@ -38,7 +39,7 @@ def vector_jacobian(
         Outputs ``"d_<kind>_<name>"``, one per leaf asked for. Leaves are those of ``step`` and
         ``("cotangent", output)`` for each output of ``step``.
     """
-    tape = Tape()
+    step, tape = step.unique(), Tape()
     symbols = [Symbol(tape, tape.add(n.op, n.args, n.value)) for n in step.nodes]
     gradients = _accumulate(step, symbols, tape, surrogate, detach_reset)
     outputs = {}
@@ -54,20 +55,32 @@ def _accumulate(
 ) -> dict[int, Symbol]:
     """Propagate the cotangents of all outputs back to every node."""
     gradients: dict[int, Symbol] = {}
+    shell = _shell(step)
     for name, index in step.outputs.items():
         gradients[index] = _sum(gradients.get(index), tape.symbol("cotangent", name))
     for index in range(len(step.nodes) - 1, -1, -1):
         gradient, node = gradients.get(index), step.nodes[index]
         if gradient is None or node.op in BOOLEAN or not node.args:
             continue
-        if detach_reset and index == step.outputs["spike"]:
-            gradient = tape.symbol("cotangent", "spike")  # what came through the reset is left out
         args = [symbols[a] for a in node.args]
         kinds = [step.nodes[a].op for a in node.args]
         for arg, part in zip(node.args, _parts(node.op, args, kinds, symbols[index], gradient, surrogate), strict=True):
-            if part is not None and step.nodes[arg].op != "const":
-                gradients[arg] = _sum(gradients.get(arg), part)
+            through_reset = index not in shell and (step.nodes[arg].op == "spike" or arg == step.outputs["spike"])
+            if part is None or step.nodes[arg].op == "const" or (detach_reset and through_reset):
+                continue
+            gradients[arg] = _sum(gradients.get(arg), part)
     return gradients
+
+
+def _shell(step: Expressions) -> set[int]:
+    """Return the nodes between the spike output and the spike operation that it is made of (none if it is that)."""
+    todo, seen = [step.outputs["spike"]], set()
+    while todo:
+        index = todo.pop()
+        if step.nodes[index].op != "spike" and index not in seen:
+            seen.add(index)
+            todo.extend(step.nodes[index].args)
+    return seen
 
 
 def _sum(a: Symbol | None, b: Symbol | None) -> Symbol:

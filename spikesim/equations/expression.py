@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from spikesim.errors import FileFormatError, InvalidValueError, UnsupportedError
@@ -30,7 +31,7 @@ class Node(NamedTuple):
     value: str | float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expressions:
     """Named results of a computation over a shared tape of nodes.
 
@@ -45,8 +46,19 @@ class Expressions:
     nodes: tuple[Node, ...]
     outputs: Mapping[str, int]
 
+    @cached_property
+    def _identity(self) -> tuple[Any, ...]:
+        # 0.0 == -0.0, but they are different programs; hex tells them apart
+        nodes = tuple((n.op, n.args, n.value.hex() if isinstance(n.value, float) else n.value) for n in self.nodes)
+        return nodes, tuple(sorted(self.outputs.items()))
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two expressions are the same program."""
+        return isinstance(other, Expressions) and self._identity == other._identity
+
     def __hash__(self) -> int:
-        return hash((self.nodes, tuple(self.outputs.items())))
+        """Return the same for equal programs."""
+        return hash(self._identity)
 
     def leaves(self, op: str) -> list[str]:
         """Names of the leaves of one kind (``"state"``, ``"input"``, ``"param"``) that the outputs depend on."""
@@ -63,6 +75,14 @@ class Expressions:
                 seen.add(index)
                 todo.extend(self.nodes[index].args)
         return seen
+
+    def unique(self) -> Expressions:
+        """Return the same program in which equal operations on equal arguments are one node (as traced ones are)."""
+        tape = Tape()
+        index: list[int] = []
+        for n in self.nodes:
+            index.append(tape.add(n.op, [index[a] for a in n.args], n.value))
+        return tape.finish({name: index[k] for name, k in self.outputs.items()})
 
     def evaluate(self, leaves: Mapping[str, Mapping[str, Any]], ops: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
         """Compute the outputs with any arithmetic (numpy, torch, sympy, ...).
@@ -109,9 +129,9 @@ class Expressions:
         nodes: list[Node] = []
         try:
             for op, args, value in data["nodes"]:
-                if op not in ARITY or len(args) != ARITY[op] or any(not 0 <= int(a) < len(nodes) for a in args):
+                if not _in_grammar(op, args, value, len(nodes)):
                     raise FileFormatError(f"stored expression: node {len(nodes)} ({op!r}) is not in the grammar")
-                nodes.append(Node(op, tuple(int(a) for a in args), float.fromhex(value) if op == "const" else value))
+                nodes.append(Node(op, tuple(args), float.fromhex(value) if op == "const" else value))
             outputs = {str(k): int(v) for k, v in data["outputs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, FileFormatError):
@@ -120,6 +140,14 @@ class Expressions:
         if any(not 0 <= v < len(nodes) for v in outputs.values()):
             raise FileFormatError("stored expression: an output points outside the expression")
         return cls(tuple(nodes), outputs)
+
+
+def _in_grammar(op: Any, args: Any, value: Any, earlier: int) -> bool:
+    """Tell whether a stored node is one of the grammar, with arguments among the earlier ones."""
+    if not isinstance(op, str) or op not in ARITY or not isinstance(args, (list, tuple)) or len(args) != ARITY[op]:
+        return False
+    named = isinstance(value, str) if op in LEAVES else value is None
+    return named and all(type(a) is int and 0 <= a < earlier for a in args)
 
 
 @dataclass

@@ -9,6 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from spikesim.equations.primitives import absolute, exp, maximum, tanh, where
 from spikesim.errors import UnknownNameError
 
@@ -48,7 +51,7 @@ def rectangle(x: Any, width: float = 1.0) -> Any:
 
 
 def gaussian(x: Any, sigma: float = 0.5) -> Any:
-    """Normal density of standard deviation ``sigma``."""
+    """Return the normal density of standard deviation ``sigma``."""
     return exp(x * x * (-0.5 / sigma**2)) * (1.0 / (sigma * math.sqrt(2.0 * math.pi)))
 
 
@@ -70,6 +73,32 @@ def mpr(x: Any, k: float = 3.0) -> Any:
     """
     t = tanh(k * x)
     return where(absolute(x) <= 0.5, (1.0 - t * t) * (k / (2.0 * math.tanh(k / 2.0))), 0.0)
+
+
+def phi(u: ArrayLike, k: float = 3.0) -> NDArray[np.float64]:
+    """Rectify a membrane potential: push it towards 0 and 1 without moving it across 1/2 (Guo et al. 2022, ECCV).
+
+    Three branches: ``1 - (1-u)^(1/3)`` below 0, ``1/2 + tanh(k (u - 1/2)) / (2 tanh(k/2))`` on [0, 1], ``u^(1/3)``
+    above 1. It goes before the firing test while training; since spikes do not change, training only needs its slope
+    (:func:`mpr`) and a run needs nothing. Use it to look at the quantisation error of a layer's membrane potentials.
+
+    Parameters
+    ----------
+    u
+        Membrane potential over the quantum; spikes are at 0 and 1, the threshold at 1/2.
+    k
+        Steepness of the middle branch; 3 in the paper.
+
+    Examples
+    --------
+    >>> phi([-7.0, 0.0, 0.5, 1.0, 8.0]).tolist()
+    [-1.0, 0.0, 0.5, 1.0, 2.0]
+    """
+    x = np.asarray(u, np.float64)
+    inner = 0.5 + 0.5 * (np.tanh(k * (np.clip(x, 0.0, 1.0) - 0.5)) / np.tanh(0.5 * k))
+    above = np.cbrt(np.maximum(x, 1.0))
+    below = 1.0 - np.cbrt(1.0 - np.minimum(x, 0.0))
+    return np.where(x < 0.0, below, np.where(x > 1.0, above, inner))
 
 
 SURROGATES: dict[str, SurrogateFunction] = {

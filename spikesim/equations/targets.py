@@ -99,5 +99,10 @@ def sympy_ops() -> dict[str, Callable[..., Any]]:
         "and": sp.And,
         "or": sp.Or,
         # a spike as condition selects like a number in {0, 1}
-        "where": lambda c, a, b: sp.Piecewise((a, c), (b, True)) if c.is_Boolean else c * a + (1 - c) * b,
+        "where": lambda c, a, b: sp.Piecewise((a, c), (b, True)) if _is_condition(c) else c * a + (1 - c) * b,
     }
+
+
+def _is_condition(c: Any) -> bool:
+    """Tell a sympy comparison from a number (a sympy symbol is both to sympy)."""
+    return bool(c.is_Boolean or c.is_Relational)
