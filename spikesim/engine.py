@@ -57,12 +57,16 @@ class Program(Protocol):
     """A compiled network with its state: what :meth:`Backend.compile` returns."""
 
     graph: Graph
+    whole_run: bool  # True for an engine that must be given all steps at once
 
     def reset(self, samples: int = 1) -> None:
         """Go back to step 0 with initial states, for so many samples."""
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps and return what happened in them; ``inputs`` are ``[steps, samples, n]``."""
+
+    def drain(self) -> list[Chunk]:
+        """Return what is still under way after the last step (engines whose populations lag behind)."""
 
     def get_state(self, population: str, variable: str) -> NDArray[Any]:
         """Return a state, ``[samples, n]``."""

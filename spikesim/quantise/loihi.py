@@ -24,6 +24,7 @@ from spikesim.stimulus import Drive
 WEIGHT_LOW, WEIGHT_HIGH = -256, 254  # even values of a mixed 8-bit matrix
 THRESHOLD_HIGH = 2**17 - 1
 DECAY_ONE = 4096
+RESETS = {"hard": "to", "soft": "subtract", "none": "none"}
 STATE_SCALE = 64  # the chip shifts its input left by 6
 
 
@@ -256,8 +257,9 @@ def _population(node: Node, form: ChipForm, scale: float) -> tuple[Population, P
     dv = int(np.clip(round(DECAY_ONE * (1 - form.voltage_keep)), 0, DECAY_ONE))
     mantissa, exponent = bias_parts(form.bias * scale * STATE_SCALE)
     quantum = round(form.quantum * scale * STATE_SCALE)
+    soft = {"q": quantum / STATE_SCALE} if form.reset == "soft" else {}
     neuron = loihi_lif(
-        du=du, dv=dv, vth=threshold, bias_mant=mantissa, bias_exp=exponent, reset=form.reset, quantum=quantum
+        reset=RESETS[form.reset], du=du, dv=dv, v_th=threshold, bias_mant=mantissa, bias_exp=exponent, **soft
     )
     kept = [1 - dv / DECAY_ONE - form.voltage_keep]
     if form.current is not None:
