@@ -79,6 +79,8 @@ class Unit:
 class TorchProgram:
     """See :class:`spikesim.engine.Program`."""
 
+    whole_run = False
+
     def __init__(self, graph: Graph, options: Options) -> None:
         if options.dtype not in DTYPES:
             raise UnknownNameError("dtype", options.dtype, list(DTYPES))
@@ -107,6 +109,10 @@ class TorchProgram:
         self.leaving: dict[str, list[Delivery]] = {}
         for edge in self.graph.edges:
             self.leaving.setdefault(edge.pre, []).append(self.deliveries[edge.name])
+
+    def drain(self) -> list[Chunk]:
+        """Nothing is under way after the last step."""
+        return []
 
     def _delivery(self, edge: Edge) -> Delivery:
         ring = self.units[edge.post].rings[edge.port]
