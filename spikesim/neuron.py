@@ -298,7 +298,11 @@ def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | No
     tape = Tape()
     dt = tape.symbol("param", "dt")
     values = _Values(**{n: tape.symbol("param", n) for n in params})
-    results = function(values, dt) if function is not None else {}
+    try:
+        results = function(values, dt) if function is not None else {}
+    except (UnsupportedError, UnknownNameError, InvalidValueError) as error:
+        error.args = (f"neuron {label!r}: {error}",)
+        raise
     overlap = set(results) & {*params, "dt"}
     if overlap:
         raise InvalidValueError(f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it")
