@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import FileFormatError, InvalidValueError
-from spikesim.rng import Stream
+from spikesim.rng import Stream, open_uniform
 
 MAX_REDRAWS = 200
 
@@ -138,7 +138,7 @@ class Gamma(Distribution):
         """Return ``n`` draws."""
         from scipy.special import gammaincinv
 
-        u = (stream.bits(n, step=attempt) + 0.5) * 2.0**-32
+        u = open_uniform(stream.wide(n, step=attempt))
         return np.asarray(self.theta * gammaincinv(self.k, u))
 
 

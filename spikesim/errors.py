@@ -12,6 +12,7 @@
     │   └── MissingFileError (FileNotFoundError)   a file that is not there
     ├── UnsupportedError (TypeError)        a backend or format cannot express the network; lists all reasons
     ├── MissingPackageError (ImportError)   an optional package is absent; says the command that installs it
+    ├── MissingDataError (FileNotFoundError) a data set is not on this machine; says where it was looked for
     └── BackendError (RuntimeError)         an engine failed while running
 
 Every message says what, what was found, what is allowed, and what to do.
@@ -114,3 +115,21 @@ class MissingPackageError(SpikesimError, ImportError):
     def __init__(self, package: str, purpose: str, command: str) -> None:
         self.package, self.command = package, command
         super().__init__(f"{purpose} needs the package {package!r}, which is not installed; run: {command}")
+
+
+class MissingDataError(SpikesimError, FileNotFoundError):
+    """A data set that is not on this machine.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    looked_in
+        The folders that were searched.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, name: str, looked_in: Sequence[str], remedy: str) -> None:
+        self.name, self.looked_in = name, list(looked_in)
+        super().__init__(f"the files of the data set {name!r} are in none of {', '.join(looked_in)}; {remedy}")

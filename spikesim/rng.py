@@ -1,92 +1,181 @@
-"""Counter-based random numbers: every draw is a function of (seed, stream, step, index), never of what was drawn before.
+"""Random numbers as functions of (seed, stream, step, index): no state, the same on every backend and thread count.
 
-The generator is Threefry4x32-20 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). One call makes
-four words; index ``i`` reads ``word = (i >> 4) & 3`` of ``counter = (i >> 6) * 16 + (i & 15)``, so 64 consecutive
-indices are 16 calls whose words stand side by side. The counter block is (counter, step, stream, step >> 32), the key
-the 64-bit seed.
+The generator is Threefry4x32-20 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+A :class:`Stream` has a seed and a *name*; what is drawn from one stream never changes what another gives, so adding a
+projection leaves the rest of a network as it was.
+
+Layout: index ``i`` takes word ``(i >> 4) & 3`` of the counter ``(i >> 6) * 16 + (i & 15)``. The four counter words are
+(counter, low half of the step, stream id, high half of the step); the key is the seed. Steps stay below 2**48: the 15
+bits above number *sub-draws*, for methods that need more than one word for an index (:func:`substep`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from spikesim.equations.elementary import exp
+from spikesim.equations.normal import inverse_normal
 from spikesim.errors import InvalidValueError
 
-ROTATIONS = ((10, 26), (11, 21), (13, 27), (23, 5), (6, 20), (17, 11), (25, 10), (18, 20))
-PARITY = 0x1BD11BDA
-LARGE = 4096  # draws from which on the compiled generator pays
-LARGEST_MEAN = 6.0  # expected Poisson counts above which a draw is the sum of several
+Words: TypeAlias = NDArray[np.uint32]
 
-U64 = NDArray[np.uint64]
-MASK = np.uint64(0xFFFFFFFF)
+#: Above this many words a compiled kernel is worth the import of numba.
+COMPILED_FROM: Final = 1_000_000
+#: Largest mean that one word is inverted for; larger ones are sums of equal parts.
+POISSON_MAX_MEAN: Final = 6.0
+MAX_STEP: Final = 2**48
+MAX_INDEX: Final = 2**34
+MAX_SUBSTEP: Final = 2**15
+
+_ROTATIONS: Final = ((10, 26), (11, 21), (13, 27), (23, 5), (6, 20), (17, 11), (25, 10), (18, 20))
+_PARITY: Final = 0x1BD11BDA
+_CHUNK: Final = 1 << 16
 
 
-def threefry(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> list[U64]:
-    """Return four 32-bit words (held in uint64) of Threefry4x32-20.
+def threefry(c0: Words, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[Words, Words, Words, Words]:
+    """Threefry4x32-20 of the counters (c0[i], c1, c2, c3) with the key (k0, k1, 0, 0).
 
     Parameters
     ----------
-    counter
-        Four words, numbers or arrays.
-    key
-        Two words; the other two are 0.
+    c0
+        uint32[n], not changed.
+    c1, c2, c3, k0, k1
+        Integers below 2**32.
+
+    Returns
+    -------
+    tuple of four uint32[n]
 
     Examples
     --------
-    >>> [f"{int(w):08x}" for w in threefry((0, 0, 0, 0), (0, 0))]  # Random123's known answer
+    >>> [f"{int(word[0]):08x}" for word in threefry(np.zeros(1, np.uint32), 0, 0, 0, 0, 0)]
     ['9c6ca96a', 'e17eae66', 'fc10ecd4', '5256a7d8']
     """
-    k0, k1 = np.uint64(key[0]), np.uint64(key[1])
-    keys = (k0, k1, np.uint64(0), np.uint64(0), k0 ^ k1 ^ np.uint64(PARITY))
-    x = [(np.asarray(c, np.uint64) + k) & MASK for c, k in zip(counter, keys, strict=False)]
+    key = (k0, k1, 0, 0, _PARITY ^ k0 ^ k1)
+    x = [c0 + np.uint32(k0)] + [np.full_like(c0, (c + k) & 0xFFFFFFFF) for c, k in ((c1, k1), (c2, 0), (c3, 0))]
+    spare = np.empty_like(c0)
     for r in range(20):
-        a, b = (1, 3) if r % 2 == 0 else (3, 1)
-        for i, j, turn in ((0, a, ROTATIONS[r % 8][0]), (2, b, ROTATIONS[r % 8][1])):
-            x[i] = (x[i] + x[j]) & MASK
-            x[j] = (((x[j] << np.uint64(turn)) | (x[j] >> np.uint64(32 - turn))) & MASK) ^ x[i]
+        partners = (1, 3) if r % 2 == 0 else (3, 1)
+        for a, b, rotation in zip((0, 2), partners, _ROTATIONS[r % 8], strict=True):
+            x[a] += x[b]
+            np.right_shift(x[b], np.uint32(32 - rotation), out=spare)
+            x[b] <<= np.uint32(rotation)
+            x[b] |= spare
+            x[b] ^= x[a]
         if r % 4 == 3:
-            n = r // 4 + 1
-            x = [(x[i] + keys[(n + i) % 5] + np.uint64(n if i == 3 else 0)) & MASK for i in range(4)]
-    return x
+            s = r // 4 + 1
+            for i in range(4):
+                x[i] += np.uint32((key[(s + i) % 5] + (s if i == 3 else 0)) & 0xFFFFFFFF)
+    return x[0], x[1], x[2], x[3]
 
 
-def poisson_thresholds(mean: float) -> NDArray[np.uint32]:
-    """Return ``round(2^32 P(count <= k))`` for k = 0, 1, ... until the tail is below ``2^-32``.
+def substep(step: int, number: int) -> int:
+    """Step that holds the sub-draws `number` (0 is the step itself).
 
-    A draw is the number of thresholds that a random word reaches. Valid for means up to 6.
+    Examples
+    --------
+    >>> substep(7, 0), substep(7, 1) == 7 + 2**48
+    (7, True)
     """
-    probability = total = math.exp(-mean)
-    thresholds = []
-    for k in range(64):
-        thresholds.append(min(round(total * 2.0**32), 2**32 - 1))
-        if 1.0 - total < 2.0**-32:
-            break
-        probability *= mean / (k + 1)
-        total += probability
-    return np.array(thresholds, np.uint32)
+    if not 0 <= number < MAX_SUBSTEP:
+        raise InvalidValueError(f"sub-draw number {number} is outside 0 to {MAX_SUBSTEP - 1}")
+    return step | (number << 48)
+
+
+def stream_id(name: str) -> int:
+    """32-bit number of a stream name (blake2b).
+
+    Examples
+    --------
+    >>> stream_id("input") == stream_id("input") != stream_id("input 2")
+    True
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "little")
+
+
+def poisson_parts(mean: float) -> tuple[int, float]:
+    """Number of equal parts that a Poisson mean is split into, and the mean of one: ceil(mean / 6) parts.
+
+    Examples
+    --------
+    >>> poisson_parts(2.0), poisson_parts(9.0)
+    ((1, 2.0), (2, 4.5))
+    """
+    limit = POISSON_MAX_MEAN * MAX_SUBSTEP
+    if not 0 <= mean < limit:
+        raise InvalidValueError(f"Poisson mean {mean!r} is not allowed; give a number from 0 to below {limit:g}")
+    parts = max(1, int(np.ceil(mean / POISSON_MAX_MEAN)))
+    return parts, mean / parts
+
+
+def poisson_thresholds(mean: float) -> Words:
+    """Thresholds for Poisson counts by inversion: the count is the number of thresholds that a random word exceeds.
+
+    Parameters
+    ----------
+    mean
+        Mean of the distribution, 0 to 6.
+
+    Returns
+    -------
+    uint32[m]
+        Ascending, ``round(2**32 P(count <= k)) - 1`` for all k where that is below 2**32 - 1, so that the neglected
+        tail is less likely than 2**-32. Filled up with 2**32 - 1, which no word exceeds, to a multiple of four.
+
+    Raises
+    ------
+    InvalidValueError
+        The mean is negative, not a number, or above 6; split it with :func:`poisson_parts`.
+
+    Examples
+    --------
+    >>> int((np.uint32(2**31) > poisson_thresholds(1.0)).sum())
+    1
+    """
+    if not 0 <= mean <= POISSON_MAX_MEAN:
+        raise InvalidValueError(
+            f"Poisson mean {mean!r} cannot be inverted from one word; allowed are 0 to {POISSON_MAX_MEAN:g}; "
+            "split larger ones with poisson_parts"
+        )
+    found: list[int] = []
+    probability = cumulative = float(exp(-mean))
+    while (threshold := round(cumulative * 2.0**32) - 1) < 2**32 - 1:
+        found.append(threshold)
+        probability *= mean / len(found)
+        cumulative += probability
+    found += [2**32 - 1] * (-len(found) % 4)
+    return np.array(found, dtype=np.uint32)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of random numbers.
+    """Random numbers of one consumer.
+
+    Every method gives the draws of the indices ``offset`` ... ``offset + n - 1`` at a step; each is a function of
+    (seed, name, step, index) alone.
 
     Parameters
     ----------
     seed
-        64-bit seed of the network.
+        Integer from 0 to 2**64 - 1.
     name
-        What the numbers are for, for example ``"a->b/weight"``. Another stream never changes this one.
+        Who draws, for example ``"projection exc->inh/weights"``.
+
+    Raises
+    ------
+    InvalidValueError
+        The seed is not such an integer.
 
     Examples
     --------
-    >>> Stream(1, "noise").uniform(3, step=5).tolist() == Stream(1, "noise").uniform(100, step=5)[:3].tolist()
+    >>> noise = Stream(seed=1, name="noise")
+    >>> bool((noise.bits(100, step=3)[40:] == noise.bits(60, step=3, offset=40)).all())
     True
     """
 
@@ -94,82 +183,182 @@ class Stream:
     name: str
 
     def __post_init__(self) -> None:
-        if not 0 <= int(self.seed) < 2**64:
-            raise InvalidValueError(f"seed must be from 0 to 2**64 - 1, found {self.seed}")
+        """Check the seed."""
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**64:
+            raise InvalidValueError(f"seed is {self.seed!r}; give an integer from 0 to 2**64 - 1")
 
     @cached_property
     def id(self) -> int:
-        """32-bit number of the stream, from its name."""
-        return int.from_bytes(hashlib.blake2b(self.name.encode(), digest_size=4).digest(), "little")
+        """32-bit number of the stream."""
+        return stream_id(self.name)
 
     @property
     def key(self) -> tuple[int, int]:
-        """The two key words."""
+        """Low and high half of the seed."""
         return int(self.seed) & 0xFFFFFFFF, int(self.seed) >> 32
 
-    def bits(self, n: int, step: int = 0, offset: int = 0, repeat: int = 0) -> NDArray[np.uint32]:
-        """Return 32-bit words for the indices ``offset .. offset + n - 1``; ``repeat`` selects a sibling stream."""
-        stream = (self.id + repeat) & 0xFFFFFFFF
-        first = offset // 64 * 64
-        blocks = -(-(offset + n - first) // 64)
-        if n >= LARGE:
-            from spikesim.equations.random_kernels import fill_bits
+    def child(self, name: str) -> Stream:
+        """Stream of the same seed whose name is this one's, a slash, and `name`.
 
-            out = np.empty(blocks * 64, np.uint32)
-            fill_bits(out, np.uint64(step), np.uint32(stream), *(np.uint32(k) for k in self.key), first)
-        else:
-            counters = np.arange(first // 64 * 16, (first // 64 + blocks) * 16, dtype=np.uint64)
-            words = threefry((counters, step & 0xFFFFFFFF, stream, step >> 32), self.key)
-            out = np.stack([w.reshape(blocks, 16) for w in np.broadcast_arrays(*words)], axis=1).reshape(-1).astype(np.uint32)
-        return out[offset - first : offset - first + n]
+        Examples
+        --------
+        >>> Stream(1, "a").child("weights").name
+        'a/weights'
+        """
+        return Stream(self.seed, f"{self.name}/{name}")
 
-    def uniform(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
-        """Return float64 in [0, 1), multiples of ``2^-32``."""
-        return np.asarray(self.bits(n, step, offset) * 2.0**-32)
+    def _blocks(self, counters: Words, step: int) -> tuple[Words, Words, Words, Words]:
+        return threefry(counters, step & 0xFFFFFFFF, self.id, step >> 32, *self.key)
 
-    def integers(self, n: int, high: int, step: int = 0, offset: int = 0) -> NDArray[np.int64]:
-        """Return whole numbers in [0, high), ``high < 2^32``; probabilities are equal to within ``high * 2^-32``."""
-        return ((self.bits(n, step, offset).astype(np.uint64) * np.uint64(high)) >> np.uint64(32)).astype(np.int64)
+    def bits_at(self, index: ArrayLike, step: int = 0) -> Words:
+        """Draw words for any indices (an integer array of any shape), the same that :meth:`bits` gives for them."""
+        i = np.asarray(index, dtype=np.int64)
+        flat = i.ravel()
+        counters = ((flat >> 6) * 16 + (flat & 15)).astype(np.uint32)
+        word = (flat >> 4) & 3
+        return np.choose(word, self._blocks(counters, step)).reshape(i.shape)
 
-    def normal(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
-        """Return standard normal numbers, by inversion of one word each (at most 6.3 standard deviations)."""
-        from scipy.special import ndtri
-
-        return np.asarray(ndtri((self.bits(n, step, offset) + 0.5) * 2.0**-32))
-
-    def poisson(self, n: int, mean: Any, step: int = 0, offset: int = 0) -> NDArray[np.int64]:
-        """Return Poisson counts by inversion of 32-bit words.
+    def bits(self, n: int, step: int = 0, offset: int = 0) -> Words:
+        """Draw uniform 32-bit words.
 
         Parameters
         ----------
         n
-            Number of draws.
-        mean
-            Expected count: a number or ``n`` of them. Above 6 a draw is the sum of equal parts, each with its own
-            sibling stream.
-        step, offset
-            As in :meth:`bits`.
+            How many.
+        step
+            Time step or any other integer, 0 to 2**48 - 1 (above: sub-draws, see :func:`substep`).
+        offset
+            First index; indices stay below 2**34.
+
+        Returns
+        -------
+        uint32[n]
         """
-        means = np.asarray(mean, np.float64)
-        repeats = max(1, math.ceil(float(means.max(initial=0.0)) / LARGEST_MEAN))
-        counts = np.zeros(n, np.int64)
-        for repeat in range(repeats):
-            words = self.bits(n, step, offset, repeat)
-            if means.ndim == 0:
-                counts += np.searchsorted(poisson_thresholds(float(means) / repeats), words, side="right")
-            else:
-                counts += _invert(words, means / repeats)
-        return counts
+        if n < 0 or step < 0 or offset < 0 or offset + n > MAX_INDEX or step >= 2**63:
+            raise InvalidValueError(
+                f"cannot draw {n} numbers from index {offset} at step {step}; none may be negative, "
+                "indices end at 2**34 and steps at 2**48"
+            )
+        if n >= COMPILED_FROM:
+            from spikesim.equations.random_kernels import fill_bits
 
-    def permutation(self, n: int) -> NDArray[np.int64]:
-        """Return the numbers 0 .. n - 1 in random order."""
-        return np.argsort(self.bits(n), kind="stable")
+            out = np.empty(n, dtype=np.uint32)
+            fill_bits(out, step, self.id, *self.key, offset)
+            return out
+        first, last = offset >> 6, -(-(offset + n) // 64)
+        out = np.empty(((last - first), 4, 16), dtype=np.uint32)
+        for start in range(0, last - first, _CHUNK // 16):
+            part = out[start : start + _CHUNK // 16]
+            counters = np.arange(16 * (first + start), 16 * (first + start + len(part)), dtype=np.uint32)
+            for w, words in enumerate(self._blocks(counters, step)):
+                part[:, w, :] = words.reshape(-1, 16)
+        return out.reshape(-1)[offset - 64 * first :][:n]
+
+    def wide(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.uint64]:
+        """Draw uniform 64-bit words: indices 2i and 2i + 1 of :meth:`bits` are the high and low half of index i."""
+        pairs = self.bits(2 * n, step, 2 * offset).astype(np.uint64)
+        return (pairs[0::2] << np.uint64(32)) | pairs[1::2]
+
+    def uniform(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
+        """Draw uniform numbers in [0, 1): a 32-bit word times 2**-32, hence exact on every backend.
+
+        Returns
+        -------
+        float64[n]
+        """
+        return self.bits(n, step, offset) * 2.0**-32
+
+    def bernoulli(self, n: int, p: ArrayLike, step: int = 0, offset: int = 0) -> NDArray[np.bool_]:
+        """Draw True with probability `p`, rounded to a multiple of 2**-32.
+
+        Parameters
+        ----------
+        n, step, offset
+            See :meth:`bits`.
+        p
+            Probability, a number or one per draw (shape (n,)).
+
+        Returns
+        -------
+        bool[n]
+        """
+        chance = np.asarray(p, dtype=np.float64)
+        if not ((chance >= 0) & (chance <= 1)).all():
+            raise InvalidValueError(f"probability {p!r} is outside 0 to 1")
+        return self.bits(n, step, offset) < np.rint(chance * 2.0**32)
+
+    def integers(self, n: int, high: int, step: int = 0, offset: int = 0) -> NDArray[np.int64]:
+        """Draw integers in [0, high) as floor(64-bit word * high / 2**64): biased by less than high * 2**-64.
+
+        Returns
+        -------
+        int64[n]
+        """
+        if not 0 < high < 2**32:
+            raise InvalidValueError(f"the bound of random integers is {high!r}; give 1 to 2**32 - 1")
+        words = self.bits(2 * n, step, 2 * offset)
+        factor = np.uint64(high)
+        low = (words[1::2] * factor) >> np.uint64(32)  # a word times an uint64 is computed in uint64
+        return ((words[0::2] * factor + low) >> np.uint64(32)).astype(np.int64)
+
+    def normal(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
+        """Draw standard normal numbers by inversion of a 52-bit uniform number (for building networks).
+
+        Returns
+        -------
+        float64[n]
+            The same bits on every platform: the inverse uses only the library's own logarithm.
+        """
+        return inverse_normal(open_uniform(self.wide(n, step, offset)))
+
+    def poisson(self, n: int, mean: float, step: int = 0, offset: int = 0) -> NDArray[np.int32]:
+        """Draw Poisson counts by inversion of 32-bit words (:func:`poisson_thresholds`).
+
+        A mean above 6 is a sum of ``k = ceil(mean / 6)`` counts of mean ``mean / k``; part j uses ``substep(step, j)``.
+
+        Parameters
+        ----------
+        n, step, offset
+            See :meth:`bits`.
+        mean
+            Mean count, 0 to below 196608.
+
+        Returns
+        -------
+        int32[n]
+        """
+        parts, part_mean = poisson_parts(mean)
+        thresholds = poisson_thresholds(part_mean)
+        out = np.zeros(n, dtype=np.int32)
+        for part in range(parts):
+            self._add_poisson(out, thresholds, substep(step, part), offset)
+        return out
+
+    def _add_poisson(self, out: NDArray[np.int32], thresholds: Words, step: int, offset: int) -> None:
+        if out.size >= COMPILED_FROM:
+            from spikesim.equations.random_kernels import add_poisson
+
+            add_poisson(out, thresholds, step, self.id, *self.key, offset)
+            return
+        # counts depend on the rank of the word only; "left" counts the thresholds strictly below it
+        out += np.searchsorted(thresholds, self.bits(out.size, step, offset), side="left").astype(np.int32)
+
+    def permutation(self, n: int, step: int = 0) -> NDArray[np.int64]:
+        """Draw a permutation of 0 ... n - 1: the order of n random 64-bit words.
+
+        Returns
+        -------
+        int64[n]
+        """
+        return np.argsort(self.wide(n, step), kind="stable")
 
 
-def _invert(words: NDArray[np.uint32], means: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Poisson counts for a mean of its own per word; equal means share their thresholds."""
-    counts = np.zeros(len(words), np.int64)
-    for mean in np.unique(means):
-        mine = means == mean
-        counts[mine] = np.searchsorted(poisson_thresholds(float(mean)), words[mine], side="right")
-    return counts
+def open_uniform(words: NDArray[np.uint64]) -> NDArray[Any]:
+    """Numbers strictly between 0 and 1, symmetric about 1/2: (upper 52 bits + 1/2) * 2**-52, exact in float64.
+
+    Examples
+    --------
+    >>> float(open_uniform(np.zeros(1, np.uint64))[0]) == 2.0**-53
+    True
+    """
+    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

@@ -51,6 +51,14 @@ def test_compiled_bits_equal_the_reference(n, offset):
         np.testing.assert_array_equal(floats, NOISE.uniform(n, step, offset))
 
 
+def test_compiled_single_words_equal_the_reference():
+    from spikesim.equations.random_kernels import bits_at
+
+    index = [0, 15, 16, 63, 64, 999, 2**34 - 1]
+    expected = NOISE.bits_at(index, 2**33 + 5).tolist()
+    assert [bits_at(i, 2**33 + 5, NOISE.id, *NOISE.key) for i in index] == expected
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 @pytest.mark.parametrize("mean", [0.0, 0.128, 2.0, 6.0])
 def test_compiled_poisson_equals_the_reference(mean, dtype):
