@@ -16,6 +16,7 @@ from spikesim.equations.expression import Expressions, Symbol, Tape
 from spikesim.equations.targets import NUMPY
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError, UnsupportedError
 from spikesim.units import si
+from spikesim.value import Value
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ def _model_problems(model: NeuronModel) -> Iterable[str]:
             yield f"neuron {model.name!r}: the step constants read the {kind} {name!r}, which is not declared"
 
 
-@dataclass(frozen=True)
-class Neuron:
+@dataclass(frozen=True, eq=False)
+class Neuron(Value):
     """A neuron model with values: parameters and initial states as numbers, arrays (one per neuron) or distributions.
 
     Parameters
