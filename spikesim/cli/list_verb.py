@@ -53,9 +53,9 @@ def _hardware() -> Any:
 
 
 def _data() -> Any:
-    from spikesim.data import list_datasets
+    from spikesim.data import dataset_rows
 
-    return ("data set", "samples", "licence", "where"), list_datasets()
+    return ("data set", "samples", "licence", "where"), dataset_rows()
 
 
 KINDS = {
