@@ -16,6 +16,7 @@ from scipy import sparse
 
 from spikesim.errors import InvalidValueError
 from spikesim.rng import Stream
+from spikesim.value import Value
 
 Shape = tuple[int, ...]
 WeightMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Connection:
+class Connection(Value):
     """Base of all rules."""
 
     @property

@@ -59,12 +59,15 @@ class Snapshot(io.RawIOBase):
 
     def _load_area(self, fields: dict[str, Any]) -> str | None:
         """Read and check the area; return what is wrong with it, or None."""
-        self._area_start, self.size = int(fields["area"]), int(fields["end"])
+        places = [fields.get(name) for name in ("area", "bytes", "end")]
+        if not all(isinstance(p, int) for p in places):
+            return f"its head says {fields}"
+        self._area_start, size, self.size = (int(p) for p in places)
         found = os.fstat(self._descriptor).st_size
         if found < self.size:
             return f"it is truncated, found {found} bytes, expected {self.size}"
-        self._area = self._from_file(self._area_start, int(fields["bytes"]))
-        if checksum(self._head[BLOCK:] + self._area) != fields["checksum"]:
+        self._area = self._from_file(self._area_start, size)
+        if checksum(self._head[BLOCK:] + self._area) != fields.get("checksum"):
             return "the description of its contents does not match its checksum"
         return None
 

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from spikesim import installer, optional
-from spikesim.cli.install import install
+from spikesim.cli.install_verb import command
 from spikesim.errors import MissingPackageError, SpikesimError, UnknownNameError
 
 
@@ -77,7 +77,7 @@ def test_missing_pip_is_named(monkeypatch):
 
 def test_command_line():
     app = typer.Typer()
-    app.command()(install)
+    app.command()(command)
     result = CliRunner().invoke(app, ["norse", "--dry-run"])
     assert result.exit_code == 0
     assert "norse==1.1.0" in result.output and "torchvision" in result.output

@@ -110,6 +110,10 @@ class TorchProgram:
         for edge in self.graph.edges:
             self.leaving.setdefault(edge.pre, []).append(self.deliveries[edge.name])
 
+    def drain(self) -> list[Chunk]:
+        """Nothing is under way after the last step."""
+        return []
+
     def _delivery(self, edge: Edge) -> Delivery:
         ring = self.units[edge.post].rings[edge.port]
         if edge.name in self.changed:

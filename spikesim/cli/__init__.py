@@ -20,13 +20,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS = ("run", "train", "quantise", "profile", "export", "convert", "show", "list", "data", "install", "report", "compare", "demo")  # fmt: skip
+# verb to the module and name of its function, or of a group of verbs
+VERBS = {
+    "run": ("run_verb", "command"),
+    "show": ("show_verb", "command"),
+    "list": ("list_verb", "command"),
+    "data": ("data", "app"),
+    "install": ("install", "install"),
+}
 
 
 def _register() -> None:
-    for verb in VERBS:
-        module = importlib.import_module(f"spikesim.cli.{verb}_verb")
-        target = module.command
+    for verb, (module, name) in VERBS.items():
+        target = getattr(importlib.import_module(f"spikesim.cli.{module}"), name)
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=verb)
         else:
