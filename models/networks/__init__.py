@@ -17,4 +17,4 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "microcircuit": microcircuit,
 }
 
-__all__ = ["NETWORKS", *sorted(NETWORKS)]
+__all__ = ["NETWORKS", "brunel", "coba", "cuba", "digits_mlp", "microcircuit"]

@@ -56,14 +56,14 @@ def brunel(n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recu
     rate = round(eta * THETA / (weight * TAU_M), 6)
     cell = lif(threshold=">=", tau_m=TAU_M, e_l=0.0, v_th=THETA, v_reset=0.0, t_ref=2 * ms)
     return Network(
-        [Population(name, size, cell) for name, size in sizes.items()],
-        [
+        tuple(Population(name, size, cell) for name, size in sizes.items()),
+        tuple(
             Projection(pre, post, rules[pre], weight=weights[pre], delay=1.5 * ms)
             for pre in sizes
             for post in sizes
             if recurrent
-        ],
-        [PoissonDrive(f"poisson_{name}", name, rate=rate, weight=weight) for name in sizes],
+        ),
+        tuple(PoissonDrive(f"poisson_{name}", name, rate=rate, weight=weight) for name in sizes),
         dt=DT,
         seed=seed,
         name="brunel",

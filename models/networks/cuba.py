@@ -55,12 +55,12 @@ def cuba(n: int = 4000, seed: int = 1) -> Network:
     rule = FixedProbability(min(1.0, 0.02 * 4000 / n))
     weights = {"exc": 60 * 0.27 / 10 * mV, "inh": -20 * 4.5 / 10 * mV}
     return Network(
-        [Population("exc", n_exc, cell), Population("inh", n - n_exc, cell)],
-        [
+        (Population("exc", n_exc, cell), Population("inh", n - n_exc, cell)),
+        tuple(
             Projection(pre, post, rule, weight=weight, delay=DT, port=pre)
             for pre, weight in weights.items()
             for post in weights
-        ],
+        ),
         dt=DT,
         seed=seed,
         name="cuba",

@@ -58,4 +58,4 @@ def digits_mlp(
     sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     layers = [part for n in sizes for part in (dense(n), cell)]
     last = lif_soft() if readout == "spikes" else li(beta=1.0)
-    return sequential(Input("image", 64, graded=True), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")
+    return sequential(Input("image", (64,), graded=True), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")

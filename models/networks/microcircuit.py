@@ -91,18 +91,14 @@ def microcircuit(scale: float = 0.1, seed: int = 1) -> Network:
     if not 0.0 < scale <= 1.0:
         raise InvalidValueError(f"microcircuit: scale must be above 0 and at most 1, found {scale!r}")
     sizes = {name: max(1, round(scale * n)) for name, n in SIZES.items()}
+    backgrounds = {f"background_{name}": name for name in POPULATIONS}
     return Network(
-        [Population(name, n, _cell(name, scale)) for name, n in sizes.items()],
-        [_projection(s, t, scale, sizes[t]) for t in POPULATIONS for s in POPULATIONS if indegree(s, t)],
-        [
-            PoissonDrive(
-                f"background_{name}",
-                name,
-                rate=EXTERNAL[name] * scale * BACKGROUND_HZ,
-                weight=WEIGHT / math.sqrt(scale),
-            )
-            for name in POPULATIONS
-        ],
+        tuple(Population(name, n, _cell(name, scale)) for name, n in sizes.items()),
+        tuple(_projection(s, t, scale, sizes[t]) for t in POPULATIONS for s in POPULATIONS if indegree(s, t)),
+        tuple(
+            PoissonDrive(name, target, rate=EXTERNAL[target] * scale * BACKGROUND_HZ, weight=WEIGHT / math.sqrt(scale))
+            for name, target in backgrounds.items()
+        ),
         dt=DT,
         seed=seed,
         name="microcircuit",
