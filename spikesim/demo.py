@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikesim.data import Dataset, load
-from spikesim.distributions import KaimingNormal
 from spikesim.encode import regular
 from spikesim.engine import backend, run
 from spikesim.errors import MissingPackageError
-from spikesim.layers import dense, sequential
 from spikesim.lowering import lower
-from spikesim.models.neurons import lif_soft
+from spikesim.models.networks import digits_mlp
 from spikesim.network import Network, Probe
 from spikesim.quantise import Quantised, quantise
 from spikesim.recording import Recording, differing_spikes
-from spikesim.stimulus import Input
 
 if TYPE_CHECKING:
     from spikesim.profile import Profile
@@ -79,12 +76,6 @@ class Result:
 Say = Callable[[str], None]
 
 
-def digits_network(settings: Settings, seed: int) -> Network:
-    """Return the untrained network: 64 spiking inputs, soft-reset layers, ten soft-reset outputs."""
-    layers = [part for n in settings.hidden for part in (dense(n, KaimingNormal()), lif_soft())]
-    return sequential(Input("image", 64), *layers, dense(10, KaimingNormal()), lif_soft(), seed=seed, name="digits")
-
-
 def demo(folder: str | Path, settings: Settings | None = None, say: Say = print) -> Result:
     """Do everything, write ``report.html``, ``run.h5`` and ``network.h5`` to a folder, and return the figures.
 
@@ -131,7 +122,7 @@ def _fit(settings: Settings, data: Dataset, seed: int) -> Network:
     from spikesim.train import train
 
     trained = train(
-        digits_network(settings, seed), data, epochs=settings.epochs, encode=regular, steps=settings.steps, seed=seed,
+        digits_mlp(settings.hidden, seed=seed), data, epochs=settings.epochs, encode=regular, steps=settings.steps, seed=seed,
         surrogate="mpr", validation_fraction=0.0,
     )  # fmt: skip
     return trained.network
@@ -161,21 +152,21 @@ def _train(result: Result) -> None:
 
 
 def _run_both(result: Result) -> None:
-    assert_ready(result)
+    _need_training(result)
     reference = _test(result.settings, result.network, result.data, backend="torch")  # type: ignore[arg-type]
     differing = differing_spikes(result.float_run.recording, reference.recording)  # type: ignore[union-attr]
     spikes = result.float_run.recording.counts.spikes  # type: ignore[union-attr]
     result.add("numba against torch", f"{differing} of {spikes} spikes differ", "whole test set, float64")
 
 
-def assert_ready(result: Result) -> None:
+def _need_training(result: Result) -> None:
     """Stop with a clear sentence if a stage is called before the one that it needs."""
     if result.network is None or result.data is None or result.float_run is None:
         raise RuntimeError("the demo's stages run in order: training comes first")
 
 
 def _fixed_point(result: Result) -> None:
-    assert_ready(result)
+    _need_training(result)
     settings, data = result.settings, result.data
     result.quantised = quantise(result.network)  # type: ignore[arg-type]
     result.fixed_run = _test(settings, result.quantised.network, data, backend="loihi")  # type: ignore[arg-type]
@@ -210,7 +201,7 @@ def _profile(result: Result) -> None:
 
 def _record(result: Result, folder: Path) -> None:
     """Run one test digit with its membranes recorded to ``run.h5``, and store the network."""
-    assert_ready(result)
+    _need_training(result)
     network: Any = result.network
     network.save(folder / "network.h5")
     probes = tuple(Probe(p.name, ("v",), neurons=tuple(range(min(p.n, 10)))) for p in network.populations)

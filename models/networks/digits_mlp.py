@@ -2,10 +2,10 @@
 
 ::
 
-    image (64 values, as direct current in every step) -> dense -> soft-reset neurons -> ... -> dense -> 10 read-outs
+    image (64 spike trains, or currents) -> dense -> soft-reset neurons -> ... -> dense -> 10 read-outs
 
-Pixels enter as graded values; hidden neurons subtract 1 per spike and fire above 1/2. The class is the read-out that
-fires most (``readout="spikes"``), or whose membrane is highest in the end (``readout="membrane"``).
+Pixels enter as spikes (:func:`spikesim.encode.regular`), so that the network also fits a chip; or as graded values.
+Hidden neurons subtract 1 per spike and fire above 1/2. The class is the read-out that fires most (``readout="spikes"``), or whose membrane is highest in the end (``readout="membrane"``).
 
 Reference: soft reset after Guo et al., ECCV 2022 (:mod:`spikesim.models.neurons.lif_soft`); He et al., "Delving Deep
 into Rectifiers", ICCV 2015 (initial weights).
@@ -30,6 +30,7 @@ def digits_mlp(
     hidden: Sequence[int] = (128,),
     readout: Readout = "spikes",
     neuron: Neuron | None = None,
+    graded: bool = False,
     seed: int = 0,
     dt: float = 1e-3,
 ) -> Network:
@@ -43,6 +44,8 @@ def digits_mlp(
         ``"spikes"``: ten more soft-reset neurons; ``"membrane"``: ten integrators without leak that never fire.
     neuron
         The hidden neuron, ``lif_soft()`` by default.
+    graded
+        Whether the input holds real values instead of spikes.
     seed
         Seed of the initial weights (normal, standard deviation ``sqrt(2 / inputs)``).
     dt
@@ -58,4 +61,4 @@ def digits_mlp(
     sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     layers = [part for n in sizes for part in (dense(n), cell)]
     last = lif_soft() if readout == "spikes" else li(beta=1.0)
-    return sequential(Input("image", (64,), graded=True), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")
+    return sequential(Input("image", (64,), graded=graded), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")
