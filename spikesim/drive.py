@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Graph
 from spikesim.lowering import snap_input
-from spikesim.rng import Stream
+from spikesim.rng import Stream, poisson_parts, poisson_thresholds, substep
 from spikesim.stimulus import (
     Current,
     Drive,
@@ -73,6 +73,20 @@ def _poisson_source(graph: Graph, source: Poisson, first: int, steps: int, sampl
     return out
 
 
+def poisson_counts(stream: Stream, n: int, mean: NDArray[np.float64], step: int) -> NDArray[np.int64]:
+    """Return Poisson counts for one mean, or for one mean per draw; equal means share their thresholds."""
+    if mean.ndim == 0:
+        return stream.poisson(n, float(mean), step).astype(np.int64)
+    parts, _ = poisson_parts(float(mean.max(initial=0.0)))
+    counts = np.zeros(n, np.int64)
+    for part in range(parts):
+        words = stream.bits(n, substep(step, part))
+        for value in np.unique(mean):
+            mine = mean == value
+            counts[mine] += np.searchsorted(poisson_thresholds(float(value) / parts), words[mine], side="left")
+    return counts
+
+
 class DriveState:
     """A drive with what it must remember between steps (the noise of an Ornstein-Uhlenbeck process)."""
 
@@ -102,7 +116,7 @@ class DriveState:
             padding = np.zeros((self.samples, width))
             padding[:, : self.n] = expected
             expected = padding.reshape(-1)
-        counts = self.stream.poisson(self.samples * width, expected, step=step)
+        counts = poisson_counts(self.stream, self.samples * width, expected, step)
         return drive.weight * counts.reshape(self.samples, width)[:, : self.n].astype(np.float64)
 
     def _current(self, drive: Current, step: int) -> NDArray[np.float64]:

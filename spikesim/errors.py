@@ -8,6 +8,8 @@
     │   └── DeviceLimitError                a network that a device cannot hold; lists all limits
     ├── UnknownNameError (LookupError)      a name that is not known; says the nearest one that is
     ├── FileFormatError (ValueError)        a damaged or foreign file
+    ├── FileAccessError (OSError)           a file that cannot be written, or must not be overwritten
+    │   └── MissingFileError (FileNotFoundError)   a file that is not there
     ├── UnsupportedError (TypeError)        a backend or format cannot express the network; lists all reasons
     ├── MissingPackageError (ImportError)   an optional package is absent; says the command that installs it
     ├── MissingDataError (FileNotFoundError) a data set is not on this machine; says where it was looked for
@@ -59,6 +61,14 @@ class DeviceLimitError(ProblemList, InvalidValueError):
 
 class FileFormatError(SpikesimError, ValueError):
     """A file that is damaged, foreign, or from a newer version."""
+
+
+class FileAccessError(SpikesimError, OSError):
+    """A file that cannot be read or written, or that must not be overwritten."""
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """A file that is not there."""
 
 
 class UnsupportedError(ProblemList, TypeError):

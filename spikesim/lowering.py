@@ -104,11 +104,9 @@ def _node(network: Network, population: Population) -> Node:
 def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[int, ...]]) -> Edge:
     pre_shape, post_shape = shapes[projection.pre], shapes[projection.post]
     n_pre, n_post = int(np.prod(pre_shape)), int(np.prod(post_shape))
-    stream = Stream(network.seed, f"{projection.name}/pairs")
-    pairs = projection.rule.pairs(n_pre, n_post, stream, pre_shape, post_shape)
-    count = len(pairs.pre)
-    indptr = np.zeros(n_pre + 1, np.int64)
-    np.cumsum(np.bincount(pairs.pre, minlength=n_pre), out=indptr[1:])
+    stream = Stream(network.seed, f"{projection.name}/synapses")
+    rows = projection.rule.rows(pre_shape, post_shape, stream)
+    count = len(rows.indices)
     model = network.population(projection.post).model
     return Edge(
         name=projection.name,
@@ -117,9 +115,9 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
         port=projection.port or model.inputs[0],
         n_pre=n_pre,
         n_post=n_post,
-        indptr=indptr,
-        indices=np.ascontiguousarray(pairs.post, np.int32),
-        weights=_weights(network, projection, pairs.weights, count, n_post),
+        indptr=rows.indptr,
+        indices=rows.indices,
+        weights=_weights(network, projection, rows.weights, count, n_post),
         delays=_delays(network, projection, count),
         graded=bool(getattr(_source(network, projection.pre), "graded", False)),
         rule=projection.rule,

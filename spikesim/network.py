@@ -14,10 +14,11 @@ from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.stimulus import Drive, Source, Stimulus, _shape
 from spikesim.units import si
+from spikesim.value import Value
 
 
-@dataclass(frozen=True)
-class Population:
+@dataclass(frozen=True, eq=False)
+class Population(Value):
     """Neurons of one model.
 
     Parameters
@@ -50,8 +51,8 @@ class Population:
         return self.neuron.model
 
 
-@dataclass(frozen=True)
-class Projection:
+@dataclass(frozen=True, eq=False)
+class Projection(Value):
     """Synapses from one population or source to one port of a population.
 
     Parameters
@@ -87,8 +88,8 @@ class Projection:
             object.__setattr__(self, "name", f"{self.pre}->{self.post}{suffix}")
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, eq=False)
+class Probe(Value):
     """Record state variables of a population (spikes and counts are always recorded).
 
     Parameters
@@ -117,8 +118,8 @@ class Probe:
             raise InvalidValueError(f"probe on {self.target!r}: `every` must be at least 1 step, found {self.every}")
 
 
-@dataclass(frozen=True)
-class Network:
+@dataclass(frozen=True, eq=False)
+class Network(Value):
     """A spiking network.
 
     Parameters

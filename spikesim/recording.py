@@ -158,7 +158,10 @@ class Recording:
 
     def __str__(self) -> str:
         lines = [f"Recording of {self.samples} sample(s) x {self.steps} steps of {self.dt:g} s"]
-        lines += [f"  {name}: {len(s)} spikes, {s.rate():.3g} Hz per neuron" for name, s in self.spikes.items()]
+        seconds = self.steps * self.dt * self.samples
+        for name, p in self.counts.populations.items():
+            spikes = int(p.spikes.sum())
+            lines.append(f"  {name}: {spikes} spikes, {spikes / (seconds * p.neurons or 1):.3g} Hz per neuron")
         return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from spikesim.errors import InvalidValueError
 from spikesim.units import si
+from spikesim.value import Value
 
 
 def _shape(name: str, shape: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -18,8 +19,8 @@ def _shape(name: str, shape: int | tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(d) for d in dims)
 
 
-@dataclass(frozen=True)
-class Rate:
+@dataclass(frozen=True, eq=False)
+class Rate(Value):
     """A rate that changes at given times: ``values[k]`` holds from ``times[k]`` on.
 
     Parameters
@@ -55,8 +56,8 @@ def _rate(name: str, rate: Any) -> Any:
     return rate
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, eq=False)
+class Source(Value):
     """Base of the stimuli that project like a population.
 
     Parameters
@@ -79,7 +80,7 @@ class Source:
         return int(np.prod(self.shape))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Input(Source):
     """A placeholder for data given at run time: ``run(..., inputs={name: array})``.
 
@@ -97,7 +98,7 @@ class Input(Source):
     graded: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpikeTrains(Source):
     """Recorded spikes.
 
@@ -128,7 +129,7 @@ class SpikeTrains(Source):
         object.__setattr__(self, "indices", indices)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Poisson(Source):
     """Independent Poisson sources, at most one spike in a step: it fires with probability ``1 - exp(-rate dt)``.
 
@@ -145,8 +146,8 @@ class Poisson(Source):
         object.__setattr__(self, "rate", _rate(self.name, self.rate))
 
 
-@dataclass(frozen=True)
-class Drive:
+@dataclass(frozen=True, eq=False)
+class Drive(Value):
     """Base of the stimuli that act on a port of a population directly.
 
     Parameters
@@ -164,7 +165,7 @@ class Drive:
     port: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PoissonDrive(Drive):
     """An independent Poisson process for every neuron: adds ``weight`` times the number of events of the step.
 
@@ -185,7 +186,7 @@ class PoissonDrive(Drive):
             raise InvalidValueError(f"{self.name!r}: weight must be finite, found {self.weight!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Current(Drive):
     """A current that changes at given times: ``values[k]`` holds from ``times[k]`` on, 0 before the first.
 
@@ -213,7 +214,7 @@ class Current(Drive):
         object.__setattr__(self, "values", values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OrnsteinUhlenbeck(Drive):
     """Coloured noise, independent per neuron, integrated exactly: ``x' = mean + (x - mean) e^(-dt/tau) + sd' xi``.
 

@@ -9,7 +9,7 @@ Columns of the tables (int64):
   ``KIND MODEL LOW HIGH OFFSET EDGE_LOW EDGE_HIGH EXT PORTS PORT_ROW``
 - ports: ``BASE SLOTS`` of the ring that collects a port's input
 - edges: ``ROWS FIRST RING SLOTS N DELAY WEIGHT`` (``DELAY`` or ``WEIGHT`` of -1: one value per synapse)
-- poisson drives: ``UNIT PORT STREAM FIRST LAST REPEATS``
+- poisson drives: ``UNIT PORT STREAM FIRST LAST PARTS``
 - probes: ``MODEL STATE EVERY FIRST LAST BUFFER``
 """
 
@@ -19,7 +19,7 @@ Columns of the tables (int64):
 import numpy as np
 from numba import njit
 
-from spikesim.equations.random_kernels import fill_poisson
+from spikesim.equations.random_kernels import add_poisson
 
 
 def advance(m, b, lo, hi, states, scalars, vectors, ring, slots, ext, base, has_ext, flags, offset):
@@ -61,23 +61,19 @@ def emit(unit, source, value, t, ring, edges, edge_weights, indptr, indices, wei
 
 
 @njit(error_model="numpy", nogil=True)
-def add_poisson(u, unit, b, width, t, ext, poisson, thresholds, poisson_weights, key, counts):
+def drive_poisson(u, unit, b, width, t, ext, poisson, thresholds, poisson_weights, key, counts):
     """Add the Poisson drives of one unit to its drive buffer."""
     n = unit[3] - unit[2]
     for p in range(len(poisson)):
         if poisson[p, 0] == u:
             first, last = poisson[p, 3], poisson[p, 4]
             at = unit[7] + poisson[p, 1] * n
-            for repeat in range(poisson[p, 5]):
-                fill_poisson(counts[:width], thresholds[first:last], t, poisson[p, 2] + repeat, key[0], key[1], b * width)
-                if repeat == 0:
-                    for j in range(n):
-                        ext[at + j] = counts[j]
-                else:
-                    for j in range(n):
-                        ext[at + j] += counts[j]
+            counts[:width] = 0
+            for part in range(poisson[p, 5]):  # a large mean is the sum of equal parts
+                step = t | part << 48
+                add_poisson(counts[:width], thresholds[first:last], step, poisson[p, 2], key[0], key[1], b * width)
             for j in range(n):
-                ext[at + j] *= poisson_weights[p]
+                ext[at + j] = counts[j] * poisson_weights[p]
 
 
 @njit(error_model="numpy", nogil=True)
@@ -131,7 +127,7 @@ def simulate(
                     for p in range(unit[8]):
                         slots[p] = ports[unit[9] + p, 0] + t % ports[unit[9] + p, 1] * n
                     if unit[7] >= 0 and len(poisson) > 0:
-                        add_poisson(
+                        drive_poisson(
                             u, unit, b, (n + 63) // 64 * 64, t, ext, poisson, thresholds, poisson_weights, key, counts
                         )
                     active[b, u] += advance(

@@ -23,12 +23,11 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
-from spikesim.rng import Stream, poisson_thresholds
+from spikesim.rng import Stream, poisson_parts, poisson_thresholds
 from spikesim.stimulus import PoissonDrive
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
-LARGEST_POISSON_MEAN = 6.0  # expected events a step above which a draw is split
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 
@@ -39,7 +38,7 @@ def kernel_source(groups: list[Block], dtype: str) -> str:
     for block in groups:
         vectors = frozenset(n for n in block.model.used_constants() if np.ndim(block.constant(n)))
         models.append((block.model, vectors))
-    imports = "from spikesim.equations.random_kernels import fill_poisson\n"
+    imports = "from spikesim.equations.random_kernels import add_poisson\n"
     return print_loop(models, dtype, imports) + "\n\n" + inspect.getsource(loop).split(_MARK)[1]
 
 
@@ -88,19 +87,18 @@ class NumbaProgram:
             alone = ports.count((drive.target, drive.port)) == 1
             if not (isinstance(drive, PoissonDrive) and alone and isinstance(drive.rate, float)):
                 continue
-            expected = drive.rate * self.graph.dt
-            repeats = max(1, int(np.ceil(expected / LARGEST_POISSON_MEAN)))
-            table = poisson_thresholds(expected / repeats)
+            parts, mean = poisson_parts(drive.rate * self.graph.dt)
+            table = poisson_thresholds(mean)
             first = sum(len(t) for t in thresholds)
             port = self.graph.node(drive.target).model.inputs.index(str(drive.port))
             unit = self.layout.unit_names.index(drive.target)
             stream = Stream(self.graph.seed, drive.name).id
-            rows.append([unit, port, stream, first, first + len(table), repeats])
+            rows.append([unit, port, stream, first, first + len(table), parts])
             thresholds.append(table)
             weights.append(drive.weight)
             fast.add(drive.name)
-        table = np.array(rows, np.int64).reshape(-1, 6)
-        return table, np.concatenate([*thresholds, np.zeros(1, np.uint32)]), np.array(weights, np.float64), fast
+        flat = np.concatenate([*thresholds, np.zeros(1, np.uint32)])
+        return np.array(rows, np.int64).reshape(-1, 6), flat, np.array(weights, np.float64), fast
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:

@@ -71,9 +71,9 @@ def _model(fire: Firing) -> NeuronModel:
         s = spike((v - p.level) / p.scale)
         if fire.reset == "to":
             return s, u, where(s, 0.0, v)
-        return s, u, v if fire.reset == "none" else v - getattr(p, fire.quantum) * UNIT * s
+        return s, u, v if fire.reset == "none" else v - p.q * UNIT * s
 
-    reset = {"q": Param(100.0, "", "mantissa of what a spike subtracts", low=0.0, high=131071.0)}
+    quantum = Param(100.0, "", "what a spike subtracts, as a threshold mantissa", low=0.0, high=131072.0)
     return neuron(  # type: ignore[no-any-return]
         step,
         name="loihi_lif",
@@ -85,7 +85,7 @@ def _model(fire: Firing) -> NeuronModel:
             "v_th": Param(100.0, "", "mantissa of the threshold", low=0.0, high=131071.0),
             "bias_mant": Param(0.0, "", "mantissa of the bias", low=-4096.0, high=4095.0),
             "bias_exp": Param(0.0, "", "exponent of the bias", low=-24.0, high=24.0),
-            **(reset if "q" in fire.params() else {}),
+            **({"q": quantum} if fire.reset == "subtract" else {}),
         },
         constants=_constants,
         options=fire.options(),
@@ -101,8 +101,8 @@ def loihi_lif(*, reset: Reset = "to", **params: Any) -> Neuron:
         ``"to"`` (0, the chip's), ``"subtract"`` or ``"none"``.
     **params
         Whole numbers: ``du`` (0 .. 4095), ``dv`` (0 .. 4096), ``v_th`` (mantissa, 0 .. 131071), ``bias_mant`` (-4096 ..
-        4095), ``bias_exp`` (the chip has 0 .. 7), ``q`` (mantissa) with "subtract" (the threshold if left out);
-        ``init={"u": ..., "v": ...}``.
+        4095), ``bias_exp`` (the chip has 0 .. 7); with "subtract" also ``q`` (mantissa, 64ths allowed; ``v_th`` if left
+        out); ``init={"u": ..., "v": ...}``.
 
     Examples
     --------
@@ -110,4 +110,6 @@ def loihi_lif(*, reset: Reset = "to", **params: Any) -> Neuron:
     >>> respond(loihi_lif(v_th=300), [3] + [0] * 5)["v"].tolist()
     [192.0, 354.0, 490.0, 603.0, 696.0, 772.0]
     """
+    if reset == "subtract":
+        params = {"q": params.get("v_th", 100.0), **params}
     return _model(firing(reset, "same", ">", params))(**params)

@@ -39,10 +39,8 @@ def vector_jacobian(
         Outputs ``"d_<kind>_<name>"``, one per leaf asked for. Leaves are those of ``step`` and
         ``("cotangent", output)`` for each output of ``step``.
     """
-    tape = Tape()
-    symbols: list[Symbol] = []
-    for n in step.nodes:  # equal nodes become one, so arguments are looked up anew
-        symbols.append(Symbol(tape, tape.add(n.op, [symbols[a].index for a in n.args], n.value)))
+    step, tape = step.unique(), Tape()
+    symbols = [Symbol(tape, tape.add(n.op, n.args, n.value)) for n in step.nodes]
     gradients = _accumulate(step, symbols, tape, surrogate, detach_reset)
     outputs = {}
     for kind, name in wrt:

@@ -76,6 +76,14 @@ class Expressions:
                 todo.extend(self.nodes[index].args)
         return seen
 
+    def unique(self) -> Expressions:
+        """Return the same program in which equal operations on equal arguments are one node (as traced ones are)."""
+        tape = Tape()
+        index: list[int] = []
+        for n in self.nodes:
+            index.append(tape.add(n.op, [index[a] for a in n.args], n.value))
+        return tape.finish({name: index[k] for name, k in self.outputs.items()})
+
     def evaluate(self, leaves: Mapping[str, Mapping[str, Any]], ops: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
         """Compute the outputs with any arithmetic (numpy, torch, sympy, ...).
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spikesim.equations.derivative import vector_jacobian
 from spikesim.equations.expression import BOOLEAN, LEAVES, Expressions
+from spikesim.equations.surrogates import surrogate
 from spikesim.equations.targets import sympy_ops
 from spikesim.neuron import NeuronModel
 
@@ -47,10 +49,17 @@ def equations_text(model: NeuronModel) -> str:
     """
     states = [f"{n} = {_number(s.init)}{' ' + s.unit if s.unit else ''}" for n, s in model.states.items()]
     params = [f"{n} = {_number(p.default)}{' ' + p.unit if p.unit else ''}" for n, p in model.params.items()]
-    lines = [f"{model.name}: {model.doc}", f"  state {', '.join(states)}", f"  input {', '.join(model.inputs) or 'none'}"]
+    lines = [
+        f"{model.name}: {model.doc}",
+        f"  state {', '.join(states)}",
+        f"  input {', '.join(model.inputs) or 'none'}",
+    ]
     lines += [f"  param {', '.join(params)}"] if params else []
     if model.constants.outputs:
-        lines += ["  step constants", *(f"    {n} = {x}" for n, x in _text_assignments(model.constants, _constant_names(model)))]
+        lines += [
+            "  step constants",
+            *(f"    {n} = {x}" for n, x in _text_assignments(model.constants, _constant_names(model))),
+        ]
     steps = _text_assignments(model.dynamics, _step_names(model))
     return "\n".join([*lines, "  step", *(f"    {name} = {text}" for name, text in steps)])
 
@@ -137,6 +146,36 @@ def jacobian(model: NeuronModel) -> Jacobian:
         ]
     labels = _step_names(model)
     return Jacobian(tuple(labels), columns, sp.Matrix([gradients[n] for n in labels.values()]), definitions)
+
+
+def jacobian_text(model: NeuronModel) -> str:
+    """Return the exact Jacobian of a model's step as text: definitions, then the derivatives that are not zero."""
+    return str(jacobian(model))
+
+
+def backward_text(model: NeuronModel, surrogate_name: str = "arctan") -> str:
+    """Return the backward step, as it is compiled, as readable assignments.
+
+    ``D_spike`` and ``D_v`` are the gradients of the spike and of the next ``v``; ``d_v``, ``d_i`` and ``d_th`` those of
+    the present ``v``, the input and the parameter.
+
+    Examples
+    --------
+    >>> from spikesim.models.neurons import lif_soft
+    >>> print(backward_text(lif_soft().model, "triangle"))
+    x1 = lam * v + (i + bias) - th
+    d_q = -D_v * spike(x1)
+    x2 = (D_spike + -D_v * q) * (1 * maximum(0, 1 - absolute(x1)))
+    d_th = -x2
+    d_i = D_v + x2
+    d_lam = d_i * v
+    d_v = d_i * lam
+    d_bias = d_i
+    """
+    leaves = [(kind, name) for kind in ("state", "input", "param") for name in model.dynamics.leaves(kind)]
+    backward = vector_jacobian(model.dynamics, leaves, surrogate(surrogate_name))
+    labels = {f"d_{kind}_{name}": f"d_{name}" for kind, name in leaves}
+    return "\n".join(f"{name} = {text}" for name, text in _text_assignments(backward, labels))
 
 
 def _symbolic(model: NeuronModel, ops: Mapping[str, Callable[..., Any]]) -> list[tuple[str, Any]]:
@@ -231,7 +270,7 @@ def _text(expressions: Expressions, index: int, names: Mapping[int, str], top: b
     if node.op == "const":
         return _number(float(node.value or 0.0)), 9
     if node.op in LEAVES:
-        return str(node.value), 9
+        return f"D_{node.value}" if node.op == "cotangent" else str(node.value), 9
     args = [_text(expressions, a, names) for a in node.args]
     if node.op == "neg":
         return f"-{_wrap(args[0], 6)}", 6

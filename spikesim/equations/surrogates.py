@@ -51,7 +51,7 @@ def rectangle(x: Any, width: float = 1.0) -> Any:
 
 
 def gaussian(x: Any, sigma: float = 0.5) -> Any:
-    """Normal density of standard deviation ``sigma``."""
+    """Return the normal density of standard deviation ``sigma``."""
     return exp(x * x * (-0.5 / sigma**2)) * (1.0 / (sigma * math.sqrt(2.0 * math.pi)))
 
 
@@ -78,8 +78,8 @@ def mpr(x: Any, k: float = 3.0) -> Any:
 def phi(u: ArrayLike, k: float = 3.0) -> NDArray[np.float64]:
     """Rectify a membrane potential: push it towards 0 and 1 without moving it across 1/2 (Guo et al. 2022, ECCV).
 
-    Three branches: ``1 - (1-u)^(1/3)`` below 0, ``1/2 + tanh(k (u - 1/2)) / (2 tanh(k/2))`` on [0, 1], ``u^(1/3)`` above
-    1. It goes before the firing test while training; since spikes do not change, training only needs its slope
+    Three branches: ``1 - (1-u)^(1/3)`` below 0, ``1/2 + tanh(k (u - 1/2)) / (2 tanh(k/2))`` on [0, 1], ``u^(1/3)``
+    above 1. It goes before the firing test while training; since spikes do not change, training only needs its slope
     (:func:`mpr`) and a run needs nothing. Use it to look at the quantisation error of a layer's membrane potentials.
 
     Parameters
