@@ -10,6 +10,7 @@ collect_ignore_glob = ["spikesim/backends/lava/_procs/*"]
 # Files about an optional package cannot be imported without it. In CI nothing may be missing, so nothing is left out.
 ABOUT = {
     "torch": ["spikesim/backends/torch/*", "spikesim/train/*", "spikesim/equations/*torch*"],
+    "triton": ["spikesim/backends/torch/*triton*"],
     "nir": ["spikesim/convert/*nir*"],
     "snntorch": ["spikesim/convert/*snntorch*"],
     "norse": ["spikesim/convert/*norse*"],

@@ -15,7 +15,7 @@ import numpy as np
 from spikesim.data import Dataset, load
 from spikesim.encode import regular
 from spikesim.engine import backend, run
-from spikesim.errors import MissingPackageError
+from spikesim.errors import MissingPackageError, SpikesimError
 from spikesim.lowering import lower
 from spikesim.models.networks import digits_mlp
 from spikesim.network import Network, Probe
@@ -162,7 +162,7 @@ def _run_both(result: Result) -> None:
 def _need_training(result: Result) -> None:
     """Stop with a clear sentence if a stage is called before the one that it needs."""
     if result.network is None or result.data is None or result.float_run is None:
-        raise RuntimeError("the demo's stages run in order: training comes first")
+        raise SpikesimError("the demo's stages run in order: training comes first")
 
 
 def _fixed_point(result: Result) -> None:
