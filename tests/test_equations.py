@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikesim.distributions import Uniform
 from spikesim.equations.derivative import vector_jacobian
 from spikesim.equations.expression import Expressions, Node, Symbol, Tape
 from spikesim.equations.primitives import clip, detach, exp, floor, log, maximum, minimum, spike, sqrt, tanh, where
@@ -190,6 +191,26 @@ def test_backward_agrees_with_torch_for_every_surrogate(name: str) -> None:
         for seed in range(6):
             at, cot = point(model, seed), cotangents(model, seed)
             assert_close(backward(model, at, cot, slope), by_autograd(model, at, cot, slope))
+
+
+@pytest.mark.parametrize("q", [0.5, 1.0])
+def test_gradients_of_soft_and_hard_reset_are_the_papers(q: float) -> None:
+    # soft: du = dm (1 - q g) + do g;  hard: du = dm ((1 - o) - u g) + do g;  dm[t-1] = lam du, dI = du
+    lam, th, slope = 0.8, 0.5, surrogate("mpr")
+    dm, do = 1.7, -0.6
+    for u in np.linspace(-0.4, 1.4, 19) + 0.01:
+        v = 0.3
+        inputs = {"i": u - lam * v}
+        g, o = float(slope(u - th)), float(u > th)
+        soft = {"state": {"v": v}, "input": inputs, "param": {"lam": lam, "th": th, "q": q, "bias": 0.0}}
+        found = backward(MODELS["lif_soft"], soft, {"spike": do, "v": dm}, slope)
+        du = dm * (1 - q * g) + do * g
+        assert found["input", "i"] == pytest.approx(du) and found["state", "v"] == pytest.approx(lam * du)
+        hard = {"state": {"v": v}, "input": inputs, "param": {"beta": lam, "v_th": th, "v_reset": 0.0, "bias": 0.0}}
+        model = NEURONS["leaky"](reset="to", timing="same").model
+        found = backward(model, hard, {"spike": do, "v": dm}, slope)
+        du = dm * ((1 - o) - u * g) + do * g
+        assert found["input", "i"] == pytest.approx(du) and found["state", "v"] == pytest.approx(lam * du)
 
 
 ONE_SPIKE = sorted(n for n in MODELS if "next" not in n and n not in ("leaky", "leaky to", "alif", "alif 2018", "li"))
@@ -514,6 +535,8 @@ def test_response_of_arrays_and_precisions() -> None:
     assert respond(model, np.full((5, 2), 0.3), dtype=np.float32)["v"].dtype == np.float32
     with pytest.raises(UnknownNameError, match="port of neuron 'lif'"):
         respond(model, {"exc": [1.0]})
+    with pytest.raises(InvalidValueError, match="'tau_m' is a distribution"):
+        respond(NEURONS["lif"](tau_m=Uniform(5e-3, 20e-3)), [1.0])
     with pytest.raises(InvalidValueError, match="equally many steps"):
         respond(NEURONS["lif_exp"](), {"exc": [1.0], "inh": [1.0, 2.0]})
 

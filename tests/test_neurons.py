@@ -499,6 +499,30 @@ def test_leaky_is_norses_box(method: str, reset: Any, dtype: Any) -> None:
     assert (trace["spike"] == np.array(expected)).all()
 
 
+@pytest.mark.parametrize("dtype", precisions())
+def test_cuba_lif_is_snntorchs_synaptic_and_norses_lif(dtype: Any) -> None:
+    # syn = alpha syn + x, mem = beta mem + syn: du = 1 - alpha, dv = 1 - beta; norse scales its input by 1 - beta
+    torch = pytest.importorskip("torch")
+    snntorch = pytest.importorskip("snntorch")
+    norse = pytest.importorskip("norse.torch.functional.lif")
+    x = (drive() * 0.3).astype(dtype)
+    real = torch.from_numpy(x).dtype
+    alpha, beta = torch.tensor(0.8, dtype=real), torch.tensor(0.9, dtype=real)
+    cell = snntorch.Synaptic(alpha=alpha, beta=beta, reset_mechanism="zero", reset_delay=False)
+    cell.threshold = cell.threshold.to(real)
+    syn = mem = torch.zeros(64, dtype=real)
+    state = norse.LIFFeedForwardState(v=torch.zeros(64, dtype=real), i=torch.zeros(64, dtype=real))
+    theirs, norses = [], []
+    for row in torch.from_numpy(x):
+        spike, syn, mem = cell(row * dtype(0.1), syn, mem)
+        theirs.append(spike.detach().numpy())
+        z, state = norse.lif_feed_forward_step(row, state, norse.LIFParameters())
+        norses.append(z.numpy())
+    ours = respond(cuba_lif(du=0.2, dv=0.1), x * dtype(0.1), dtype=dtype)["spike"]
+    assert ours.sum() > 1000
+    assert (ours == np.array(theirs)).all() and (ours == np.array(norses)).all()
+
+
 @pytest.mark.parametrize("reset", ["to", "subtract"])
 def test_lif_is_leaky_for_the_same_leak(reset: Any) -> None:
     x = drive() * 0.4
