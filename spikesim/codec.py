@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,4 +139,24 @@ def _decode_object(data: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> A
             "upgrade spikesim, or register the rule in spikesim.connect.CONNECTIONS first"
         )
     values = {k: decode(v, arrays) for k, v in data.items() if k != "$type"}
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in hints or not _fits(value, hints[name]):
+            raise FileFormatError(f"{kind.__name__} cannot have {name} = {str(value)[:60]}")
     return kind(**values)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a decoded value has the type that a class declares for a field."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_fits(value, h) for h in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(v, inner[0]) for v in value)
+    if origin is Mapping:
+        return isinstance(value, dict) and all(_fits(v, inner[1]) for v in value.values())
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else origin or hint)

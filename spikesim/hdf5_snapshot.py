@@ -62,7 +62,7 @@ class Snapshot(io.RawIOBase):
         places = [fields.get(name) for name in ("area", "bytes", "end")]
         if not all(isinstance(p, int) for p in places):
             return f"its head says {fields}"
-        self._area_start, size, self.size = (int(p) for p in places)
+        self._area_start, size, self.size = (int(p) for p in places if p is not None)
         found = os.fstat(self._descriptor).st_size
         if found < self.size:
             return f"it is truncated, found {found} bytes, expected {self.size}"

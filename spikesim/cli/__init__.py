@@ -20,19 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# verb to the module and name of its function, or of a group of verbs
-VERBS = {
-    "run": ("run_verb", "command"),
-    "show": ("show_verb", "command"),
-    "list": ("list_verb", "command"),
-    "data": ("data", "app"),
-    "install": ("install", "install"),
-}
+VERBS = ("run", "train", "quantise", "show", "list", "compare", "data", "install", "demo")
 
 
 def _register() -> None:
-    for verb, (module, name) in VERBS.items():
-        target = getattr(importlib.import_module(f"spikesim.cli.{module}"), name)
+    for verb in VERBS:
+        target = importlib.import_module(f"spikesim.cli.{verb}_verb").command
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=verb)
         else:

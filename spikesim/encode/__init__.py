@@ -6,6 +6,6 @@
 """
 
 from spikesim.encode.signals import constant, delta
-from spikesim.encode.spikes import latency, poisson, rate
+from spikesim.encode.spikes import latency, poisson, rate, regular
 
-__all__ = ["constant", "delta", "latency", "poisson", "rate"]
+__all__ = ["constant", "delta", "latency", "poisson", "rate", "regular"]

@@ -55,6 +55,40 @@ def rate(x: ArrayLike, steps: int, *, seed: int, gain: float = 1.0, first_sample
     return _tosses(intensity * gain, step_count(steps, "rate"), seed, "encode/rate", first_sample)
 
 
+def regular(x: ArrayLike, steps: int) -> NDArray[np.bool_]:
+    """Encode a value by evenly spaced spikes, without chance: after ``t`` steps ``round(x t)`` of them.
+
+    This is what an integrate-and-fire neuron with soft reset does with a constant current, so no value is lost but the
+    rounding of the last spike.
+
+    Parameters
+    ----------
+    x
+        Intensities from 0 to 1, shape ``[samples, features...]``.
+    steps
+        Number of time steps.
+
+    Returns
+    -------
+    spikes
+        ``bool``, shape ``[steps, samples, features...]``.
+
+    Raises
+    ------
+    InvalidValueError
+        If an intensity is outside 0 to 1, not finite, or a shape or count does not fit.
+
+    Examples
+    --------
+    >>> regular([[0.0, 0.25, 1.0]], steps=4)[:, 0].astype(int).tolist()
+    [[0, 0, 1], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
+    """
+    intensity = samples(x, "regular")
+    within(intensity, 0.0, 1.0, "regular: intensities x", _SCALE_HINT)
+    ends = np.arange(step_count(steps, "regular") + 1).reshape(-1, *(1,) * intensity.ndim)
+    return np.diff(np.floor(intensity * ends + 0.5), axis=0) > 0
+
+
 def poisson(rates: ArrayLike, steps: int, *, dt: float, seed: int, first_sample: int = 0) -> NDArray[np.bool_]:
     """Encode a rate as a Poisson process, seen in steps.
 
