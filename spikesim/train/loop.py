@@ -18,7 +18,9 @@ from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.stimulus import Input
 from spikesim.train.learned import with_learned
-from spikesim.train.losses import Loss, loss as loss_by_name, rate_penalty as penalty_of
+from spikesim.train.losses import Loss
+from spikesim.train.losses import loss as loss_by_name
+from spikesim.train.losses import rate_penalty as penalty_of
 from spikesim.train.readout import Readout, read_out
 from spikesim.train.result import Epoch, Trained
 from spikesim.train.samples import Encode, check_encoding, labelled, present, the_input
@@ -299,9 +301,11 @@ def _one_epoch(
         task.module.constrain_()
         total += float(value.detach()) * len(batch)
         right += int(correct)
-    if not math.isfinite(total):
+    # weights too: a membrane of NaN never fires, and the loss of silence is finite
+    if not math.isfinite(total) or not all(bool(p.isfinite().all()) for p in task.module.parameters()):
         raise InvalidValueError(
-            f"training diverged: the loss became {total}; lower learning_rate (now {config['learning_rate']:g}) or set clip"
+            f"training diverged in epoch {round(done * config['epochs']) + 1}: the loss or a weight is no longer finite; "
+            f"lower learning_rate (now {config['learning_rate']:g}) or set clip"
         )
     return total / len(order), right / len(order)
 

@@ -96,7 +96,9 @@ def checked(x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if y.ndim != 1 or len(y) != len(x):
         problems.append(f"one label is needed per sample: found labels {list(y.shape)} for samples {list(x.shape)}")
     if not np.issubdtype(y.dtype, np.integer) or (y.size and y.min() < 0):
-        problems.append(f"labels must be whole class numbers from 0, found {y.dtype}{f' from {y.min()}' if y.size else ''}")
+        problems.append(
+            f"labels must be whole class numbers from 0, found {y.dtype}{f' from {y.min()}' if y.size else ''}"
+        )
     if problems:
         raise InvalidValueError("\n".join(problems))
     return x, y.astype(np.int64)
