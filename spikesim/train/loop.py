@@ -304,7 +304,8 @@ def _one_epoch(
     # weights too: a membrane of NaN never fires, and the loss of silence is finite
     if not math.isfinite(total) or not all(bool(p.isfinite().all()) for p in task.module.parameters()):
         raise InvalidValueError(
-            f"training diverged in epoch {round(done * config['epochs']) + 1}: the loss or a weight is no longer finite; "
+            f"training diverged in epoch {round(done * config['epochs']) + 1}: the loss or a weight is no "
+            "longer finite; "
             f"lower learning_rate (now {config['learning_rate']:g}) or set clip"
         )
     return total / len(order), right / len(order)
