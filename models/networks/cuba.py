@@ -24,7 +24,7 @@ DT = 0.1 * ms
 
 
 def cuba(n: int = 4000, seed: int = 1) -> Network:
-    """Return the CUBA network.
+    """Build CUBA: 4000 current-based neurons that keep each other active at about 5 Hz.
 
     Parameters
     ----------

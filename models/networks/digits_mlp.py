@@ -34,7 +34,7 @@ def digits_mlp(
     seed: int = 0,
     dt: float = 1e-3,
 ) -> Network:
-    """Return an untrained network for digits.
+    """Build an untrained layered soft-reset network for the 8 x 8 digits.
 
     Parameters
     ----------
