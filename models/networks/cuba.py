@@ -8,7 +8,8 @@ example ``CUBA.py``.
 
 Deviations: spikes act at once in Brian2's example; here loops need a delay, and one step with ``arrival="start"`` gives
 the same equations: a spike of step t moves the membrane in t + 1. The membrane is held for the 50 steps after a spike;
-Brian2 counts the step of the spike as well and holds it for 49. Other sizes keep the synapses per neuron (p = 0.02 * 4000 / n).
+Brian2 counts the step of the spike as well and holds it for 49. Other sizes keep the synapses per neuron
+(p = 0.02 * 4000 / n).
 """
 
 from __future__ import annotations
