@@ -226,9 +226,9 @@ class TorchProgram:
         try:
             array = np.broadcast_to(np.asarray(value, np.float64), shape)
         except ValueError:
+            found = list(np.shape(value))
             raise InvalidValueError(
-                f"state {variable!r} of population {population!r} has shape {list(shape)}, found "
-                f"{list(np.shape(value))}"
+                f"state {variable!r} of population {population!r} has shape {list(shape)}, found {found}"
             ) from None
         unit.state[variable] = torch.tensor(array, dtype=self.dtype, device=self.device)
 
