@@ -165,7 +165,7 @@ def _levels(names: Sequence[str], edges: Sequence[Edge]) -> tuple[dict[str, int]
     """Order the populations so that same-step spikes arrive before their target is updated; or return the loop."""
     instant = {(e.pre, e.post) for e in edges if e.synapses and e.min_delay == 0 and e.pre in names}
     level = dict.fromkeys(names, 0)
-    for _ in names:
+    for _ in range(len(names) + 1):
         changed = False
         for pre, post in instant:
             if level[post] <= level[pre]:

@@ -115,6 +115,10 @@ class NeuronModel:
     def __hash__(self) -> int:
         return hash((self.name, self.dynamics))
 
+    def __repr__(self) -> str:
+        chosen = "".join(f", {k}={v}" for k, v in self.options.items())
+        return f"<neuron model {self.name}{chosen}>"
+
     def __call__(self, *, init: Mapping[str, Any] | None = None, **params: Any) -> Neuron:
         """Return a neuron of this model with some parameters and initial states changed."""
         return Neuron(self)(init=init, **params)

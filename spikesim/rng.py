@@ -100,7 +100,7 @@ def stream_id(name: str) -> int:
 
 
 def poisson_parts(mean: float) -> tuple[int, float]:
-    """Number of equal parts that a Poisson mean is split into, and the mean of one: ceil(mean / 6) parts.
+    """Split a Poisson mean into ceil(mean / 6) equal parts; returns their number and the mean of one.
 
     Examples
     --------
@@ -266,7 +266,7 @@ class Stream:
         -------
         float64[n]
         """
-        return self.bits(n, step, offset) * 2.0**-32
+        return np.multiply(self.bits(n, step, offset), 2.0**-32, dtype=np.float64)
 
     def bernoulli(self, n: int, p: ArrayLike, step: int = 0, offset: int = 0) -> NDArray[np.bool_]:
         """Draw True with probability `p`, rounded to a multiple of 2**-32.

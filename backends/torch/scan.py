@@ -67,7 +67,6 @@ class Scan:
         spikes, *traces = _Run.apply(self, ports, shape, *tensors)  # type: ignore[no-untyped-call]
         return spikes, dict(zip(self.model.states, traces, strict=True))
 
-
     def step(
         self, inputs: Tensors, states: Tensors, constants: Tensors, shape: tuple[int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

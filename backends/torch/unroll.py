@@ -82,9 +82,7 @@ def add(sums: Sums, port: str, value: torch.Tensor) -> None:
     sums[port] = sums[port] + value if port in sums else value
 
 
-def advance(
-    cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states: Sums, size: tuple[int, int]
-) -> Sums:
+def advance(cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states: Sums, size: tuple[int, int]) -> Sums:
     """Compute the populations of one component over all steps.
 
     Parameters

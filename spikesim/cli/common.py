@@ -105,7 +105,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for k, name in enumerate(header):
-        table.add_column(name, justify="left" if k == 0 else "right")
+        numbers = rows and all(isinstance(row[k], (int, float, np.number)) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(v) for v in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

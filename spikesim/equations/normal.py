@@ -93,7 +93,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: NDArray
 
 
 def inverse_normal(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard normal numbers with the given cumulative probabilities.
+    """Compute the standard normal numbers with the given cumulative probabilities.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def inverse_normal(u: NDArray[np.float64]) -> NDArray[np.float64]:
     [0.0, 1.959964]
     """
     q = u - 0.5
-    out = q * _ratio(_CENTRE, 0.180625 - q * q)
+    out: NDArray[np.float64] = q * _ratio(_CENTRE, 0.180625 - q * q)
     outer = np.flatnonzero(np.abs(q) > 0.425)
     v = u[outer]
     r = np.sqrt(-log(np.minimum(v, 1.0 - v)))

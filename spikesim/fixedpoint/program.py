@@ -21,16 +21,17 @@ from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
 
-# engine(network, steps, samples, recorded populations, state) -> run
-Engine = Callable[[IntNetwork, int, list[IntSample], list[str], IntState | None], IntRun]
+# engine(steps, samples, populations whose states are recorded, state) -> run
+Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
 
 class FixedProgram:
     """See :class:`spikesim.engine.Program`. Spikes of lagging populations come out with the last columns (`drain`)."""
 
-    def __init__(self, graph: Graph, engine: Engine, *, whole_run: bool) -> None:
-        self.graph, self.engine, self.whole_run = graph, engine, whole_run
+    def __init__(self, graph: Graph, make_engine: Callable[[IntNetwork], Engine], *, whole_run: bool) -> None:
+        self.graph, self.whole_run = graph, whole_run
         self.lowered = lower_to_integers(graph)
+        self.engine = make_engine(self.lowered.network)
         self.reset()
 
     def reset(self, samples: int = 1) -> None:
@@ -58,7 +59,7 @@ class FixedProgram:
         first = self.column
         samples = [_sample(given, k, first) for k in range(self.samples)]
         wanted = [p.target for p in self.graph.probes]
-        run = self.engine(self.lowered.network, columns, samples, wanted, self.state)
+        run = self.engine(columns, samples, wanted, self.state)
         self.state, self.column = run.state, first + columns
         spikes = {n.name: self._aligned(n.name, run.spikes[n.name], final) for n in self.graph.nodes}
         emitted = {n.name: _per_neuron(spikes[n.name], self.samples, n.n) for n in self.graph.nodes}
