@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -21,8 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spikesim import Network, Poisson, Population, Probe, Projection, Recording, neuron, spike
-from spikesim import recording_file, session
+from spikesim import Network, Poisson, Population, Probe, Projection, Recording, neuron, recording_file, spike
 from spikesim.collect import Collector, order_of
 from spikesim.counts import Counts
 from spikesim.engine import Chunk
@@ -130,7 +128,7 @@ def assert_equal_fields(a: Any, b: Any) -> None:
             assert value == other, name
 
 
-# ---------------------------------------------------------------------------------------------------------- round trips
+# ---------------------------------------------------------------------------------------- round trips
 @pytest.mark.parametrize("samples", [1, 3])
 def test_streamed_saved_and_kept_are_the_same(samples: int, tmp_path: Path) -> None:
     kept = run(None, samples=samples)
@@ -194,7 +192,7 @@ def test_an_empty_recording_and_odd_names(tmp_path: Path) -> None:
     assert again.meta["array"] == [0, 1] and again.meta["inf"] == float("inf") and again.meta["path"] == str(tmp_path)
 
 
-# ----------------------------------------------------------------------------------------------------------------- kills
+# ---------------------------------------------------------------------------------------- kills
 class LoggedFile:
     """A file that remembers what was written where, in order."""
 
@@ -276,7 +274,8 @@ session.SECONDS_PER_CHUNK = float(sys.argv[4])
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        with Session(Fake(graph(), pause=float(sys.argv[2])), 1, 10**9, {}, {"seed": 1}, line.strip(), False) as running:
+        program = Fake(graph(), pause=float(sys.argv[2]))
+        with Session(program, 1, 10**9, {}, {"seed": 1}, line.strip(), False) as running:
             running.run()
     print(child, flush=True)
     os.waitpid(child, 0)
@@ -352,7 +351,7 @@ def test_reading_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not Recording.load(tmp_path / "run.h5").meta["interrupted"]
 
 
-# ------------------------------------------------------------------------------------------------------- stops and errors
+# ---------------------------------------------------------------------------------------- stops and errors
 def test_control_c_saves(tmp_path: Path) -> None:
     def progress(done: int, total: int) -> None:
         if done >= 60:
@@ -443,7 +442,7 @@ def test_recordings_can_be_copied_and_pickled(tmp_path: Path) -> None:
         recording.spikes["c"]
 
 
-# ----------------------------------------------------------------------------------------------------------- bad files
+# ---------------------------------------------------------------------------------------- bad files
 def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     run(path)
@@ -485,7 +484,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording]
     return path, run(None, 20_000)
 
 
-# -------------------------------------------------------------------------------------------------------------- memory
+# ---------------------------------------------------------------------------------------- memory
 MEMORY = """
 import sys
 sys.path.insert(0, sys.argv[1])
