@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
+from spikesim.envelope import check_target
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
@@ -230,6 +231,8 @@ def run(
     """
     from spikesim.session import Session
 
+    if out is not None:
+        check_target(out, "spikesim recording")  # before the work begins
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()

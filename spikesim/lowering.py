@@ -42,7 +42,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     if seed is not None:
         network = replace(network, seed=seed)
     problems: list[str] = []
-    shapes = {p.name: p.shape for p in (*network.populations, *_sources(network))}
+    senders: list[Population | Source] = [*network.populations, *_sources(network)]
+    shapes = {p.name: p.shape for p in senders}
     edges = []
     for projection in network.projections:
         try:
