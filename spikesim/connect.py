@@ -19,6 +19,7 @@ from spikesim.rng import Stream
 from spikesim.value import Value
 
 Shape = tuple[int, ...]
+MAX_REDRAWS = 200
 WeightMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -239,6 +240,11 @@ def _repeated(partners: NDArray[np.int64]) -> NDArray[np.bool_]:
     return out
 
 
+def _shared(partners: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark the entries of each row that equal any other one."""
+    return _repeated(partners) | _repeated(partners[:, ::-1])[:, ::-1]
+
+
 def _permuted_partners(n: int, room: int, k: int, autapses: bool, stream: Stream) -> NDArray[np.int32]:
     rows = np.empty((n, k), np.int64)
     for i in range(n):
@@ -303,12 +309,13 @@ class SmallWorld(Connection):
         near = np.concatenate([np.arange(-self.k // 2, 0), np.arange(1, self.k // 2 + 1)])
         targets = (np.arange(n)[:, None] + near) % n
         rewired = stream.uniform(n * self.k).reshape(n, self.k) < self.p
-        for attempt in range(1, 200):
-            clash = rewired & (_repeated(targets) | (targets == np.arange(n)[:, None])) if attempt > 1 else rewired
-            if not clash.any():
+        again = rewired
+        for attempt in range(1, MAX_REDRAWS):
+            if not again.any():
                 break
             fresh = stream.integers(n * self.k, n, step=attempt).reshape(n, self.k)
-            targets[clash] = fresh[clash]
+            targets[again] = fresh[again]
+            again = rewired & (_shared(targets) | (targets == np.arange(n)[:, None]))
         return Rows(np.arange(n + 1, dtype=np.int64) * self.k, np.sort(targets, axis=1).astype(np.int32).reshape(-1))
 
 
