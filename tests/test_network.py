@@ -24,13 +24,24 @@ def test_all_problems_are_reported_at_once_with_the_nearest_name() -> None:
     with pytest.raises(NetworkError) as caught:
         Network(
             [Population("cells", 4, lif(tau_m=-1.0)), Population("cells", 2, lif())],
-            [Projection("cell", "cells", weight=0.1), Projection("cells", "cells", port="x", weight=np.nan, name="loop")],
+            [
+                Projection("cell", "cells", weight=0.1),
+                Projection("cells", "cells", port="x", weight=np.nan, name="loop"),
+            ],
             probes=[Probe("cells", ("volt",))],
             dt=0.0,
         )
     text = str(caught.value)
     assert len(caught.value.problems) == 7
-    for part in ("tau_m must be above 0", "used twice", "did you mean 'cells'?", "port of 'cells'", "NaN", "'volt'", "dt must be"):
+    for part in (
+        "tau_m must be above 0",
+        "used twice",
+        "did you mean 'cells'?",
+        "port of 'cells'",
+        "NaN",
+        "'volt'",
+        "dt must be",
+    ):
         assert part in text
 
 
@@ -54,7 +65,11 @@ def test_a_projection_that_does_not_fit_says_why(make: object, part: str) -> Non
 def test_a_loop_without_delay_is_named() -> None:
     net = Network(
         [Population(n, 2, lif()) for n in "abc"],
-        [Projection("a", "b", weight=1.0), Projection("b", "c", weight=1.0), Projection("c", "b", weight=1.0, delay=0.0)],
+        [
+            Projection("a", "b", weight=1.0),
+            Projection("b", "c", weight=1.0),
+            Projection("c", "b", weight=1.0, delay=0.0),
+        ],
     )
     with pytest.raises(NetworkError, match="b -> c -> b form a loop without delay"):
         lower(net)

@@ -41,7 +41,9 @@ def chain(delays: list[float]) -> Network:
     return Network(
         [Population(n, 1, relay) for n in names],
         [Projection("in", "p0", OneToOne(), weight=1.0)]
-        + [Projection(a, b, OneToOne(), weight=1.0, delay=d) for a, b, d in zip(names, names[1:], delays, strict=False)],
+        + [
+            Projection(a, b, OneToOne(), weight=1.0, delay=d) for a, b, d in zip(names, names[1:], delays, strict=False)
+        ],
         [SpikeTrains("in", 1, times=[2 * ms], indices=[0])],
     )
 
@@ -94,7 +96,9 @@ def test_traces_are_the_state_at_the_end_of_each_recorded_step() -> None:
 def test_a_batch_is_the_same_as_one_by_one_for_any_number_of_threads() -> None:
     x = np.random.default_rng(0).random((40, 6, 10)) < 0.3
     net = Network(
-        [Population("a", 30, lif_soft())], [Projection("x", "a", Dense(np.random.default_rng(1).normal(size=(30, 10))))], [Input("x", 10)]
+        [Population("a", 30, lif_soft())],
+        [Projection("x", "a", Dense(np.random.default_rng(1).normal(size=(30, 10))))],
+        [Input("x", 10)],
     )
     whole = run(net, inputs={"x": x}, threads=1)
     assert same_spikes(whole, run(net, inputs={"x": x}, threads=3))
@@ -108,7 +112,9 @@ def test_representations_of_the_same_synapses_give_the_same_spikes() -> None:
 
     rng = np.random.default_rng(2)
     kernel = rng.normal(size=(3, 1, 3, 3))
-    image = Network([Population("a", (3, 4, 4), lif_soft())], [Projection("x", "a", Conv2d(kernel))], [Input("x", (1, 6, 6))])
+    image = Network(
+        [Population("a", (3, 4, 4), lif_soft())], [Projection("x", "a", Conv2d(kernel))], [Input("x", (1, 6, 6))]
+    )
     matrix = Conv2d(kernel).matrix((1, 6, 6), (3, 4, 4))
     x = rng.random((30, 2, 36)) < 0.3
     reference = run(image, inputs={"x": x})
@@ -135,7 +141,12 @@ def test_a_leaky_integrator_follows_its_closed_form() -> None:
 def test_soft_reset_conserves_what_flows_in() -> None:
     rng = np.random.default_rng(3)
     x = np.round(rng.random((200, 1, 1)) * 2**10) / 2**10
-    net = Network([Population("a", 1, lif_soft())], [Projection("x", "a", Dense(np.ones((1, 1))))], [Input("x", 1, graded=True)], probes=[Probe("a", ("v",))])  # fmt: skip
+    net = Network(
+        [Population("a", 1, lif_soft())],
+        [Projection("x", "a", Dense(np.ones((1, 1))))],
+        [Input("x", 1, graded=True)],
+        probes=[Probe("a", ("v",))],
+    )
     recording = run(net, inputs={"x": x})
     assert x.sum() == len(recording["a"]) + recording.traces["a"]["v"].values[0, -1, 0]  # lam = 1, q = 1, exactly
 
@@ -158,8 +169,10 @@ def test_poisson_statistics() -> None:
 
 def test_ornstein_uhlenbeck_has_its_stationary_moments() -> None:
     net = Network(
-        [Population("a", 300, li(tau_m=1e-6))], stimuli=[OrnsteinUhlenbeck("n", "a", mean=2.0, sd=0.5, tau=10 * ms)], probes=[Probe("a", ("v",))]
-    )  # fmt: skip
+        [Population("a", 300, li(tau_m=1e-6))],
+        stimuli=[OrnsteinUhlenbeck("n", "a", mean=2.0, sd=0.5, tau=10 * ms)],
+        probes=[Probe("a", ("v",))],
+    )
     v = run(net, steps=400).traces["a"]["v"].values[0]
     assert v.mean() == pytest.approx(2.0, abs=0.02) and v.std() == pytest.approx(0.5, rel=0.03)
     lagged = np.mean((v[10:] - 2.0) * (v[:-10] - 2.0)) / 0.25

@@ -110,10 +110,6 @@ class TorchProgram:
         for edge in self.graph.edges:
             self.leaving.setdefault(edge.pre, []).append(self.deliveries[edge.name])
 
-    def drain(self) -> list[Chunk]:
-        """Nothing is under way after the last step."""
-        return []
-
     def _delivery(self, edge: Edge) -> Delivery:
         ring = self.units[edge.post].rings[edge.port]
         if edge.name in self.changed:
@@ -230,8 +226,9 @@ class TorchProgram:
         try:
             array = np.broadcast_to(np.asarray(value, np.float64), shape)
         except ValueError:
+            found = list(np.shape(value))
             raise InvalidValueError(
-                f"state {variable!r} of population {population!r} has shape {list(shape)}, found {list(np.shape(value))}"
+                f"state {variable!r} of population {population!r} has shape {list(shape)}, found {found}"
             ) from None
         unit.state[variable] = torch.tensor(array, dtype=self.dtype, device=self.device)
 
