@@ -268,6 +268,7 @@ SERVER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from test_recording import *
+from spikesim import session
 if sys.argv[3] != "-":
     recording_file.COMMIT_SECONDS = float(sys.argv[3])
 session.SECONDS_PER_CHUNK = float(sys.argv[4])
@@ -486,9 +487,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recording]
 
 # ---------------------------------------------------------------------------------------- memory
 MEMORY = """
-import sys
+import resource, sys
 sys.path.insert(0, sys.argv[1])
 from test_recording import *
+from spikesim import session
 marks = []
 def progress(done, total):
     marks.append((done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
