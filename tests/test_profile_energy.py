@@ -294,9 +294,8 @@ def test_more_events_never_cost_less(name: str, data: st.DataObject) -> None:
     more = {key: value + data.draw(numbers) for key, value in fewer.items()}
     device = load_device(name)
     a = price(totals(neurons, 100, **fewer, steps=100, active=active), None, device).priced
-    b = price(
-        totals(neurons, 100, **more, steps=100, active=data.draw(st.integers(active, 100 * neurons))), None, device
-    )
+    busier = data.draw(st.integers(active, 100 * neurons))
+    b = price(totals(neurons, 100, **more, steps=100, active=busier), None, device)
     for bound in ("low_j", "nominal_j", "high_j"):
         assert getattr(b.priced, bound) >= getattr(a, bound) * (1 - 1e-12)
     assert b.priced.low_j <= b.priced.nominal_j <= b.priced.high_j

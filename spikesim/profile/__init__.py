@@ -5,10 +5,11 @@ from spikesim.profile.bill import Bill, Missing, Term
 from spikesim.profile.device import Device, list_devices, load_device
 from spikesim.profile.energy import price
 from spikesim.profile.fit import Check, Fit
+from spikesim.profile.layers import LayerProfile, ProjectionProfile, Stat
 from spikesim.profile.listing import device_rows
 from spikesim.profile.mapping import Mapping, place
 from spikesim.profile.quantity import Energy
-from spikesim.profile.report import LayerProfile, Profile, ProjectionProfile, Stat, profile
+from spikesim.profile.report import Profile, profile
 
 __all__ = [
     "Baselines",

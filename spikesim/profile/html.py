@@ -113,15 +113,9 @@ class Table:
             raise InvalidValueError(f"table {self.caption!r}: every row needs {width} cells, one for each column")
         right = [bool(rows) and all(_is_number(row[k]) for row in rows) for k in range(width)]
         kinds = [' class="n"' if r else "" for r in right]
-        head = (
-            "".join(f'<th scope="col"{k}>{escape(h)}</th>' for h, k in zip(header, kinds, strict=True))
-            if header
-            else ""
-        )
-        body = "\n".join(
-            "<tr>" + "".join(f"<td{k}>{_cell(c)}</td>" for c, k in zip(row, kinds, strict=True)) + "</tr>"
-            for row in rows
-        )
+        # a table without a header has an empty one: the shorter list ends the loop
+        head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(header, kinds, strict=False))
+        body = "\n".join(f"<tr>{_row(row, kinds)}</tr>" for row in rows)
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         thead = f"<thead><tr>{head}</tr></thead>" if head else ""
         label = escape(self.caption or "table")
@@ -135,6 +129,10 @@ class Table:
             names = list(self.header or dict.fromkeys(key for row in self.rows for key in row))
             return names, [[row.get(n, "") for n in names] for row in self.rows if isinstance(row, Mapping)]
         return list(self.header or []), [list(row) for row in self.rows]
+
+
+def _row(row: Sequence[Any], kinds: Sequence[str]) -> str:
+    return "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
 
 
 def _is_number(value: Any) -> bool:
@@ -207,7 +205,8 @@ def page(
     title, subtitle
         At the top.
     sections
-        :class:`Heading`, :class:`Prose`, :class:`KeyNumbers`, :class:`Table`, :class:`Figure`, or anything with ``html()``.
+        :class:`Heading`, :class:`Prose`, :class:`KeyNumbers`, :class:`Table`, :class:`Figure`, or anything else with
+        an ``html()``.
     footer
         At the end: what made the page, and when.
     path

@@ -12,11 +12,24 @@ from rich.text import Text
 from spikesim.profile.baseline import Baselines
 from spikesim.profile.bill import Bill
 from spikesim.profile.fit import Fit
+from spikesim.profile.layers import Stat
 from spikesim.profile.text import energy_text, engineering, outside, rests_on, span
 
 if TYPE_CHECKING:
-    from spikesim.profile.report import Profile, Stat
+    from spikesim.profile.report import Profile
 
+LAYER_COLUMNS = (
+    "neurons",
+    "synapses",
+    "spikes ± sd",
+    "p5 to p95",
+    "rate",
+    "events",
+    "of dense",
+    "MAC",
+    "updates active",
+    "idle",
+)
 COLOURS = {"fits": "green", "fits under assumptions": "yellow", "does not fit": "red"}
 
 
@@ -37,18 +50,7 @@ def layer_table(profile: Profile) -> Table:
     )
     table = _table("What happened", caption)
     table.add_column("layer")
-    for name in (
-        "neurons",
-        "synapses",
-        "spikes ± sd",
-        "p5 to p95",
-        "rate",
-        "events",
-        "of dense",
-        "MAC",
-        "updates active",
-        "idle",
-    ):
+    for name in LAYER_COLUMNS:
         table.add_column(name, justify="right")
     for layer in profile.layers:
         events = layer.events_forward.mean + layer.events_recurrent.mean

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spikesim.profile.bill import Bill
+from spikesim.profile.layers import LayerProfile, Stat
+from spikesim.profile.quantity import Energy
 
 if TYPE_CHECKING:
-    from spikesim.profile.report import LayerProfile, Profile, Stat
+    from spikesim.profile.report import Profile
 
 COLUMNS = (
     "part",
@@ -54,12 +56,8 @@ def rows(profile: Profile) -> Iterator[Row]:
     for projection in profile.projections:
         item = {"part": "projection", "item": projection.name}
         yield {**item, "quantity": "synapses", "value": projection.synapses}
-        yield {
-            **item,
-            "quantity": "events",
-            **_stat(projection.events, "events per sample"),
-            "note": projection.operation,
-        }
+        events = _stat(projection.events, "events per sample")
+        yield {**item, "quantity": "events", **events, "note": projection.operation}
     for fit in profile.fits.values():
         yield {"part": "fit", "item": fit.device, "quantity": "verdict", "value": fit.verdict}
         for c in (*fit.binding, *fit.warnings, *fit.headroom):
@@ -78,6 +76,10 @@ def _stat(stat: Stat, unit: str) -> Row:
     return {"unit": unit, "value": stat.mean, "sd": stat.sd, "p5": stat.p5, "p95": stat.p95}
 
 
+def _energy(energy: Energy) -> Row:
+    return {"unit": "J per sample", "value": energy.nominal_j, "low": energy.low_j, "high": energy.high_j}
+
+
 def _layer(layer: LayerProfile) -> Iterator[Row]:
     item = {"part": layer.kind, "item": layer.name}
     for name, unit in LAYER_NUMBERS:
@@ -89,20 +91,13 @@ def _layer(layer: LayerProfile) -> Iterator[Row]:
 def _bill(name: str, bill: Bill) -> Iterator[Row]:
     item = {"part": "energy", "item": name}
     for term in bill.terms:
-        energy = {
-            "unit": "J per sample",
-            "value": term.energy.nominal_j,
-            "low": term.energy.low_j,
-            "high": term.energy.high_j,
-        }
         where = {"nature": term.nature, "evidence": term.evidence, "scope": term.scope, "source": term.source}
-        yield {**item, "quantity": term.name, **energy, **where, "note": term.note}
+        yield {**item, "quantity": term.name, **_energy(term.energy), **where, "note": term.note}
     for missing in bill.unpriced:
         yield {**item, "quantity": missing.name, "note": f"not priced: {missing.reason}"}
-    total = {"quantity": "total", "unit": "J per sample", "evidence": bill.evidence or "", "note": bill.why_no_total}
+    total: Row = {"quantity": "total", "evidence": bill.evidence or "", "note": bill.why_no_total}
     if bill.total is not None:
-        sd = "" if bill.total_sd_j is None else bill.total_sd_j
-        total |= {"value": bill.total.nominal_j, "low": bill.total.low_j, "high": bill.total.high_j, "sd": sd}
+        total |= _energy(bill.total) | {"sd": "" if bill.total_sd_j is None else bill.total_sd_j}
     yield {**item, **total}
     if bill.time_s is not None:
         yield {**item, "quantity": "time", "unit": "s per sample", "value": bill.time_s, "note": bill.time_basis}
