@@ -60,9 +60,9 @@ class Distribution:
             if not outside.any():
                 return values
             values[outside] = self.draw(n, stream, fan_in, attempt)[outside]
-        raise InvalidValueError(f"{self}: after {MAX_REDRAWS} attempts some draws still lie outside {low:g} .. {high:g}")
-
-
+        raise InvalidValueError(
+            f"{self}: after {MAX_REDRAWS} attempts some draws still lie outside {low:g} .. {high:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ class Gamma(Distribution):
 
     def problem(self) -> str | None:
         """Check that both are positive."""
-        return None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        return (
+            None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        )
 
     def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
         """Return ``n`` draws."""

@@ -84,7 +84,10 @@ def _fields(raw: bytes) -> dict[str, Any] | None:
     text, _, seal = raw[:BLOCK].rstrip(b"\n").partition(b"\n")
     if len(raw) < BLOCK or not text.startswith(b'{"format": "') or checksum(text).encode() != seal:
         return None
-    fields = json.loads(text)
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
     return fields if isinstance(fields, dict) else None
 
 

@@ -14,10 +14,11 @@ from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.stimulus import Drive, Source, Stimulus, _shape
 from spikesim.units import si
+from spikesim.value import Value
 
 
-@dataclass(frozen=True)
-class Population:
+@dataclass(frozen=True, eq=False)
+class Population(Value):
     """Neurons of one model.
 
     Parameters
@@ -50,8 +51,8 @@ class Population:
         return self.neuron.model
 
 
-@dataclass(frozen=True)
-class Projection:
+@dataclass(frozen=True, eq=False)
+class Projection(Value):
     """Synapses from one population or source to one port of a population.
 
     Parameters
@@ -87,8 +88,8 @@ class Projection:
             object.__setattr__(self, "name", f"{self.pre}->{self.post}{suffix}")
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, eq=False)
+class Probe(Value):
     """Record state variables of a population (spikes and counts are always recorded).
 
     Parameters
@@ -117,8 +118,8 @@ class Probe:
             raise InvalidValueError(f"probe on {self.target!r}: `every` must be at least 1 step, found {self.every}")
 
 
-@dataclass(frozen=True)
-class Network:
+@dataclass(frozen=True, eq=False)
+class Network(Value):
     """A spiking network.
 
     Parameters
@@ -189,11 +190,12 @@ class Network:
         }
         for part in parts:
             lists[_list_of(part)].append(part)
-        return replace(self, **{k: tuple(v) for k, v in lists.items()})
+        changes: dict[str, Any] = {k: tuple(v) for k, v in lists.items()}
+        return replace(self, **changes)
 
     def swap(self, *parts: Population | Projection | Source | Drive) -> Network:
         """Return a copy in which parts of the same name are replaced."""
-        new = {p.name: p for p in parts}
+        new: dict[str, Any] = {p.name: p for p in parts}
         for name in new:
             self[name]
         return replace(
@@ -228,12 +230,15 @@ class Network:
 
 
 def _list_of(part: object) -> str:
-    for kind, name in ((Population, "populations"), (Projection, "projections"), (Probe, "probes"), ((Source, Drive), "stimuli")):
+    for kind, name in (
+        (Population, "populations"),
+        (Projection, "projections"),
+        (Probe, "probes"),
+        ((Source, Drive), "stimuli"),
+    ):
         if isinstance(part, kind):  # type: ignore[arg-type]
             return name
-    raise InvalidValueError(
-        f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}"
-    )
+    raise InvalidValueError(f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}")
 
 
 def _problems(net: Network) -> Iterable[str]:
@@ -252,14 +257,19 @@ def _problems(net: Network) -> Iterable[str]:
     for stimulus in net.stimuli:
         if isinstance(stimulus, Drive):
             yield from _port_problems(f"stimulus {stimulus.name!r}", stimulus.target, stimulus.port, populations)
+    probed: set[tuple[str, str]] = set()
     for probe in net.probes:
         yield from _probe_problems(probe, populations)
+        for key in ((probe.target, variable) for variable in probe.variables):
+            if key in probed:
+                yield f"probe on {probe.target!r}: {key[1]!r} is probed twice; join the two probes"
+            probed.add(key)
 
 
 def _name_problems(net: Network) -> Iterable[str]:
     seen: set[str] = set()
     for part in (*net.populations, *net.stimuli, *net.projections):
-        if not part.name or "/" in part.name:
+        if not part.name or part.name == "." or set(part.name) & {"/", "\0"}:
             yield f"a name must not be empty nor hold '/', found {part.name!r}"
         if part.name in seen:
             yield f"the name {part.name!r} is used twice; give one of them another name"
@@ -273,7 +283,8 @@ def _parameter_problems(population: Population) -> Iterable[str]:
                 continue
             array = np.asarray(value, np.float64)
             if array.ndim and array.size != population.n:
-                yield f"population {population.name!r}: {kind} {name!r} needs 1 or {population.n} values, found {array.size}"
+                wanted = f"1 or {population.n} values"
+                yield f"population {population.name!r}: {kind} {name!r} needs {wanted}, found {array.size}"
             if kind == "parameter":
                 problem = population.model.params[name].problem(array)
                 if problem:
@@ -295,7 +306,9 @@ def _port_problems(subject: str, target: str, port: str | None, populations: dic
         yield _unknown(subject, f"port of {target!r}", port, populations[target].model.inputs)
 
 
-def _projection_problems(projection: Projection, populations: dict[str, Population], sources: set[str]) -> Iterable[str]:
+def _projection_problems(
+    projection: Projection, populations: dict[str, Population], sources: set[str]
+) -> Iterable[str]:
     subject = f"projection {projection.name!r}"
     if projection.pre not in populations and projection.pre not in sources:
         yield _unknown(subject, "population or source", projection.pre, [*populations, *sources])
@@ -326,7 +339,11 @@ def _probe_problems(probe: Probe, populations: dict[str, Population]) -> Iterabl
     for variable in probe.variables:
         if variable not in population.model.states:
             yield _unknown(subject, f"state of neuron {population.model.name!r}", variable, population.model.states)
-    if probe.neurons is not None and probe.neurons and not (0 <= min(probe.neurons) and max(probe.neurons) < population.n):
+    if (
+        probe.neurons is not None
+        and probe.neurons
+        and not (0 <= min(probe.neurons) and max(probe.neurons) < population.n)
+    ):
         yield f"{subject}: neurons must be 0 .. {population.n - 1}, found {min(probe.neurons)} .. {max(probe.neurons)}"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import keyword
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -13,8 +14,9 @@ import numpy as np
 
 from spikesim.equations.expression import Expressions, Symbol, Tape
 from spikesim.equations.targets import NUMPY
-from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
+from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError, UnsupportedError
 from spikesim.units import si
+from spikesim.value import Value
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Param:
         if bad.size == 0:
             return None
         bounds = f"{'above' if self.open_low else 'at least'} {self.low:g}" if np.isfinite(self.low) else ""
-        bounds += (" and " if bounds and np.isfinite(self.high) else "") + (f"at most {self.high:g}" if np.isfinite(self.high) else "")
+        bounds += (" and " if bounds and np.isfinite(self.high) else "") + (
+            f"at most {self.high:g}" if np.isfinite(self.high) else ""
+        )
         return f"must be {bounds}{' ' + self.unit if self.unit else ''}, found {bad.flat[0]:g}"
 
 
@@ -96,6 +100,11 @@ class NeuronModel:
     doc: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        problems = list(_model_problems(self))
+        if problems:
+            raise NetworkError(problems, f"neuron {self.name!r} has {len(problems)} problems:")
+
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """What makes two models the same for a backend."""
@@ -107,6 +116,10 @@ class NeuronModel:
 
     def __hash__(self) -> int:
         return hash((self.name, self.dynamics))
+
+    def __repr__(self) -> str:
+        chosen = "".join(f", {k}={v}" for k, v in self.options.items())
+        return f"<neuron model {self.name}{chosen}>"
 
     def __call__(self, *, init: Mapping[str, Any] | None = None, **params: Any) -> Neuron:
         """Return a neuron of this model with some parameters and initial states changed."""
@@ -143,8 +156,26 @@ class NeuronModel:
         return self.dynamics.leaves("param")
 
 
-@dataclass(frozen=True)
-class Neuron:
+def _model_problems(model: NeuronModel) -> Iterable[str]:
+    """Yield what is wrong with the names in a model: backends print them as source, and it may come from a file."""
+    if not model.name.isprintable() or not model.name or set(model.name) & set('"\\'):
+        yield f"the name of a neuron must be printable, without quotation marks and backslashes, found {model.name!r}"
+    for name in (*model.states, *model.inputs, *model.params, *model.constants.outputs):
+        if not name.isidentifier() or keyword.iskeyword(name):
+            yield f"neuron {model.name!r}: a name must be a Python identifier, found {name!r}"
+    if set(model.dynamics.outputs) != {"spike", *model.states}:
+        given = [*model.dynamics.outputs]
+        yield f"neuron {model.name!r}: the step must give the spike and {[*model.states]}, found {given}"
+    values = {*model.params, *model.constants.outputs, "dt"}
+    for kind, expected in {"state": {*model.states}, "input": {*model.inputs}, "param": values}.items():
+        for name in {*model.dynamics.leaves(kind)} - expected:
+            yield f"neuron {model.name!r}: the step reads the {kind} {name!r}, which is not declared"
+        for name in {*model.constants.leaves(kind)} - ({*model.params, "dt"} if kind == "param" else set()):
+            yield f"neuron {model.name!r}: the step constants read the {kind} {name!r}, which is not declared"
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron(Value):
     """A neuron model with values: parameters and initial states as numbers, arrays (one per neuron) or distributions.
 
     Parameters
@@ -244,7 +275,8 @@ def neuron(
     inputs = tuple(arguments[len(states) : -1])
     if arguments[: len(states)] != list(states) or not arguments:
         raise InvalidValueError(
-            f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with p, found {arguments}"
+            f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with "
+            f"p, found {arguments}"
         )
     derived = _trace_constants(label, constants, values)
     _check_names(label, [*states, *inputs, *values, *derived.outputs])
@@ -270,7 +302,9 @@ class _Values(SimpleNamespace):
         raise UnknownNameError("parameter or step constant", name, list(vars(self)))
 
 
-def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | None, params: Mapping[str, Param]) -> Expressions:
+def _trace_constants(
+    label: str, function: Callable[..., Mapping[str, Any]] | None, params: Mapping[str, Param]
+) -> Expressions:
     tape = Tape()
     dt = tape.symbol("param", "dt")
     values = _Values(**{n: tape.symbol("param", n) for n in params})
@@ -281,11 +315,15 @@ def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | No
         raise
     overlap = set(results) & {*params, "dt"}
     if overlap:
-        raise InvalidValueError(f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it")
+        raise InvalidValueError(
+            f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it"
+        )
     return tape.finish({n: dt.lift(v) for n, v in results.items()})
 
 
-def _trace_step(label: str, step: Callable[..., Any], states: list[str], inputs: tuple[str, ...], names: list[str]) -> Expressions:
+def _trace_step(
+    label: str, step: Callable[..., Any], states: list[str], inputs: tuple[str, ...], names: list[str]
+) -> Expressions:
     tape = Tape()
     arguments = [*(tape.symbol("state", n) for n in states), *(tape.symbol("input", n) for n in inputs)]
     p = _Values(**{n: tape.symbol("param", n) for n in names})
@@ -297,7 +335,8 @@ def _trace_step(label: str, step: Callable[..., Any], states: list[str], inputs:
     results = results if isinstance(results, tuple) else (results,)
     if len(results) != 1 + len(states):
         raise InvalidValueError(
-            f"neuron {label!r}: step must return the spike and the next {states}, that is {1 + len(states)} values, found {len(results)}"
+            f"neuron {label!r}: step must return the spike and the next {states}, that is {1 + len(states)} "
+            f"values, found {len(results)}"
         )
     lift = p.dt.lift
     return tape.finish({"spike": lift(results[0]), **{n: lift(r) for n, r in zip(states, results[1:], strict=True)}})

@@ -11,12 +11,8 @@ from spikesim.models.neurons import NEURONS
 from spikesim.recording import differing_spikes
 
 # neurons whose natural scale is not "threshold 1, inputs around 0.1": weight and drive that make them fire
-STRENGTH: dict[str, float] = {}
-
-
-def make(name: str) -> object:
-    made = NEURONS[name]()
-    return made
+STRENGTH = {"izhikevich": 10.0, "loihi_lif": 60.0, "cuba_lif": 0.2}
+SILENT = {"li"}
 
 
 def chaotic(cell: object, strength: float) -> Network:
@@ -43,9 +39,10 @@ def chaotic(cell: object, strength: float) -> Network:
 @pytest.mark.parametrize("name", sorted(NEURONS))
 def test_numba_and_torch_agree_to_the_spike(name: str) -> None:
     pytest.importorskip("torch")
-    network = chaotic(make(name), STRENGTH.get(name, 0.4))
+    network = chaotic(NEURONS[name](), STRENGTH.get(name, 0.4))
     compiled = run(network, steps=400)
     reference = run(network, steps=400, backend="torch")
+    assert name in SILENT or len(compiled["a"]) > 50
     assert differing_spikes(compiled, reference) == 0
     for population, counts in compiled.counts.populations.items():
         assert counts.active.tolist() == reference.counts.populations[population].active.tolist()

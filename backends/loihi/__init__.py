@@ -15,7 +15,7 @@ class LoihiBackend:
     name = "loihi"
 
     def availability(self) -> Availability:
-        """Always available: it needs numba only."""
+        """Say yes: it needs numba only."""
         return Availability(True)
 
     def capabilities(self) -> Mapping[str, str]:
@@ -32,7 +32,18 @@ class LoihiBackend:
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Prepare the emulator."""
-        from spikesim.backends.loihi.emulator import engine
-        from spikesim.fixedpoint.program import FixedProgram
+        from spikesim.backends.loihi.emulator import Emulator
+        from spikesim.fixedpoint import IntNetwork, IntRun, IntSample, IntState
+        from spikesim.fixedpoint.program import Engine, FixedProgram
 
-        return FixedProgram(graph, engine(options.threads), whole_run=False)
+        def make(network: IntNetwork) -> Engine:
+            emulator = Emulator(network)
+
+            def engine(steps: int, samples: list[IntSample], wanted: list[str], state: IntState | None) -> IntRun:
+                return emulator.run(
+                    steps, samples, record_u=wanted, record_v=wanted, state=state, threads=options.threads or None
+                )
+
+            return engine
+
+        return FixedProgram(graph, make, whole_run=False)

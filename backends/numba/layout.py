@@ -38,7 +38,9 @@ class Block:
     def initial(self) -> NDArray[np.float64]:
         """Return the initial states, ``[states, n]``."""
         names = self.model.states
-        return np.array([np.concatenate([node.init[s] for node in self.nodes]) for s in names]).reshape(len(names), self.n)
+        return np.array([np.concatenate([node.init[s] for node in self.nodes]) for s in names]).reshape(
+            len(names), self.n
+        )
 
 
 def blocks(graph: Graph) -> list[Block]:
@@ -141,7 +143,9 @@ def _edges(
     for e in ordered:
         base, slots = ports[port_rows[e.post, e.port]]
         own_weights, own_delays = np.ndim(e.weights) > 0, np.ndim(e.delays) > 0
-        table.append([row, synapse, base, slots, e.n_post, -1 if own_delays else int(e.delays), weight if own_weights else -1])
+        table.append(
+            [row, synapse, base, slots, e.n_post, -1 if own_delays else int(e.delays), weight if own_weights else -1]
+        )
         scalars.append(0.0 if own_weights else float(np.asarray(e.weights)))
         indptr.append(e.indptr)
         indices.append(e.indices)

@@ -20,6 +20,7 @@ from spikesim.graph import Edge, Graph, Node
 from spikesim.lowering import is_graded_input
 from spikesim.stimulus import Input
 
+
 class SpikingModule(nn.Module):  # type: ignore[misc]
     """A network whose outputs can be differentiated for weights, parameters and inputs.
 
@@ -109,6 +110,23 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
             return self.learned[key].double() * self.scales[key]
         return self.graph.node(population).params[name]
 
+    def learned_weights(self) -> dict[str, Any]:
+        """Return the learned weights by projection: a connection rule, or float64 with one weight per synapse."""
+        found: dict[str, Any] = {}
+        for edge, linear in zip(self.graph.edges, self.maps, strict=True):
+            if linear.learn:
+                rule = linear.rule()
+                found[edge.name] = linear.values.detach().cpu().double().numpy() if rule is None else rule
+        return found
+
+    def learned_params(self) -> dict[str, dict[str, Any]]:
+        """Return the learned parameters by population, as floats or float64 arrays in SI units."""
+        found: dict[str, dict[str, Any]] = {}
+        for key in self.learned:
+            population, name = key.split("/")
+            found.setdefault(population, {})[name] = self.parameter(population, name).detach().cpu().numpy()[()]
+        return found
+
     def constrain_(self) -> None:
         """Bring learned parameters back into the range that their model allows; call it after an optimiser's step."""
         with torch.no_grad():
@@ -128,7 +146,11 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------ running
     def forward(
-        self, inputs: Mapping[str, torch.Tensor] | torch.Tensor, record: Sequence[str] = (), samples: int = 1, steps: int = 0
+        self,
+        inputs: Mapping[str, torch.Tensor] | torch.Tensor,
+        record: Sequence[str] = (),
+        samples: int = 1,
+        steps: int = 0,
     ) -> dict[str, torch.Tensor]:
         """Run the network from its initial state.
 

@@ -38,4 +38,20 @@ NEURONS: dict[str, Callable[..., Neuron]] = {
     "loihi_lif": loihi_lif,
 }
 
-__all__ = ["NEURONS", *sorted(NEURONS)]
+__all__ = [
+    "NEURONS",
+    "adex",
+    "alif",
+    "cuba_lif",
+    "integrate_and_fire",
+    "izhikevich",
+    "leaky",
+    "li",
+    "lif",
+    "lif_alpha",
+    "lif_cond_exp",
+    "lif_exp",
+    "lif_psc_exp",
+    "lif_soft",
+    "loihi_lif",
+]

@@ -20,13 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS = ("run", "train", "quantise", "profile", "export", "convert", "show", "list", "data", "install", "report", "compare", "demo")  # fmt: skip
+VERBS = ("run", "train", "quantise", "show", "list", "compare", "data", "install", "demo")
 
 
 def _register() -> None:
     for verb in VERBS:
-        module = importlib.import_module(f"spikesim.cli.{verb}_verb")
-        target = module.command
+        target = importlib.import_module(f"spikesim.cli.{verb}_verb").command
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=verb)
         else:

@@ -23,14 +23,15 @@ def _backends() -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
 
 
 def _registry(kind: str, table: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    rows = [(name, (getattr(f, "__doc__", None) or getattr(f, "doc", "") or "").strip().split("\n")[0]) for name, f in sorted(table.items())]
+    rows = [(name, (f.__doc__ or "").strip().split("\n")[0]) for name, f in sorted(table.items())]
     return (kind, "what it is"), rows
 
 
 def _neurons() -> Any:
     from spikesim.models.neurons import NEURONS
 
-    return _registry("neuron", dict(NEURONS))
+    rows = [(name, make().model.doc, ", ".join(make().model.inputs)) for name, make in sorted(NEURONS.items())]
+    return ("neuron", "what it is", "input ports"), rows
 
 
 def _networks() -> Any:
@@ -52,9 +53,9 @@ def _hardware() -> Any:
 
 
 def _data() -> Any:
-    from spikesim.data import list_datasets
+    from spikesim.data import dataset_rows
 
-    return ("data set", "samples", "licence", "where"), list_datasets()
+    return ("data set", "samples", "licence", "where"), dataset_rows()
 
 
 KINDS = {

@@ -83,6 +83,14 @@ def list_datasets() -> list[str]:
     return list(CATALOGUE)
 
 
+def dataset_rows() -> list[tuple[str, str, str, str]]:
+    """Return name, summary, licence and place (or how to fetch it) of each data set, for a table."""
+    return [
+        (e.name, e.summary, e.licence, e.where() or f"absent; run: spikesim data fetch {e.name}")
+        for e in CATALOGUE.values()
+    ]
+
+
 def info(name: str) -> Entry:
     """Return what is known of a data set without loading it.
 

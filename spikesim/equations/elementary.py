@@ -13,6 +13,8 @@ Accuracy, measured against extended precision: at most 1 unit in the last place 
 
 from __future__ import annotations
 
+import builtins
+import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -20,85 +22,81 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Names that ``bind`` supplies. They are declared here so that type checkers and readers know them.
-select: Callable[[Any, Any, Any], Any]
-to_bits: Callable[[Any], Any]
-from_bits: Callable[[Any], Any]
-MANTISSA: int
-BIAS: int
-SIGN: int
-ROUND_BITS: int
-SQRT_HALF_BITS: int
-ZERO: Any
-HALF: Any
-ONE: Any
-TWO: Any
-INFINITY: Any
-NAN: Any
-LOG2E: Any
-LN2_HI: Any
-LN2_LO: Any
-ROUND: Any
-EXP_LOW: Any
-EXP_HIGH: Any
-TANH_HIGH: Any
-MIN_NORMAL: Any
-SUBNORMAL_SCALE: Any
-SUBNORMAL_SHIFT: Any
-E2: Any
-E3: Any
-E4: Any
-E5: Any
-E6: Any
-E7: Any
-E8: Any
-E9: Any
-E10: Any
-E11: Any
-E12: Any
-E13: Any
-L3: Any
-L5: Any
-L7: Any
-L9: Any
-L11: Any
-L13: Any
-L15: Any
-L17: Any
-L19: Any
-L21: Any
+# ---------------------------------------------------------------------------------------------- what a target supplies
+# As written, the algorithms compute on numpy float64 arrays; ``bind`` replaces these names for the other targets.
+select: Callable[[Any, Any, Any], Any] = np.where
+
+
+def to_bits(x: Any) -> Any:
+    """Reinterpret a floating-point number as an integer of the same width."""
+    return x.view(np.int64)
+
+
+def from_bits(i: Any) -> Any:
+    """Reinterpret an integer as a floating-point number of the same width."""
+    return i.view(np.float64)
+
+
+E2, E3, E4, E5, E6, E7, E8, E9, E10, E11, E12, E13 = (1 / math.factorial(n) for n in range(2, 14))
+L3, L5, L7, L9, L11, L13, L15, L17, L19, L21 = (2 / n for n in range(3, 22, 2))
+ZERO, HALF, ONE, TWO, INFINITY, NAN = 0.0, 0.5, 1.0, 2.0, math.inf, math.nan
+LOG2E = float.fromhex("0x1.71547652b82fep+0")
+LN2_HI = float.fromhex("0x1.62e42feep-1")  # 32 bits: exact when multiplied by an integer below 2**21
+LN2_LO = float.fromhex("0x1.a39ef35793c76p-33")
+ROUND, ROUND_BITS = 1.5 * 2.0**52, 0x4338000000000000
+EXP_LOW, EXP_HIGH, TANH_HIGH = -746.0, 710.0, 22.0
+MIN_NORMAL, SUBNORMAL_SCALE, SUBNORMAL_SHIFT = 2.0**-1022, 2.0**54, 54.0
+MANTISSA, BIAS, SIGN, SQRT_HALF_BITS = 52, 1023, -(2**63), 0x3FE6A09E667F3BCD
+
+_DOUBLE: Final = {name: value for name, value in globals().items() if isinstance(value, (int, float))}
+_SINGLE: Final = _DOUBLE | {
+    "LN2_HI": float.fromhex("0x1.62e4p-1"),  # 15 bits: exact when multiplied by an integer below 2**9
+    "LN2_LO": float.fromhex("0x1.7f7d1cp-20"),
+    "ROUND": 1.5 * 2.0**23,
+    "ROUND_BITS": 0x4B400000,
+    "EXP_LOW": -105.0,
+    "EXP_HIGH": 89.0,
+    "TANH_HIGH": 10.0,
+    "MIN_NORMAL": 2.0**-126,
+    "SUBNORMAL_SCALE": 2.0**25,
+    "SUBNORMAL_SHIFT": 25.0,
+    "MANTISSA": 23,
+    "BIAS": 127,
+    "SIGN": -(2**31),
+    "SQRT_HALF_BITS": 0x3F3504F3,
+}
 
 
 # ---------------------------------------------------------------------------------------------- the algorithms
-def _exp_tail64(r: Any) -> Any:
-    """(e**r - 1 - r) / r**2 for \\|r\\| <= ln(2)/2: the Taylor series up to r**13, by Horner's rule."""
+def _exp_tail(r: Any) -> Any:
+    """Compute (e**r - 1 - r) / r**2 for abs(r) <= ln(2)/2: the Taylor series up to r**13, by Horner's rule."""
     q = ((((E13 * r + E12) * r + E11) * r + E10) * r + E9) * r + E8
     return (((((q * r + E7) * r + E6) * r + E5) * r + E4) * r + E3) * r + E2
 
 
-def _exp_tail32(r: Any) -> Any:
-    """The same for float32, up to r**7."""
+def _exp_tail_single(r: Any) -> Any:
+    """Do the same for float32, up to r**7."""
     return ((((E7 * r + E6) * r + E5) * r + E4) * r + E3) * r + E2
 
 
-def _log_tail64(z: Any) -> Any:
-    """(2 atanh(s) - 2 s) / s**3 for z = s**2 <= 0.0295: the series up to z**9, by Horner's rule."""
+def _log_tail(z: Any) -> Any:
+    """Compute (2 atanh(s) - 2 s) / s**3 for z = s**2 <= 0.0295: the series up to z**9, by Horner's rule."""
     q = (((L21 * z + L19) * z + L17) * z + L15) * z + L13
     return ((((q * z + L11) * z + L9) * z + L7) * z + L5) * z + L3
 
 
-def _log_tail32(z: Any) -> Any:
-    """The same for float32, up to z**4."""
+def _log_tail_single(z: Any) -> Any:
+    """Do the same for float32, up to z**4."""
     return (((L11 * z + L9) * z + L7) * z + L5) * z + L3
 
 
 def _power_of_two(n: Any) -> Any:
-    """2**n exactly, for n in the range of normal numbers."""
+    """Compute 2**n exactly, for n in the range of normal numbers."""
     return from_bits((n + BIAS) << MANTISSA)
 
 
 def _exp_parts(x: Any) -> Any:
-    """Integer n and p with e**x = 2**n (1 + p), \\|p\\| < 0.42.
+    """Find an integer n and p with e**x = 2**n (1 + p), abs(p) < 0.42.
 
     Adding ROUND (1.5 times the last power of two with unit spacing) rounds to an integer, which then also stands in
     the low bits: no conversion between float and int is needed. ln(2) in two parts makes ``k * LN2_HI`` exact.
@@ -110,7 +108,7 @@ def _exp_parts(x: Any) -> Any:
 
 
 def _exp(x: Any) -> Any:
-    """e**x. The power of two is applied in two halves, so that neither overflows and subnormals round once."""
+    """Compute e**x. The power of two is applied in two halves, so that neither overflows and subnormals round once."""
     x = select(x < EXP_LOW, EXP_LOW, x)
     x = select(x > EXP_HIGH, EXP_HIGH, x)
     n, p = _exp_parts(x)
@@ -119,7 +117,7 @@ def _exp(x: Any) -> Any:
 
 
 def _tanh(x: Any) -> Any:
-    """Tanh(x) = m / (m + 2) with m = e**(2\\|x\\|) - 1, formed without cancellation: precise near zero too."""
+    """Compute tanh(x) = m / (m + 2) with m = e**(2 abs(x)) - 1, formed without cancellation: precise near zero too."""
     y = abs(x)
     y = select(y > TANH_HIGH, TANH_HIGH, y)
     n, p = _exp_parts(y + y)
@@ -129,12 +127,12 @@ def _tanh(x: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    """1 / (1 + e**-x)."""
+    """Compute 1 / (1 + e**-x)."""
     return ONE / (ONE + _exp(-x))
 
 
 def _log(x: Any) -> Any:
-    """log(x) = k ln(2) + log(1 + f), with 1 + f in [sqrt(1/2), sqrt(2)) and log(1 + f) = 2 atanh(f / (2 + f))."""
+    """Compute k ln(2) + log(1 + f), with 1 + f in [sqrt(1/2), sqrt(2)) and log(1 + f) = 2 atanh(f / (2 + f))."""
     small = x < MIN_NORMAL
     b = to_bits(select(small, x * SUBNORMAL_SCALE, x))
     e = (b - SQRT_HALF_BITS) >> MANTISSA
@@ -148,77 +146,6 @@ def _log(x: Any) -> Any:
     y = select(x < INFINITY, y, x)
     y = select(x == ZERO, -INFINITY, y)
     return select(x < ZERO, NAN, y)
-
-
-_exp_tail: Callable[[Any], Any] = _exp_tail64
-_log_tail: Callable[[Any], Any] = _log_tail64
-
-# ---------------------------------------------------------------------------------------------- their constants
-_SERIES = {
-    "E2": 1 / 2,
-    "E3": 1 / 6,
-    "E4": 1 / 24,
-    "E5": 1 / 120,
-    "E6": 1 / 720,
-    "E7": 1 / 5040,
-    "E8": 1 / 40320,
-    "E9": 1 / 362880,
-    "E10": 1 / 3628800,
-    "E11": 1 / 39916800,
-    "E12": 1 / 479001600,
-    "E13": 1 / 6227020800,
-    **{f"L{n}": 2 / n for n in range(3, 22, 2)},
-    "ZERO": 0.0,
-    "HALF": 0.5,
-    "ONE": 1.0,
-    "TWO": 2.0,
-    "INFINITY": float("inf"),
-    "NAN": float("nan"),
-    "LOG2E": float.fromhex("0x1.71547652b82fep+0"),
-}
-
-FLOATS: Final[dict[int, dict[str, float]]] = {
-    64: _SERIES
-    | {
-        "LN2_HI": float.fromhex("0x1.62e42feep-1"),  # 32 bits: exact when multiplied by an integer below 2**21
-        "LN2_LO": float.fromhex("0x1.a39ef35793c76p-33"),
-        "ROUND": 1.5 * 2.0**52,
-        "EXP_LOW": -746.0,
-        "EXP_HIGH": 710.0,
-        "TANH_HIGH": 22.0,
-        "MIN_NORMAL": 2.0**-1022,
-        "SUBNORMAL_SCALE": 2.0**54,
-        "SUBNORMAL_SHIFT": 54.0,
-    },
-    32: _SERIES
-    | {
-        "LN2_HI": float.fromhex("0x1.62e4p-1"),  # 15 bits: exact when multiplied by an integer below 2**9
-        "LN2_LO": float.fromhex("0x1.7f7d1cp-20"),
-        "ROUND": 1.5 * 2.0**23,
-        "EXP_LOW": -105.0,
-        "EXP_HIGH": 89.0,
-        "TANH_HIGH": 10.0,
-        "MIN_NORMAL": 2.0**-126,
-        "SUBNORMAL_SCALE": 2.0**25,
-        "SUBNORMAL_SHIFT": 25.0,
-    },
-}
-INTEGERS: Final[dict[int, dict[str, int]]] = {
-    64: {
-        "MANTISSA": 52,
-        "BIAS": 1023,
-        "SIGN": -(2**63),
-        "ROUND_BITS": 0x4338000000000000,
-        "SQRT_HALF_BITS": 0x3FE6A09E667F3BCD,
-    },
-    32: {
-        "MANTISSA": 23,
-        "BIAS": 127,
-        "SIGN": -(2**31),
-        "ROUND_BITS": 0x4B400000,
-        "SQRT_HALF_BITS": 0x3F3504F3,
-    },
-}
 
 
 def bind(
@@ -245,9 +172,9 @@ def bind(
     dict
         ``exp``, ``log``, ``tanh`` and ``sigmoid``, each a function of one argument of that precision.
     """
-    names: dict[str, Any] = {"__builtins__": __builtins__, "__name__": __name__, "abs": abs, **operations}
-    names |= {name: to_float(value) for name, value in FLOATS[width].items()}
-    names |= INTEGERS[width]
+    names: dict[str, Any] = {"__name__": __name__, "__builtins__": builtins, **operations}
+    for name, value in (_DOUBLE if width == 64 else _SINGLE).items():
+        names[name] = to_float(value) if isinstance(value, float) else value
 
     def add(name: str, function: Any) -> Any:
         bound = types.FunctionType(function.__code__, names, function.__name__)
@@ -255,8 +182,8 @@ def bind(
         names[name] = compile_function(bound)
         return names[name]
 
-    add("_exp_tail", _exp_tail64 if width == 64 else _exp_tail32)
-    add("_log_tail", _log_tail64 if width == 64 else _log_tail32)
+    add("_exp_tail", _exp_tail if width == 64 else _exp_tail_single)
+    add("_log_tail", _log_tail if width == 64 else _log_tail_single)
     add("_power_of_two", _power_of_two)
     add("_exp_parts", _exp_parts)
     return {

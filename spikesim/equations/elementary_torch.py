@@ -25,7 +25,7 @@ _TABLE = {
 }
 
 
-class _Elementary(torch.autograd.Function):
+class _Elementary(torch.autograd.Function):  # type: ignore[misc]
     """One elementary function and its derivative."""
 
     @staticmethod
@@ -36,7 +36,7 @@ class _Elementary(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         (saved,) = ctx.saved_tensors
         if ctx.name == "log":
             return grad / saved, None
@@ -48,24 +48,24 @@ def _apply(name: str, x: Any) -> Any:
     tensor = torch.as_tensor(x)
     if tensor.dtype not in _TABLE:
         tensor = tensor.to(torch.float64 if not tensor.dtype.is_floating_point else torch.float32)
-    return _Elementary.apply(tensor, name)  # type: ignore[no-untyped-call]
+    return _Elementary.apply(tensor, name)
 
 
 def exp(x: Any) -> torch.Tensor:
     """Exponential of a tensor; see :func:`spikesim.equations.elementary.exp`."""
-    return _apply("exp", x)  # type: ignore[no-any-return]
+    return _apply("exp", x)
 
 
 def log(x: Any) -> torch.Tensor:
     """Natural logarithm of a tensor; see :func:`spikesim.equations.elementary.log`."""
-    return _apply("log", x)  # type: ignore[no-any-return]
+    return _apply("log", x)
 
 
 def tanh(x: Any) -> torch.Tensor:
     """Hyperbolic tangent of a tensor; see :func:`spikesim.equations.elementary.tanh`."""
-    return _apply("tanh", x)  # type: ignore[no-any-return]
+    return _apply("tanh", x)
 
 
 def sigmoid(x: Any) -> torch.Tensor:
     """Logistic function of a tensor; see :func:`spikesim.equations.elementary.sigmoid`."""
-    return _apply("sigmoid", x)  # type: ignore[no-any-return]
+    return _apply("sigmoid", x)

@@ -37,12 +37,14 @@ class Lowered:
 def problems(graph: Graph) -> list[str]:
     """Return everything that keeps a graph from running in fixed point, one sentence each."""
     found = [
-        f"population {n.name!r}: neuron {n.model.name!r} is not in fixed point; bring the network there with spikesim.quantise"
+        f"population {n.name!r}: neuron {n.model.name!r} is not in fixed point; bring the network there with "
+        "spikesim.quantise"
         for n in graph.nodes
         if n.model.name != MODEL
     ]
     found += [
-        f"stimulus {d.name!r} ({type(d).__name__}) acts on a port directly, which the chip cannot; use a source that emits spikes"
+        f"stimulus {d.name!r} ({type(d).__name__}) acts on a port directly, which the chip cannot; use a "
+        "source that emits spikes"
         for d in graph.drives
     ]
     found += [
@@ -89,20 +91,27 @@ def find_lags(graph: Graph) -> dict[str, int]:
             lags[edge.post] = max(lags[edge.post], lag)
     loop = ", ".join(repr(e.name) for e, _ in late)
     raise UnsupportedError(
-        [f"a loop through {loop} has less delay than it has projections, but on the chip each takes a step; give each of them a delay of at least {graph.dt:g} s"]
-    )  # fmt: skip
+        [
+            f"a loop through {loop} has less delay than it has projections, but on the chip each takes a step; "
+            f"give each of them a delay of at least {graph.dt:g} s"
+        ]
+    )
 
 
 def _weight_problems(edge: Edge) -> list[str]:
     weights = np.asarray(edge.weights)
     if (weights != np.rint(weights)).any():
-        return [f"projection {edge.name!r}: weights must be whole numbers; bring the network to fixed point with spikesim.quantise"]
+        return [
+            f"projection {edge.name!r}: weights must be whole numbers; bring the network to fixed point with "
+            "spikesim.quantise"
+        ]
     return []
 
 
 def _bias_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
     return [
-        f"population {n.name!r} has a bias and would start {lags[n.name]} steps early on the chip; give the projections that lead to it a delay of at least {graph.dt:g} s"
+        f"population {n.name!r} has a bias and would start {lags[n.name]} steps early on the chip; give the "
+        f"projections that lead to it a delay of at least {graph.dt:g} s"
         for n in graph.nodes
         if lags[n.name] and np.any(n.params["bias_mant"])
     ]

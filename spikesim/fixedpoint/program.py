@@ -21,16 +21,17 @@ from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
 
-# engine(network, steps, samples, recorded populations, state) -> run
-Engine = Callable[[IntNetwork, int, list[IntSample], list[str], IntState | None], IntRun]
+# engine(steps, samples, populations whose states are recorded, state) -> run
+Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
 
 class FixedProgram:
     """See :class:`spikesim.engine.Program`. Spikes of lagging populations come out with the last columns (`drain`)."""
 
-    def __init__(self, graph: Graph, engine: Engine, *, whole_run: bool) -> None:
-        self.graph, self.engine, self.whole_run = graph, engine, whole_run
+    def __init__(self, graph: Graph, make_engine: Callable[[IntNetwork], Engine], *, whole_run: bool) -> None:
+        self.graph, self.whole_run = graph, whole_run
         self.lowered = lower_to_integers(graph)
+        self.engine = make_engine(self.lowered.network)
         self.reset()
 
     def reset(self, samples: int = 1) -> None:
@@ -58,12 +59,14 @@ class FixedProgram:
         first = self.column
         samples = [_sample(given, k, first) for k in range(self.samples)]
         wanted = [p.target for p in self.graph.probes]
-        run = self.engine(self.lowered.network, columns, samples, wanted, self.state)
+        run = self.engine(columns, samples, wanted, self.state)
         self.state, self.column = run.state, first + columns
         spikes = {n.name: self._aligned(n.name, run.spikes[n.name], final) for n in self.graph.nodes}
         emitted = {n.name: _per_neuron(spikes[n.name], self.samples, n.n) for n in self.graph.nodes}
         emitted |= {
-            s.name: (given[s.name] != 0).sum(axis=0).astype(np.int64) if given else np.zeros((self.samples, s.n), np.int64)
+            s.name: (given[s.name] != 0).sum(axis=0).astype(np.int64)
+            if given
+            else np.zeros((self.samples, s.n), np.int64)
             for s in self.graph.sources
         }
         if run.counts.active:
@@ -99,7 +102,9 @@ class FixedProgram:
 
     def _place(self, population: str, variable: str) -> tuple[NDArray[Any], slice]:
         if self.state is None:
-            raise UnsupportedError(["the state can be read and set after the first step, and not on an engine that runs elsewhere"])
+            raise UnsupportedError(
+                ["the state can be read and set after the first step, and not on an engine that runs elsewhere"]
+            )
         if variable not in ("u", "v"):
             raise UnknownNameError(f"state of population {population!r}:", variable, ["u", "v"])
         low = 0
@@ -128,11 +133,17 @@ class FixedProgram:
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Weights are fixed on the chip while a program runs."""
-        raise UnsupportedError([f"projection {projection!r}: weights cannot be changed in fixed point while running; change the network"])
+        raise UnsupportedError(
+            [f"projection {projection!r}: weights cannot be changed in fixed point while running; change the network"]
+        )
 
 
 def active_updates(
-    graph: Graph, steps: int, samples: int, given: Mapping[str, NDArray[Any]], spikes: Mapping[str, tuple[NDArray[Any], ...]]
+    graph: Graph,
+    steps: int,
+    samples: int,
+    given: Mapping[str, NDArray[Any]],
+    spikes: Mapping[str, tuple[NDArray[Any], ...]],
 ) -> dict[str, NDArray[np.int64]]:
     """Count the updates with input or a spike from the spikes alone, for an engine that does not tell."""
     rasters = {name: values != 0 for name, values in given.items()}
@@ -159,7 +170,9 @@ def _add_arrivals(arrived: NDArray[np.float64], edge: Edge, raster: NDArray[np.b
         if delay >= steps:
             continue
         mine = delays == delay
-        matrix = coo_matrix((weights[mine], (sources[mine], edge.indices[mine])), shape=(edge.n_pre, edge.n_post)).tocsr()
+        matrix = coo_matrix(
+            (weights[mine], (sources[mine], edge.indices[mine])), shape=(edge.n_pre, edge.n_post)
+        ).tocsr()
         sent = raster[: steps - delay].reshape(-1, edge.n_pre).astype(np.float64)
         arrived[delay:] += (sent @ matrix).reshape(steps - delay, samples, edge.n_post)
 

@@ -43,7 +43,7 @@ def sample_time(counts: Counts, mapping: Mapping | None, device: Device, emitted
 
 
 def _busiest_core(counts: Counts, mapping: Mapping, times: Times, emitted: Emitted) -> SampleTime:
-    """Spread events evenly over the steps: a lower bound, for cores that take turns being busiest wait too."""
+    """Spread events evenly over the steps: a lower bound, as cores that take turns wait for each other."""
     busy = np.zeros(mapping.cores)
     for name, route in mapping.routes.items():
         sent = _per_element(counts, emitted, name, route.n)

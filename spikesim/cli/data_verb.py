@@ -7,26 +7,25 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from spikesim.data import CATALOGUE, info, load
+from spikesim.cli.common import Json, print_json, print_table
+from spikesim.data import dataset_rows, info, load
 from spikesim.data import fetch as fetching
 
-app = typer.Typer(help="Data sets: list them, look at one, fetch one.", no_args_is_help=True)
+command = typer.Typer(help="Data sets: list them, look at one, fetch one.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_data() -> None:
+@command.command("list")
+def list_data(json: Json = False) -> None:
     """List the data sets and where each is on this machine."""
-    table = Table("name", "what")
-    table.add_column("where", overflow="fold")  # a shortened path is of no use
-    for entry in CATALOGUE.values():
-        table.add_row(entry.name, entry.summary, entry.where() or f"absent; spikesim data fetch {entry.name}")
-    Console().print(table)
+    header, rows = ("name", "what", "licence", "where"), dataset_rows()
+    if json:
+        print_json({"data": [dict(zip(header, row, strict=True)) for row in rows]})
+    else:
+        print_table("data", header, rows)
 
 
-@app.command("show")
+@command.command("show")
 def show(name: Annotated[str, typer.Argument(help="a name from 'spikesim data list'")]) -> None:
     """Load one data set and say its shapes, classes, licence and source."""
     data = load(name)
@@ -40,7 +39,7 @@ def show(name: Annotated[str, typer.Argument(help="a name from 'spikesim data li
     typer.echo(f"source   {data.source}")
 
 
-@app.command("fetch")
+@command.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or japanese-vowels")],
     archive: Annotated[

@@ -9,7 +9,7 @@ import typer
 from spikesim import installer
 
 
-def install(
+def command(
     package: Annotated[str, typer.Argument(help="lava or norse")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be run")] = False,
 ) -> None:
