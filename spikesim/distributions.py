@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import FileFormatError, InvalidValueError
 from spikesim.equations.inversion import open_uniform
+from spikesim.errors import FileFormatError, InvalidValueError
 from spikesim.rng import Stream
 
 MAX_REDRAWS = 200
