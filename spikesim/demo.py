@@ -1,4 +1,4 @@
-"""The main job, end to end, on real handwritten digits: train, run, quantise, run in fixed point and in Lava, profile."""
+"""The main job, end to end, on real handwritten digits: train, run, quantise, fixed point, Lava, profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from spikesim.data import Dataset, load
 from spikesim.encode import regular
 from spikesim.engine import backend, run
-from spikesim.errors import MissingPackageError
+from spikesim.errors import MissingPackageError, SpikesimError
 from spikesim.lowering import lower
 from spikesim.models.networks import digits_mlp
 from spikesim.network import Network, Probe
@@ -122,7 +122,8 @@ def _fit(settings: Settings, data: Dataset, seed: int) -> Network:
     from spikesim.train import train
 
     trained = train(
-        digits_mlp(settings.hidden, seed=seed), data, epochs=settings.epochs, encode=regular, steps=settings.steps, seed=seed,
+        digits_mlp(settings.hidden, seed=seed), data, epochs=settings.epochs, encode=regular, steps=settings.steps,
+        seed=seed,
         surrogate="mpr", validation_fraction=0.0,
     )  # fmt: skip
     return trained.network
@@ -148,7 +149,11 @@ def _train(result: Result) -> None:
     result.add("test accuracy, float", f"{mean:.2%}", f"mean of {seeds} seeds, sd {spread:.2%}; stratified 80/20 split")
     writers = load("digits", split="writers").scaled().flat()
     accuracy = _test(settings, _fit(settings, writers, 0), writers).accuracy
-    result.add("accuracy on other writers", f"{accuracy:.2%}", "trained on the other forms, tested on the file's last 360 digits")
+    result.add(
+        "accuracy on other writers",
+        f"{accuracy:.2%}",
+        "trained on the other forms, tested on the file's last 360 digits",
+    )
 
 
 def _run_both(result: Result) -> None:
@@ -162,7 +167,7 @@ def _run_both(result: Result) -> None:
 def _need_training(result: Result) -> None:
     """Stop with a clear sentence if a stage is called before the one that it needs."""
     if result.network is None or result.data is None or result.float_run is None:
-        raise RuntimeError("the demo's stages run in order: training comes first")
+        raise SpikesimError("the demo's stages run in order: training comes first")
 
 
 def _fixed_point(result: Result) -> None:
@@ -189,7 +194,11 @@ def _lava(result: Result) -> None:
     network = result.quantised.network  # type: ignore[union-attr]
     emulated, real = (run(network, inputs=inputs, backend=name) for name in ("loihi", "lava"))
     differing = differing_spikes(emulated, real)
-    result.add("emulator against Lava", f"{differing} of {real.counts.spikes} spikes differ", f"{count} digits in lava-nc's fixed_pt")
+    result.add(
+        "emulator against Lava",
+        f"{differing} of {real.counts.spikes} spikes differ",
+        f"{count} digits in lava-nc's fixed_pt",
+    )
 
 
 def _profile(result: Result) -> None:

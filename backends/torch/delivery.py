@@ -51,6 +51,7 @@ class Layered:
         self.linear, self.delay, self.ring = linear, delay, ring
 
     def __call__(self, values: torch.Tensor, step: int) -> None:
+        """Multiply and add."""
         with torch.no_grad():
             self.ring.now(step + self.delay).add_(self.linear(values))
 
@@ -81,6 +82,7 @@ class Rows:
         self.delay = int(edge.delays) if np.ndim(edge.delays) == 0 else tensor(edge.delays, torch.int64)
 
     def __call__(self, values: torch.Tensor, step: int) -> None:
+        """Gather the synapses of what fired and add them where they arrive."""
         sample, source = values.nonzero(as_tuple=True)
         count = self.count[source]
         before = count.cumsum(0) - count

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 from torch.nn import functional
 
 from spikesim.backends.torch.events import product
-from spikesim.connect import Chain, Connection, Conv2d, Dense, Pool2d
+from spikesim.connect import Chain, Connection, Conv2d, Dense, Pool2d, Sparse
 from spikesim.graph import Edge
 
 DENSE_LIMIT = 1 << 24  # sparse rows up to this many possible pairs are multiplied as a dense matrix
@@ -127,7 +128,7 @@ class SparseMap(LinearMap):
 
     def __init__(self, edge: Edge, learn: bool, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(learn)
-        self.shape = (edge.n_pre, edge.n_post)
+        self.edge, self.shape = edge, (edge.n_pre, edge.n_post)
         self.hold("values", np.broadcast_to(edge.weights, (edge.synapses,)), dtype, device)
         rows = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
         self.register_buffer("rows", torch.as_tensor(rows, device=device))
@@ -149,6 +150,13 @@ class SparseMap(LinearMap):
             return product(x, matrix)
         transposed = torch.sparse_coo_tensor(torch.stack([columns, rows]), values, self.shape[::-1])
         return torch.sparse.mm(transposed, x.t()).t()
+
+    def rule(self) -> Connection | None:
+        """Return a sparse matrix if the weights belonged to the rule, else None."""
+        if not self.edge.rule.has_weights:
+            return None
+        place = (self.edge.indices, np.repeat(np.arange(self.edge.n_pre), np.diff(self.edge.indptr)))
+        return Sparse(sparse.coo_array((_numpy(self.values), place), shape=self.shape[::-1]))
 
 
 def _numpy(tensor: torch.Tensor) -> Any:

@@ -20,6 +20,7 @@ from spikesim.graph import Edge, Graph, Node
 from spikesim.lowering import is_graded_input
 from spikesim.stimulus import Input
 
+
 class SpikingModule(nn.Module):  # type: ignore[misc]
     """A network whose outputs can be differentiated for weights, parameters and inputs.
 
@@ -145,7 +146,11 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------ running
     def forward(
-        self, inputs: Mapping[str, torch.Tensor] | torch.Tensor, record: Sequence[str] = (), samples: int = 1, steps: int = 0
+        self,
+        inputs: Mapping[str, torch.Tensor] | torch.Tensor,
+        record: Sequence[str] = (),
+        samples: int = 1,
+        steps: int = 0,
     ) -> dict[str, torch.Tensor]:
         """Run the network from its initial state.
 

@@ -110,17 +110,13 @@ class TorchProgram:
         for edge in self.graph.edges:
             self.leaving.setdefault(edge.pre, []).append(self.deliveries[edge.name])
 
-    def drain(self) -> list[Chunk]:
-        """Nothing is under way after the last step."""
-        return []
-
     def _delivery(self, edge: Edge) -> Delivery:
         ring = self.units[edge.post].rings[edge.port]
         if edge.name in self.changed:
             return Rows(edge, ring, self.changed[edge.name])
         # chains are delivered by their rows: only the rows hold the product of the parts on the grid
         layered = isinstance(edge.rule, (Dense, Conv2d, Pool2d)) and self.layered
-        if not layered or np.ndim(edge.delays) or isinstance(edge.rule, Pool2d) and np.ptp(edge.weights):
+        if not layered or np.ndim(edge.delays) or (isinstance(edge.rule, Pool2d) and np.ptp(edge.weights)):
             return Rows(edge, ring)
         linear = linear_map(edge.rule, self._shape(edge.pre), False, torch.float64, self.device)
         if linear is None:
@@ -145,7 +141,9 @@ class TorchProgram:
         drives = self._drives(first, steps)
         raster = {n: torch.zeros((steps, samples, u.node.n), dtype=torch.bool) for n, u in self.units.items()}
         active = {n: torch.zeros(samples, dtype=torch.int64, device=self.device) for n in self.units}
-        traces: dict[tuple[str, str], list[torch.Tensor]] = {(p.target, v): [] for p in self.graph.probes for v in p.variables}
+        traces: dict[tuple[str, str], list[torch.Tensor]] = {
+            (p.target, v): [] for p in self.graph.probes for v in p.variables
+        }
         for k in range(steps):
             for name, values in given.items():
                 self._emit(name, values[k], first + k)
@@ -228,8 +226,9 @@ class TorchProgram:
         try:
             array = np.broadcast_to(np.asarray(value, np.float64), shape)
         except ValueError:
+            found = list(np.shape(value))
             raise InvalidValueError(
-                f"state {variable!r} of population {population!r} has shape {list(shape)}, found {list(np.shape(value))}"
+                f"state {variable!r} of population {population!r} has shape {list(shape)}, found {found}"
             ) from None
         unit.state[variable] = torch.tensor(array, dtype=self.dtype, device=self.device)
 

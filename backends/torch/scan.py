@@ -64,9 +64,8 @@ class Scan:
         dtype = tensors[0].dtype if tensors else next(iter(init.values())).dtype
         tensors += [init[n].to(dtype).expand(shape[1:]) for n in self.model.states]
         tensors += [constants[n].to(dtype) for n in self.model.used_constants()]
-        spikes, *traces = _Run.apply(self, ports, shape, *tensors)  # type: ignore[no-untyped-call]
+        spikes, *traces = _Run.apply(self, ports, shape, *tensors)
         return spikes, dict(zip(self.model.states, traces, strict=True))
-
 
     def step(
         self, inputs: Tensors, states: Tensors, constants: Tensors, shape: tuple[int, int]
@@ -77,7 +76,7 @@ class Scan:
         return spikes[0], {name: trace[1] for name, trace in traces.items()}
 
 
-class _Run(torch.autograd.Function):
+class _Run(torch.autograd.Function):  # type: ignore[misc]
     """The scan. Arguments after ``shape``: the ports' inputs, initial states, step constants."""
 
     @staticmethod
@@ -101,7 +100,7 @@ class _Run(torch.autograd.Function):
         return (spikes, *traces)
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, d_spikes: torch.Tensor | None, *d_traces: torch.Tensor | None) -> tuple[Any, ...]:
         scan, ports, names = ctx.scan, ctx.ports, list(ctx.scan.model.states)
         saved = ctx.saved_tensors

@@ -82,9 +82,7 @@ def add(sums: Sums, port: str, value: torch.Tensor) -> None:
     sums[port] = sums[port] + value if port in sums else value
 
 
-def advance(
-    cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states: Sums, size: tuple[int, int]
-) -> Sums:
+def advance(cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states: Sums, size: tuple[int, int]) -> Sums:
     """Compute the populations of one component over all steps.
 
     Parameters
@@ -124,7 +122,7 @@ def advance(
 def _cycle(
     cells: Sequence[Cell], internal: Sequence[Wire], arriving: dict[str, Sums], states: Sums, size: tuple[int, int]
 ) -> Sums:
-    """Populations on a cycle, step by step in the order of their levels."""
+    """Compute the populations of a cycle, step by step in the order of their levels."""
     steps, samples = size
     # unbind: x[t] of a tensor that needs gradients would cost a tensor of full size per step in the backward pass
     feeds = {name: {p: x.unbind(0) for p, x in sums.items()} for name, sums in arriving.items()}

@@ -15,7 +15,9 @@ import typer
 from spikesim.errors import InvalidValueError, UnknownNameError
 
 NetworkName = Annotated[str, typer.Argument(help="A network's name (`spikesim list networks`) or an HDF5 file of one.")]
-BackendName = Annotated[str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")]
+BackendName = Annotated[
+    str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
+]
 Seed = Annotated[int | None, typer.Option(help="Replaces the network's seed.")]
 Threads = Annotated[int, typer.Option(help="Threads over samples; 0: one per processor.")]
 OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="HDF5 file for the result.")]
@@ -120,5 +122,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
     return str(value)
-
-

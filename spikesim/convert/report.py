@@ -121,7 +121,9 @@ class ConversionReport:
 
     def __str__(self) -> str:
         width = max((len(r.part) for r in self.rows), default=0)
-        lines = [f"{r.part:<{width}}  {r.written_as}  {r.status}{': ' + r.detail if r.detail else ''}" for r in self.rows]
+        lines = [
+            f"{r.part:<{width}}  {r.written_as}  {r.status}{': ' + r.detail if r.detail else ''}" for r in self.rows
+        ]
         lines += [f"warning: {w}" for w in self.warnings] + [f"note: {n}" for n in self.notes]
         return "\n".join([*lines, *([f"spikes: {self.verification}"] if self.verification else [])])
 

@@ -68,7 +68,11 @@ def compare_spikes(
     first = run(before, steps=length, inputs=data, backend=backend)
     second = run(after, steps=length, inputs=data, backend=backend)
     events = [
-        {(n, *e) for n, s in r.spikes.items() for e in zip(s.sample.tolist(), s.step.tolist(), s.neuron.tolist(), strict=True)}
+        {
+            (n, *e)
+            for n, s in r.spikes.items()
+            for e in zip(s.sample.tolist(), s.step.tolist(), s.neuron.tolist(), strict=True)
+        }
         for r in (first, second)
     ]
     return Verification(first.steps, first.samples, len(events[0]), len(events[1]), len(events[0] ^ events[1]))

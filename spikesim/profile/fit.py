@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from spikesim.errors import DeviceLimitError
-from spikesim.profile.device import ESSENTIAL_RULES, Device
+from spikesim.profile.device import Device
 from spikesim.profile.quantity import Evidence, Record
+from spikesim.profile.schema import ESSENTIAL_RULES
 
 Verdict = Literal["fits", "does not fit", "fits under assumptions"]
 
 REMEDIES = {
-    "cores": "use fewer or smaller populations (spikesim puts one population on a core)",
+    "cores": "use fewer neurons or prune synapses (an upper bound: no better arrangement is searched)",
     "neurons": "use fewer neurons",
     "synapses": "prune synapses",
     "inputs": "use fewer input elements",
@@ -164,7 +165,7 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
 
 def judge(device: Device, cores: int | None, checks: list[Check], assumptions: list[str], notes: list[str]) -> Fit:
     """Sort checks into walls, budgets and headroom, add what is unchecked, and give the verdict."""
-    binding = [c for c in checks if c.exceeded and c.kind == "wall"]
+    binding = sorted((c for c in checks if c.exceeded and c.kind == "wall"), key=lambda c: -c.share)
     warnings = [c for c in checks if c.exceeded and c.kind == "budget"]
     unchecked = _unchecked(device, cores)
     verdict: Verdict = "fits"

@@ -18,7 +18,9 @@ from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.stimulus import Input
 from spikesim.train.learned import with_learned
-from spikesim.train.losses import Loss, loss as loss_by_name, rate_penalty as penalty_of
+from spikesim.train.losses import Loss
+from spikesim.train.losses import loss as loss_by_name
+from spikesim.train.losses import rate_penalty as penalty_of
 from spikesim.train.readout import Readout, read_out
 from spikesim.train.result import Epoch, Trained
 from spikesim.train.samples import Encode, check_encoding, labelled, present, the_input
@@ -91,8 +93,8 @@ def train(
     weights, params
         Projections (all by default) and neuron parameters by population (none by default) that are learned.
     encode, steps
-        How a sample is presented: ``"constant"`` (the same current at every step), ``"sequence"``, or a function of
-        (samples, steps) that returns ``[steps, samples, ...]``.
+        How a sample is presented: a name in :data:`spikesim.train.samples.ENCODINGS` (``"constant"`` is the same
+        current at every step), or a function of (samples, steps) that returns ``[steps, samples, ...]``.
     augment
         Varies training samples, see :class:`spikesim.train.Augment`; a function of (batch, generator).
     validation_fraction
@@ -206,7 +208,7 @@ class Task:
         if self.encode == "constant":  # stays a tensor that is the same at every step
             given = x.reshape(len(x), *self.entry.shape).expand(self.steps, -1, *self.entry.shape)
         else:
-            given = torch.tensor(present(x.numpy(), self.encode, self.steps, self.entry))
+            given = torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
         outputs = self.module({self.entry.name: given}, record=self.reader.record)
         scores, labels = self.reader.scores(outputs), y.to(self.module.device)
         value = self.loss(scores, labels, len(given))
@@ -238,9 +240,9 @@ def _epochs(
         begin = time.perf_counter()
         order = torch.as_tensor(known)[torch.randperm(len(known), generator=generator)]
         figures = _one_epoch(task, samples, labels, order, optimiser, generator, (number - 1) / epochs, config)
-        validation = _evaluate(task, samples, labels, torch.as_tensor(held))
-        seconds = time.perf_counter() - begin
-        epoch = Epoch(number, *figures, *validation, optimiser.param_groups[0]["lr"], seconds)
+        held_loss, held_accuracy = _evaluate(task, samples, labels, torch.as_tensor(held))
+        rate, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - begin
+        epoch = Epoch(number, *figures, held_loss, held_accuracy, rate, seconds)
         if config["keep"] == "best" and (epoch.validation_accuracy or 0.0) > best[0]:
             kept = {k: v.clone() for k, v in task.module.state_dict().items()}
             best = (epoch.validation_accuracy or 0.0, kept)
@@ -299,9 +301,11 @@ def _one_epoch(
         task.module.constrain_()
         total += float(value.detach()) * len(batch)
         right += int(correct)
-    if not math.isfinite(total):
+    # weights too: a membrane of NaN never fires, and the loss of silence is finite
+    if not math.isfinite(total) or not all(bool(p.isfinite().all()) for p in task.module.parameters()):
         raise InvalidValueError(
-            f"training diverged: the loss became {total}; lower learning_rate (now {config['learning_rate']:g}) or set clip"
+            f"training diverged in epoch {round(done * config['epochs']) + 1}: loss or weights are not finite; "
+            f"lower learning_rate (now {config['learning_rate']:g}) or set clip"
         )
     return total / len(order), right / len(order)
 
