@@ -11,7 +11,7 @@ from scipy import sparse
 
 from spikesim.connect import Connection, Dense, Sparse
 from spikesim.convert.nir_neurons import NEURONS
-from spikesim.convert.nir_rules import array, conv_rule, pool_rule
+from spikesim.convert.image_rules import array, conv_rule, pool_rule
 
 Shape = tuple[int, ...]
 LINEAR = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Delay")

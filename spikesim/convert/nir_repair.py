@@ -8,7 +8,7 @@ import numpy as np
 
 from spikesim.convert.nir_graph import View
 from spikesim.convert.nir_neurons import Clock
-from spikesim.convert.nir_rules import array
+from spikesim.convert.image_rules import array
 
 SNNTORCH_DT = 1e-4
 NORSE_DT = 1e-3
