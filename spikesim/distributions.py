@@ -1,136 +1,93 @@
-"""Distributions of weights, delays, parameters and initial values.
+"""Seeded distributions for weights, delays, parameters and initial values.
 
-A distribution is a value: it says what to draw, and a :class:`spikesim.rng.Stream` says which numbers. Draw ``i`` is a
-function of the stream and of ``i``, also where numbers are redrawn, and has the same bits on every platform.
+A distribution is a value: it is drawn when the network is lowered, from a stream named after its place.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.checks import integer, real
-from spikesim.equations.elementary import exp, log
-from spikesim.equations.inversion import inverse_normal, open_uniform
-from spikesim.errors import InvalidValueError, UnknownNameError
-from spikesim.rng import MAX_SUBSTEP, Stream, substep
+from spikesim.equations.inversion import open_uniform
+from spikesim.errors import FileFormatError, InvalidValueError
+from spikesim.rng import Stream
 
-Values = NDArray[np.float64]
+MAX_REDRAWS = 200
 
 
-class Distribution(ABC):
-    """What can be drawn. The set of distributions is closed, so that a file never names code."""
+@dataclass(frozen=True)
+class Distribution:
+    """Base of all distributions."""
 
-    @abstractmethod
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers.
+    def __post_init__(self) -> None:
+        bad = {k: v for k, v in asdict(self).items() if v is not None and not np.isfinite(v)}
+        if bad:
+            raise InvalidValueError(f"{self}: numbers must be finite, found {bad}")
+        problem = self.problem()
+        if problem:
+            raise InvalidValueError(f"{self}: {problem}")
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the numbers, or return None."""
+        return None
+
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` raw draws; another ``attempt`` gives others."""
+        raise NotImplementedError
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> NDArray[np.float64]:
+        """Return ``n`` draws, float64; those outside ``low .. high`` are drawn again.
 
         Parameters
         ----------
         n
             How many.
         stream
-            Source of randomness.
+            Where the random numbers come from.
         fan_in
-            Inputs of one neuron, for distributions that scale with it.
-
-        Returns
-        -------
-        float64[n]
+            Inputs per neuron, for the Kaiming distributions.
         """
-
-    def _check(self, **fields: float | None) -> None:
-        """Store checked fields as plain floats, so that ``repr`` gives back the same object."""
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data that :func:`from_dict` turns into the same object.
-
-        Examples
-        --------
-        >>> Uniform(0, 1).to_dict()
-        {'kind': 'Uniform', 'low': 0.0, 'high': 1.0}
-        """
-        return {"kind": type(self).__name__, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}}  # type: ignore[arg-type]
-
-
-def redraw(n: int, stream: Stream, attempt: Callable[[NDArray[np.int64], int], tuple[Values, Any]]) -> Values:
-    """Draw n numbers, again and again where they are refused.
-
-    Parameters
-    ----------
-    n, stream
-        See :meth:`Distribution.sample`.
-    attempt
-        Function of (indices, number of the attempt) giving the numbers and a mask of those that are accepted.
-
-    Returns
-    -------
-    float64[n]
-    """
-    out = np.empty(n)
-    missing = np.arange(n)
-    for number in range(MAX_SUBSTEP // 2):
-        if not missing.size:
-            return out
-        values, accepted = attempt(missing, number)
-        out[missing[accepted]] = values[accepted]
-        missing = missing[~accepted]
-    raise InvalidValueError(f"stream {stream.name!r}: {missing.size} of {n} numbers were refused at every attempt")
-
-
-def _normal_at(stream: Stream, index: NDArray[np.int64], step: int) -> Values:
-    if index.size and index[-1] == index.size - 1:  # ascending, hence 0 ... n - 1: the quick way to the same numbers
-        return stream.normal(index.size, step)
-    return inverse_normal(open_uniform(stream.wide_at(index, step)))
+        low, high = getattr(self, "low", None), getattr(self, "high", None)
+        values = self.draw(n, stream, fan_in, 0)
+        if isinstance(self, (Uniform, KaimingUniform)) or (low is None and high is None):
+            return values
+        low, high = -np.inf if low is None else low, np.inf if high is None else high
+        for attempt in range(1, MAX_REDRAWS):
+            outside = (values < low) | (values > high)
+            if not outside.any():
+                return values
+            values[outside] = self.draw(n, stream, fan_in, attempt)[outside]
+        raise InvalidValueError(
+            f"{self}: after {MAX_REDRAWS} attempts some draws still lie outside {low:g} .. {high:g}"
+        )
 
 
 @dataclass(frozen=True)
 class Uniform(Distribution):
-    """Uniform in [low, high), with steps of (high - low) * 2**-32.
-
-    Examples
-    --------
-    >>> bool((abs(Uniform(-1, 1).sample(100, Stream(1, "weights"))) <= 1).all())
-    True
-    """
+    """Uniform in [low, high)."""
 
     low: float
     high: float
 
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        low = real("Uniform low", self.low)
-        self._check(low=low, high=real("Uniform high", self.high, low))
+    def problem(self) -> str | None:
+        """Check the order of the bounds."""
+        return None if self.low <= self.high else f"low must not exceed high, found {self.low} and {self.high}"
 
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        return self.low + (self.high - self.low) * stream.uniform(n)
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        return self.low + (self.high - self.low) * stream.uniform(n, step=attempt)
 
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    """Normal distribution; numbers outside [low, high] are drawn again.
+    """Normal; draws outside ``low .. high`` are drawn again.
 
-    Parameters
-    ----------
-    mean, sd
-        Mean and standard deviation, before redrawing.
-    low, high
-        Bounds, or None. At least one number in a hundred must fall between them.
-
-    Examples
-    --------
-    >>> bool((Normal(1.5, 0.75, low=0.05).sample(1000, Stream(1, "delays")) >= 0.05).all())
-    True
+    >>> Normal(1.0, 0.1, low=0.0).sample(3, Stream(0, "w")).shape
+    (3,)
     """
 
     mean: float
@@ -138,231 +95,106 @@ class Normal(Distribution):
     low: float | None = None
     high: float | None = None
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        low = None if self.low is None else real("Normal low", self.low)
-        high = None if self.high is None else real("Normal high", self.high, low)
-        self._check(mean=real("Normal mean", self.mean), sd=real("Normal sd", self.sd, 0), low=low, high=high)
-        if self._accepted() < 0.01:
-            raise InvalidValueError(
-                f"{self!r} would accept {self._accepted():.2g} of its numbers; allowed is 0.01 or more; move the "
-                "bounds to the mean, or use Uniform"
-            )
+    def problem(self) -> str | None:
+        """Check the spread and that the bounds can be met."""
+        if self.sd < 0:
+            return f"sd must be at least 0, found {self.sd}"
+        low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
+        far = self.mean + 5 * self.sd < low or self.mean - 5 * self.sd > high or low > high
+        return f"the bounds {low:g} .. {high:g} lie five standard deviations or more from the mean" if far else None
 
-    def _accepted(self) -> float:
-        """Probability that a number lies within the bounds."""
-
-        def below(x: float | None, default: float) -> float:
-            if x is None:
-                return default
-            if self.sd == 0:
-                return float(x >= self.mean) if default else float(x > self.mean)
-            return 0.5 * math.erfc((self.mean - x) / (self.sd * math.sqrt(2)))
-
-        return below(self.high, 1.0) - below(self.low, 0.0)
-
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        if self.low is None and self.high is None:
-            return self.mean + self.sd * stream.normal(n)
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-
-        def attempt(index: NDArray[np.int64], number: int) -> tuple[Values, Any]:
-            values = self.mean + self.sd * _normal_at(stream, index, substep(0, number))
-            return values, (values >= low) & (values <= high)
-
-        return redraw(n, stream, attempt)
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        return self.mean + self.sd * stream.normal(n, step=attempt)
 
 
 @dataclass(frozen=True)
 class LogNormal(Distribution):
-    """Numbers whose logarithm is normal with mean `mu` and standard deviation `sigma`.
-
-    Examples
-    --------
-    >>> bool((LogNormal(0, 1).sample(100, Stream(1, "weights")) > 0).all())
-    True
-    """
+    """``exp`` of a normal variable with mean ``mu`` and standard deviation ``sigma``."""
 
     mu: float
     sigma: float
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        self._check(mu=real("LogNormal mu", self.mu), sigma=real("LogNormal sigma", self.sigma, 0))
+    def problem(self) -> str | None:
+        """Check the spread."""
+        return None if self.sigma >= 0 else f"sigma must be at least 0, found {self.sigma}"
 
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        values: Values = exp(self.mu + self.sigma * stream.normal(n))
-        return values
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        return np.asarray(np.exp(self.mu + self.sigma * stream.normal(n, step=attempt)))
 
 
 @dataclass(frozen=True)
 class Gamma(Distribution):
-    """Gamma distribution with mean ``shape * scale``.
+    """Gamma with shape ``k`` and scale ``theta`` (mean ``k theta``), by inversion."""
 
-    Source: Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000).
+    k: float
+    theta: float
 
-    Examples
-    --------
-    >>> bool((Gamma(2, 1e-3).sample(100, Stream(1, "tau")) > 0).all())
-    True
-    """
+    def problem(self) -> str | None:
+        """Check that both are positive."""
+        return (
+            None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        )
 
-    shape: float
-    scale: float
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        from scipy.special import gammaincinv
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        shape = real("Gamma shape", self.shape, 0, above=True)
-        self._check(shape=shape, scale=real("Gamma scale", self.scale, 0, above=True))
-
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        small = self.shape < 1  # drawn for shape + 1, then multiplied by u**(1/shape)
-        d = self.shape + small - 1 / 3
-        c = 1 / math.sqrt(9 * d)
-
-        def attempt(index: NDArray[np.int64], number: int) -> tuple[Values, Any]:
-            z = _normal_at(stream, index, substep(0, 2 * number))
-            u = open_uniform(stream.wide_at(index, substep(0, 2 * number + 1)))
-            v = (1 + c * z) * (1 + c * z) * (1 + c * z)
-            logarithm = log(np.where(v > 0, v, 1.0))
-            return d * v, (v > 0) & (log(u) < 0.5 * z * z + d - d * v + d * logarithm)
-
-        values = redraw(n, stream, attempt)
-        if small:
-            values = values * exp(log(open_uniform(stream.child("boost").wide(n))) / self.shape)
-        return self.scale * values
+        u = open_uniform(stream.wide(n, step=attempt))
+        return np.asarray(self.theta * gammaincinv(self.k, u))
 
 
-def _fan_in(name: str, fan_in: int | None) -> int:
+def _fan(fan_in: int | None, who: Distribution) -> int:
     if fan_in is None:
-        raise InvalidValueError(f"{name} scales with the inputs of a neuron; it can only be used for weights")
-    return integer(f"{name}: number of inputs", fan_in, 1)
+        raise InvalidValueError(f"{who} needs the number of inputs per neuron; use it for weights only")
+    return max(1, fan_in)
 
 
 @dataclass(frozen=True)
 class KaimingNormal(Distribution):
-    """Normal with mean 0 and standard deviation gain / sqrt(fan_in); the gain is sqrt(2) unless given.
+    """Normal with standard deviation ``gain / sqrt(inputs)`` (He et al. 2015)."""
 
-    Source: He et al., "Delving deep into rectifiers", ICCV 2015.
+    gain: float = 2.0**0.5
 
-    Examples
-    --------
-    >>> KaimingNormal(1.0).sample(3, Stream(1, "weights"), fan_in=100).shape
-    (3,)
-    """
-
-    gain: float = math.sqrt(2)
-
-    def __post_init__(self) -> None:
-        """Check the gain."""
-        self._check(gain=real("KaimingNormal gain", self.gain, 0))
-
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        return self.gain / math.sqrt(_fan_in("KaimingNormal", fan_in)) * stream.normal(n)
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        return np.asarray(self.gain / np.sqrt(_fan(fan_in, self)) * stream.normal(n, step=attempt))
 
 
 @dataclass(frozen=True)
 class KaimingUniform(Distribution):
-    """Uniform with mean 0 and standard deviation gain / sqrt(fan_in).
+    """Uniform in ``+- gain sqrt(3 / inputs)`` (He et al. 2015)."""
 
-    The gain is sqrt(1/3) unless given, so that the numbers reach 1 / sqrt(fan_in), which is what ``torch.nn.Linear``
-    starts with.
+    gain: float = 2.0**0.5
 
-    Examples
-    --------
-    >>> bool((abs(KaimingUniform().sample(50, Stream(1, "weights"), fan_in=100)) <= 0.1).all())
-    True
-    """
-
-    gain: float = math.sqrt(1 / 3)
-
-    def __post_init__(self) -> None:
-        """Check the gain."""
-        self._check(gain=real("KaimingUniform gain", self.gain, 0))
-
-    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
-        """Draw numbers; see :meth:`Distribution.sample`."""
-        bound = self.gain * math.sqrt(3.0) / math.sqrt(_fan_in("KaimingUniform", fan_in))
-        return bound * (2.0 * stream.uniform(n) - 1.0)
+    def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
+        """Return ``n`` draws."""
+        bound = self.gain * np.sqrt(3.0 / _fan(fan_in, self))
+        return np.asarray(bound * (2.0 * stream.uniform(n, step=attempt) - 1.0))
 
 
-KINDS: Final[dict[str, type[Distribution]]] = {
-    kind.__name__: kind for kind in (Uniform, Normal, LogNormal, Gamma, KaimingNormal, KaimingUniform)
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
+    c.__name__: c for c in (Uniform, Normal, LogNormal, Gamma, KaimingNormal, KaimingUniform)
 }
 
 
+def to_dict(distribution: Distribution) -> dict[str, Any]:
+    """Return a distribution as names and numbers."""
+    return {"distribution": type(distribution).__name__, **asdict(distribution)}
+
+
 def from_dict(data: Mapping[str, Any]) -> Distribution:
-    """Make a distribution from the plain data of :meth:`Distribution.to_dict`.
+    """Read what :func:`to_dict` wrote.
 
-    Parameters
-    ----------
-    data
-        ``kind`` and the fields.
-
-    Raises
-    ------
-    UnknownNameError
-        The kind is not one of the closed set.
-    InvalidValueError
-        The fields do not fit.
-
-    Examples
-    --------
-    >>> from_dict({"kind": "Uniform", "low": 0, "high": 1})
-    Uniform(low=0.0, high=1.0)
+    >>> from_dict(to_dict(Normal(0.0, 1.0))) == Normal(0.0, 1.0)
+    True
     """
     fields = dict(data)
-    kind = fields.pop("kind", None)
-    if kind not in KINDS:
-        raise UnknownNameError("distribution", str(kind), list(KINDS))
+    name = fields.pop("distribution", None)
+    if name not in DISTRIBUTIONS:
+        raise FileFormatError(f"unknown distribution {name!r}; known: {', '.join(DISTRIBUTIONS)}")
     try:
-        return KINDS[kind](**fields)
-    except TypeError:
-        raise InvalidValueError(
-            f"distribution {kind!r} was given the fields {sorted(fields)}, which do not fit"
-        ) from None
-
-
-def draw(
-    value: Distribution | float | NDArray[Any], n: int, stream: Stream, what: str, fan_in: int | None = None
-) -> Values:
-    """Numbers for n consumers, from a number (all the same), an array of n, or a distribution.
-
-    Parameters
-    ----------
-    value
-        What the user gave.
-    n, stream, fan_in
-        See :meth:`Distribution.sample`.
-    what
-        Name of the value in error messages.
-
-    Returns
-    -------
-    float64[n]
-
-    Raises
-    ------
-    InvalidValueError
-        An array of another length, or a value that is not finite.
-
-    Examples
-    --------
-    >>> draw(0.5, 2, Stream(1, "v"), "initial v").tolist()
-    [0.5, 0.5]
-    """
-    if isinstance(value, Distribution):
-        return value.sample(n, stream, fan_in)
-    if np.ndim(value) == 0:
-        return np.full(n, real(what, value))
-    array = np.array(value, dtype=np.float64)
-    if array.shape != (n,):
-        raise InvalidValueError(f"{what} has shape {array.shape}; allowed are a number, {n} numbers, or a distribution")
-    if not np.isfinite(array).all():
-        raise InvalidValueError(f"{what} has values that are NaN or infinite; only finite numbers are allowed")
-    return array
+        return DISTRIBUTIONS[str(name)](**fields)
+    except TypeError as error:
+        raise FileFormatError(f"distribution {name}: {error}") from None

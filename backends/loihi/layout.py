@@ -1,0 +1,160 @@
+"""From an integer network to the flat arrays of the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikesim.backends.loihi.kernels import HARD, NONE, SOFT, Bins, Neurons, Synapses
+from spikesim.errors import DeviceLimitError
+from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
+
+_RESETS = {"hard": HARD, "soft": SOFT, "none": NONE}
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """An integer network as the kernels want it; made once and used for every sample and every call.
+
+    Parameters
+    ----------
+    network
+        What it was made from.
+    neurons, direct, binned, bins
+        See `spikesim.backends.loihi.kernels`.
+    first
+        For each population its first neuron, for each input its first source; inputs come after all neurons.
+    n_neurons, n_sources
+        Neurons of all populations; these plus the sources of all inputs.
+    slots
+        Length of the ring of arriving sums: the longest delay plus 1.
+    """
+
+    network: IntNetwork
+    neurons: Neurons
+    direct: Synapses
+    binned: Synapses
+    bins: Bins
+    first: dict[str, int]
+    n_neurons: int
+    n_sources: int
+    slots: int
+
+    def span(self, name: str) -> slice:
+        """Return the neurons (or sources) of a group as a slice of all of them."""
+        return slice(self.first[name], self.first[name] + self.network.size(name))
+
+
+def lay_out(network: IntNetwork) -> Layout:
+    """Flatten a network.
+
+    Parameters
+    ----------
+    network
+        A network within the limits of `spikesim.fixedpoint.check_network`.
+
+    Returns
+    -------
+    Layout
+
+    Raises
+    ------
+    DeviceLimitError
+        If neurons times delay slots do not fit into 31 bit.
+    """
+    groups: list[IntPopulation | IntInput] = [*network.populations, *network.inputs]
+    bounds = np.concatenate([[0], np.cumsum([g.n for g in groups])]).astype(int).tolist()
+    first = {g.name: b for g, b in zip(groups, bounds, strict=False)}
+    n_neurons = bounds[len(network.populations)]
+    slots = 1 + max((p.max_delay for p in network.projections), default=0)
+    if n_neurons * slots >= 2**31:
+        raise DeviceLimitError(
+            [f"{n_neurons} neurons with {slots} delay slots need {n_neurons * slots} sums; the emulator holds 2^31 - 1"]
+        )
+    direct = [_direct(p, first, n_neurons) for p in network.projections if p.weight_exp >= 0]
+    binned, bins = _binned([p for p in network.projections if p.weight_exp < 0], first, n_neurons)
+    return Layout(
+        network=network,
+        neurons=_neurons(network, first),
+        direct=_by_source(direct, bounds[-1]),
+        binned=_by_source(binned, bounds[-1]),
+        bins=bins,
+        first=first,
+        n_neurons=n_neurons,
+        n_sources=bounds[-1],
+        slots=slots,
+    )
+
+
+class _Listed(NamedTuple):
+    """Synapses one by one: source, place (or bin) and weight."""
+
+    source: NDArray[np.int64]
+    place: NDArray[np.int32]
+    weight: NDArray[np.int16]
+
+
+def _places(projection: IntProjection, first: dict[str, int], n_neurons: int) -> NDArray[np.int32]:
+    """Position of each synapse's target, counted from the first neuron of the next column's slot."""
+    target = projection.indices.astype(np.int64) + first[projection.post]
+    return (np.int64(projection.delay) * n_neurons + target).astype(np.int32)
+
+
+def _direct(projection: IntProjection, first: dict[str, int], n_neurons: int) -> _Listed:
+    """List the synapses with shifted weights: 255 << 7 and -256 << 7 just fit into 16 bit."""
+    weight = projection.effective_weights << projection.weight_exp
+    return _Listed(
+        projection.sources + np.int64(first[projection.pre]),
+        _places(projection, first, n_neurons),
+        weight.astype(np.int16),
+    )
+
+
+def _binned(projections: list[IntProjection], first: dict[str, int], n_neurons: int) -> tuple[list[_Listed], Bins]:
+    """Give every (projection, delay, target) a bin, because the floor is taken of its sum."""
+    listed = []
+    places, shifts = [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)]
+    n_bins = 0
+    for p in projections:
+        place, bin_of_synapse = np.unique(_places(p, first, n_neurons), return_inverse=True)
+        source = p.sources + np.int64(first[p.pre])
+        listed.append(_Listed(source, (bin_of_synapse + n_bins).astype(np.int32), p.effective_weights.astype(np.int16)))
+        places.append(place)
+        shifts.append(np.full(place.size, -p.weight_exp, np.uint8))
+        n_bins += place.size
+    return listed, Bins(np.concatenate(places), np.concatenate(shifts))
+
+
+def _by_source(listed: list[_Listed], n_sources: int) -> Synapses:
+    """Merge the synapses of several projections into rows by source."""
+    empty = _Listed(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int16))
+    source, place, weight = (np.concatenate(column) for column in zip(empty, *listed, strict=True))
+    order = np.argsort(source, kind="stable")
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_sources))])
+    return Synapses(indptr.astype(np.int64), place[order], weight[order])
+
+
+def _neurons(network: IntNetwork, first: dict[str, int]) -> Neurons:
+    populations = network.populations
+    table = [
+        (first[p.name], first[p.name] + p.n, _RESETS[p.reset], p.reset_interval, p.reset_offset) for p in populations
+    ]
+    return Neurons(
+        # The chip adds 1 to the current decay, and only to that.
+        keep_u=per_neuron(populations, lambda p: 4095 - p.du).astype(np.int64),
+        keep_v=per_neuron(populations, lambda p: 4096 - p.dv).astype(np.int64),
+        threshold=per_neuron(populations, lambda p: p.threshold),
+        quantum=per_neuron(populations, lambda p: p.soft_quantum),
+        bias=per_neuron(populations, lambda p: p.bias),
+        populations=np.array(table, np.int64).reshape(len(table), 5),
+    )
+
+
+def per_neuron(populations: Sequence[IntPopulation], value: Callable[[IntPopulation], ArrayLike]) -> NDArray[np.int32]:
+    """Write a parameter of every population into one array: int32, shape (neurons,)."""
+    parts = [np.broadcast_to(np.asarray(value(p), np.int32), (p.n,)) for p in populations]
+    return np.concatenate([np.zeros(0, np.int32), *parts])
