@@ -12,7 +12,8 @@ from torch import nn
 from spikesim.backends.torch.linear import LinearMap, SparseMap, linear_map
 from spikesim.backends.torch.ops import DTYPES, step_constants
 from spikesim.backends.torch.scan import Scan
-from spikesim.backends.torch.unroll import Cell, Sums, Wire, add, advance, components
+from spikesim.backends.torch.unroll import Cell, add, advance, components
+from spikesim.backends.torch.wire import Sums, Wire
 from spikesim.drive import DriveState, source_values
 from spikesim.equations.scan_source import Surrogate
 from spikesim.errors import InvalidValueError, UnknownNameError
