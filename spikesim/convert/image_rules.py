@@ -21,6 +21,7 @@ def array(value: Any) -> NDArray[np.float64]:
 
 
 def pair(value: Any) -> tuple[int, int]:
+    """Return (height, width) of one number or two."""
     numbers = np.asarray(value).reshape(-1)
     return int(numbers[0]), int(numbers[-1])
 
@@ -74,7 +75,9 @@ def any_conv(
 def pool_rule(node: Any, before: Shape) -> tuple[Weighted, Shape]:
     """Return the rule of a SumPool2d or AvgPool2d node, and the shape it leads to."""
     if len(before) != 3:
-        raise FileFormatError(f"a {type(node).__name__} needs an image (channels, height, width), found the shape {before}")
+        raise FileFormatError(
+            f"a {type(node).__name__} needs an image (channels, height, width), found the shape {before}"
+        )
     size, stride, padding = pair(node.kernel_size), pair(node.stride), pair(node.padding)
     kind = "average" if type(node).__name__ == "AvgPool2d" else "sum"
     if size[0] == size[1] and stride[0] == stride[1] and padding == (0, 0):
@@ -99,12 +102,12 @@ def conv_matrix(
     c_out, c_in, *kernel = weight.shape
     if before[0] != c_in * groups:
         raise FileFormatError(f"a convolution for {c_in * groups} channels is given {before[0]}")
-    sides = [
-        (before[k + 1] + sum(padding[k]) - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in (0, 1)
-    ]
+    sides = [(before[k + 1] + sum(padding[k]) - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in (0, 1)]
     if min(sides) < 1:
         raise FileFormatError(f"a kernel of {kernel} is larger than its input {before[1:]}")
-    co, ci, ky, kx, oy, ox = np.meshgrid(*(np.arange(k) for k in (c_out, c_in, *kernel, *sides)), indexing="ij", sparse=True)
+    co, ci, ky, kx, oy, ox = np.meshgrid(
+        *(np.arange(k) for k in (c_out, c_in, *kernel, *sides)), indexing="ij", sparse=True
+    )
     iy = oy * stride[0] + ky * dilation[0] - padding[0][0]
     ix = ox * stride[1] + kx * dilation[1] - padding[1][0]
     channel = ci + co // (c_out // groups) * c_in

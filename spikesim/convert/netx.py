@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import h5py
 import numpy as np
 
 from spikesim import __version__
+from spikesim.convert.files import target
 from spikesim.convert.netx_layers import Layer, find_chain, layers_of
 from spikesim.convert.netx_read import network_from
 from spikesim.convert.report import ExportReport, ImportReport
 from spikesim.convert.verify import STEPS, compare_spikes
+from spikesim.envelope import write_atomically
 from spikesim.errors import FileFormatError, MissingFileError, UnknownNameError, UnsupportedError
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.lowering import lower
@@ -66,15 +68,16 @@ def write_netx(
     if reset not in (None, "hard"):
         raise UnknownNameError("reset", reset, ["hard"])
     original: Network = getattr(network, "network", network)
+    place = target(path, "netx", "layer")
     report = ExportReport("netx")
     written = _with_hard_reset(original, reset, report)
     lowered = lower_to_integers(lower(written))
     chain = find_chain(lowered.network)
     layers = layers_of(written, lowered.network, chain, report)
-    target = Path(path)
-    _write(target, layers, _description(written, chain, lowered.lags))
+    description = _description(written, chain, lowered.lags)
+    write_atomically(place, lambda file: _write(file, layers, description))
     if report.status != "exact":
-        report.verification = compare_spikes(original, read_netx(target)[0], inputs, steps)
+        report.verification = compare_spikes(original, read_netx(place)[0], inputs, steps)
     return report
 
 
@@ -129,7 +132,9 @@ def _with_hard_reset(network: Network, reset: str | None, report: ExportReport) 
             )
         kept = {k: population.neuron.value(k) for k in population.model.params if k != "q"}
         changed.append(Population(population.name, population.shape, loihi_lif(init=population.neuron.init, **kept)))
-        report.add(population.name, "CUBA", "approximated", f"{label} written as hard reset; the difference was measured")
+        report.add(
+            population.name, "CUBA", "approximated", f"{label} written as hard reset; the difference is measured"
+        )
     if problems:
         raise UnsupportedError(problems, f"network {network.name!r} cannot be written as netx:")
     return network.swap(*changed) if changed else network
@@ -140,7 +145,7 @@ def _description(network: Network, chain: list[str], lags: Mapping[str, int]) ->
     return json.dumps({**frame, "lags": [int(lags[n]) for n in chain]})
 
 
-def _write(path: Path, layers: list[Layer], description: str) -> None:
+def _write(path: BinaryIO, layers: list[Layer], description: str) -> None:
     with h5py.File(path, "w") as file:
         for k, layer in enumerate(layers):
             group = file.create_group(f"layer/{k}")

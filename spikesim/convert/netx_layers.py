@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from spikesim.connect import Conv2d
 from spikesim.convert.report import ExportReport
 from spikesim.errors import DeviceLimitError, UnsupportedError
-from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection, optimize_weight_bits
+from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection, optimize_weight_bits
 from spikesim.network import Network
 
 BIAS_EXP = 6  # netx shifts a bias left by 6, whatever it is
@@ -38,7 +39,8 @@ def find_chain(network: IntNetwork) -> list[str]:
         names = ", ".join(repr(i.name) for i in network.inputs) or "none"
         problems.append(f"netx has one input; this network has {len(network.inputs)} ({names})")
     forward = [p for p in network.projections if p.pre != p.post]
-    for group in (*network.inputs, *network.populations):
+    groups: list[IntInput | IntPopulation] = [*network.inputs, *network.populations]
+    for group in groups:
         sends = [p.name for p in forward if p.pre == group.name]
         gets = [p.name for p in forward if p.post == group.name]
         loops = [p.name for p in network.projections if p.pre == p.post == group.name]
@@ -78,12 +80,12 @@ def layers_of(network: Network, integers: IntNetwork, chain: list[str], report: 
     shapes[chain[0]] = tuple(source.shape)
     problems: list[str] = []
     layers: list[Layer] = []
-    convolved = {post: _conv_of(network, pre, post) for pre, post in zip(chain, chain[1:], strict=False)}
+    convolved = {post: _conv_of(network, pre, post) for pre, post in pairwise(chain)}
     shaped = convolved[chain[1]] is not None if len(chain) > 1 else False
     here = shapes[chain[0]] if shaped else (int(np.prod(shapes[chain[0]])),)
     layers.append(Layer({"type": "input", "shape": np.array(here)}))
     report.add(chain[0], "input")
-    for pre, post in zip(chain, chain[1:], strict=False):
+    for pre, post in pairwise(chain):
         population = integers.population(post)
         problems += _neuron_problems(population)
         projection = next(p for p in integers.projections if (p.pre, p.post) == (pre, post))
@@ -130,13 +132,16 @@ def _bias(p: IntPopulation, report: ExportReport, problems: list[str]) -> NDArra
     effective = p.bias.astype(np.int64)
     mantissa = np.rint(effective / 2**BIAS_EXP).astype(np.int64)
     if mantissa.size and not MANTISSA[0] <= mantissa.min() <= mantissa.max() <= MANTISSA[1]:
-        problems.append(f"population {p.name!r}: its bias needs mantissas {mantissa.min()} .. {mantissa.max()}, netx has {MANTISSA[0]} .. {MANTISSA[1]}")
+        found = f"{mantissa.min()} .. {mantissa.max()}"
+        problems.append(
+            f"population {p.name!r}: its bias needs mantissas {found}, netx has {MANTISSA[0]} .. {MANTISSA[1]}"
+        )
     off = int(np.abs(effective - (mantissa << BIAS_EXP)).max(initial=0))
     if off:
         threshold = int(np.max(p.threshold))
-        detail = f"netx has biases in steps of 64; rounded by up to {off}, that is {off / max(threshold, 1):.2%} of the threshold"
-        report.add(p.name, "bias", "approximated", detail)
-    return mantissa
+        share = f"{off / max(threshold, 1):.2%} of the threshold"
+        report.add(p.name, "bias", "approximated", f"netx has biases in steps of 64; rounded by up to {off}, {share}")
+    return np.asarray(mantissa)
 
 
 def _matrix(projection: IntProjection, n_pre: int, n_post: int, problems: list[str]) -> NDArray[np.int32]:
@@ -164,14 +169,17 @@ def _dense(
 ) -> Layer:  # fmt: skip
     n_pre = integers.size(projection.pre)
     weight = _matrix(projection, n_pre, p.n, problems)
-    fields = {"shape": np.array([p.n]), "inFeatures": n_pre, "outFeatures": p.n, "weight": weight}
+    fields: dict[str, Any] = {"shape": np.array([p.n]), "inFeatures": n_pre, "outFeatures": p.n, "weight": weight}
     together = weight
     if loop is not None:
-        fields["weight_rec"] = _matrix(loop, p.n, p.n, problems)
-        together = np.hstack([weight, fields["weight_rec"]])
+        recurrent = fields["weight_rec"] = _matrix(loop, p.n, p.n, problems)
+        together = np.hstack([weight, recurrent])
         for part in (projection, loop):
             if np.any(part.delay):
-                problems.append(f"projection {part.name!r}: a delay beyond the chip's own step; netx loses the weights' exponent in a recurrent layer with delays")  # fmt: skip
+                problems.append(
+                    f"projection {part.name!r}: a delay beyond the chip's own step; "
+                    "netx loses the weights' exponent in a recurrent layer with delays"
+                )
     elif np.any(projection.delay):
         fields["delay"] = _delays(projection, n_pre, p.n, problems)
     _check_bits(projection.name, together, problems)
@@ -185,7 +193,9 @@ def _delays(projection: IntProjection, n_pre: int, n_post: int, problems: list[s
     delays[projection.indices, projection.sources] = projection.delay
     pairs = projection.sources.astype(np.int64) * n_post + projection.indices
     if len(np.unique(pairs)) < len(pairs) and np.ndim(projection.delay):
-        problems.append(f"projection {projection.name!r}: several synapses between the same neurons with delays of their own")
+        problems.append(
+            f"projection {projection.name!r}: several synapses between the same neurons, each with its delay"
+        )
     return delays
 
 
@@ -202,6 +212,8 @@ def _conv(p: IntPopulation, conv: Conv2d, shape: tuple[int, ...], report: Export
     if np.any(p.bias):
         by_channel = _bias(p, report, problems).reshape(len(weight), -1)
         if (by_channel != by_channel[:, :1]).any():
-            problems.append(f"population {p.name!r}: its bias differs within a channel; netx has one value for a channel")
+            problems.append(
+                f"population {p.name!r}: its bias differs within a channel; netx has one value for a channel"
+            )
         fields["bias"] = by_channel[:, 0]
     return Layer({"type": "conv", **fields, **_neuron(p)})

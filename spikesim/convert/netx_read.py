@@ -37,8 +37,10 @@ def network_from(tree: dict[str, Any], described: dict[str, Any], name: str) -> 
     builder = _Builder(described, sum(_type(x) in READ[1:4] for x in layers), report)
     for k, layer in enumerate(layers):
         builder.add(k, layer)
-    if builder.problems or not builder.populations:
-        raise UnsupportedError(builder.problems or ["it holds no layer of neurons"], f"netx file {name!r} cannot be read:")
+    if not builder.populations:
+        builder.problems.append("it holds no layer of neurons")
+    if builder.problems:
+        raise UnsupportedError(builder.problems, f"netx file {name!r} cannot be read:")
     dt = float(described.get("dt", DEFAULT_DT))
     projections = [Projection(pre, post, rule, delay=np.asarray(d) * dt) for pre, post, rule, d in builder.projections]
     populations, inputs = tuple(builder.populations), tuple(builder.inputs)
@@ -131,7 +133,9 @@ class _Builder:
         if len(self.shape) == 2:
             self.shape = (1, *self.shape)
         if weight.ndim != 4 or len(self.shape) != 3:
-            self.problems.append(f"layer {k}: a convolution of weights {weight.shape} on an input of shape {self.shape}")
+            self.problems.append(
+                f"layer {k}: a convolution of weights {weight.shape} on an input of shape {self.shape}"
+            )
             return
         stride, around, dilation = (pair(layer.get(n, d)) for n, d in (("stride", 1), ("padding", 0), ("dilation", 1)))
         padding = ((around[0], around[0]), (around[1], around[1]))
@@ -142,7 +146,9 @@ class _Builder:
 
     def _dense(self, k: int, layer: dict[str, Any], weight: NDArray[np.float64]) -> None:
         if weight.shape[1] != int(np.prod(self.shape)):
-            self.problems.append(f"layer {k}: weights for {weight.shape[1]} inputs, but {int(np.prod(self.shape))} arrive")
+            self.problems.append(
+                f"layer {k}: weights for {weight.shape[1]} inputs, but {int(np.prod(self.shape))} arrive"
+            )
             return
         mixed = weight.min(initial=0) < 0 < weight.max(initial=0)
         if mixed and (weight.min() < -256 or weight.max() > 254):
@@ -176,9 +182,10 @@ class _Builder:
         mantissa: Any = bias.astype(np.float64)
         mantissa = float(mantissa[0]) if (mantissa == mantissa[0]).all() else mantissa
         label = self.names[len(self.populations) + 1]
-        values = {"du": _number(neuron["iDecay"]) - 1, "dv": _number(neuron["vDecay"]), "v_th": _number(neuron["vThMant"])}
-        exponent = {"bias_exp": 6} if np.any(mantissa) else {}
-        self.populations.append(Population(label, shape, loihi_lif(bias_mant=mantissa, **exponent, **values)))
+        values: dict[str, Any] = {"du": _number(neuron["iDecay"]) - 1, "dv": _number(neuron["vDecay"])}
+        values["v_th"] = _number(neuron["vThMant"])
+        values |= {"bias_exp": 6} if np.any(mantissa) else {}
+        self.populations.append(Population(label, shape, loihi_lif(bias_mant=mantissa, **values)))
         self.shape = shape
         detail = "refDelay is ignored, as netx does" if _number(neuron.get("refDelay", 1)) != 1 else ""
         self.report.add(label, "loihi_lif", "exact", detail)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spikesim.convert.files import target
 from spikesim.convert.nir_export import OnLossy, export
 from spikesim.convert.nir_graph import view
 from spikesim.convert.nir_import import Importer
@@ -18,6 +19,7 @@ from spikesim.convert.nir_neurons import Clock
 from spikesim.convert.nir_repair import clock_for
 from spikesim.convert.nir_restore import check_stored_rules, read_frame
 from spikesim.convert.report import ExportReport, ImportReport
+from spikesim.envelope import write_atomically
 from spikesim.errors import FileFormatError, InvalidValueError, MissingFileError, UnknownNameError, UnsupportedError
 from spikesim.network import Network
 from spikesim.optional import require
@@ -65,8 +67,9 @@ def to_nir(
 def write_nir(network: Network, path: str | Path, **options: Any) -> ExportReport:
     """Write a network to a NIR file; options and errors as for :func:`to_nir`."""
     nir = require("nir", "export to NIR")
+    place = target(path, "NIR", "node")
     graph, report = to_nir(network, **options)
-    nir.write(str(path), graph)
+    write_atomically(place, lambda file: nir.write(file, graph))
     return report
 
 
@@ -114,7 +117,9 @@ def from_nir(
     report = ImportReport("NIR")
     frame = read_frame(graph, report.warnings)
     if dt is None and not frame:
-        raise InvalidValueError("NIR holds no time step; pass dt= in seconds (snnTorch means 1e-4, norse 1e-3 by default)")
+        raise InvalidValueError(
+            "NIR holds no time step; pass dt= in seconds (snnTorch means 1e-4, norse 1e-3 by default)"
+        )
     step = _step(frame["dt"] if dt is None else dt)
     seen = view(graph)
     if frame:
