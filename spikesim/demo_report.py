@@ -52,14 +52,20 @@ def _behaviour(result: Result) -> list[Section]:
             "Each pixel becomes evenly spaced spikes; hidden neurons add weights, fire above a half and subtract one "
             "per spike (soft reset); the output neuron that fires most names the digit."
         ),
-        Figure(raster(traced).figure, "Spikes of one test digit, one row per neuron.", "Every spike of one test digit."),
+        Figure(
+            raster(traced).figure, "Spikes of one test digit, one row per neuron.", "Every spike of one test digit."
+        ),
         Figure(
             traces(traced, last, "v", neurons=range(3), threshold=0.5).figure,
             "Membranes of three output neurons over time.",
             "Membranes of three output neurons; the dashed line is the threshold, marks are spikes.",
         ),
         Heading("All test digits"),
-        Figure(activity(evaluation.recording).figure, "Mean spikes per neuron of each layer.", "Spikes per neuron and digit."),
+        Figure(
+            activity(evaluation.recording).figure,
+            "Mean spikes per neuron of each layer.",
+            "Spikes per neuron and digit.",
+        ),
         Figure(
             confusion(evaluation.labels, evaluation.predicted, data.classes).figure,
             "Which digit was taken for which.",

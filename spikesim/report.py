@@ -61,7 +61,9 @@ def what_happened(recording: Recording) -> list[Section]:
     """Return the raster, the activity of the layers and, where there are enough spikes, rates and intervals."""
     sections: list[Section] = [
         Heading("What happened"),
-        Figure(raster(recording).figure, "Every spike of the first sample, one row per neuron.", "Spikes, first sample."),
+        Figure(
+            raster(recording).figure, "Every spike of the first sample, one row per neuron.", "Spikes, first sample."
+        ),
     ]
     if recording.steps >= 50:
         sections.append(Figure(psth(recording).figure, "Firing rate over time.", "Rate over time."))
@@ -90,14 +92,19 @@ def costs(found: Profile) -> list[Section]:
             "rows that leave out different things cannot be ranked."
         ),
         Table(
-            [[b.title, energy_text(b), span(b.total) if b.total else b.why_no_total, rests_on(b), outside(b)] for b in bills],
+            [
+                [b.title, energy_text(b), span(b.total) if b.total else b.why_no_total, rests_on(b), outside(b)]
+                for b in bills
+            ],
             ("device", "energy", "low to high", "prices; evidence", "not priced"),
         ),
     ]
     if priced:
         caption = "Dot: nominal. Line: low to high. The axis is logarithmic."
         sections.append(Figure(energy_ranges(priced).figure, "Energy per sample on each device, with ranges.", caption))
-        sections.append(Figure(energy_terms(priced).figure, "Shares of the terms in each energy.", "What the energy is made of."))
+        sections.append(
+            Figure(energy_terms(priced).figure, "Shares of the terms in each energy.", "What the energy is made of.")
+        )
     return sections + baseline_sections(found)
 
 
@@ -122,7 +129,12 @@ def layer_table(found: Profile) -> Section:
 def fit_table(found: Profile) -> Section:
     """Return whether the network fits each device, and what that rests on."""
     rows = [
-        (f.device, f.verdict, "–" if f.cores is None else f.cores, (f.binding[0].sentence if f.binding else reservations(f)) or "–")
+        (
+            f.device,
+            f.verdict,
+            "–" if f.cores is None else f.cores,
+            (f.binding[0].sentence if f.binding else reservations(f)) or "–",
+        )
         for f in found.fits.values()
     ]
     return Table(rows, ("device", "verdict", "cores", "binding limit, or what is assumed or unchecked"))
