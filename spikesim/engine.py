@@ -6,6 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,7 +130,12 @@ class Backend(Protocol):
 def backends() -> dict[str, Callable[[], Backend]]:
     """Return the registered backends by name; each value loads and makes one."""
     found = importlib.metadata.entry_points(group="spikesim.backends")
-    return {e.name: (lambda e=e: e.load()()) for e in found}
+    return {e.name: partial(_load, e) for e in found}
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Backend:
+    engine: Backend = entry.load()()
+    return engine
 
 
 def backend(name: str) -> Backend:

@@ -236,7 +236,7 @@ def _list_of(part: object) -> str:
         (Probe, "probes"),
         ((Source, Drive), "stimuli"),
     ):
-        if isinstance(part, kind):  # type: ignore[arg-type]
+        if isinstance(part, kind):
             return name
     raise InvalidValueError(f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}")
 

@@ -164,7 +164,7 @@ def _soft(quantum: Any) -> str:
 
 
 def _losses(node: Node) -> list[str]:
-    """What the options of spikesim's own neurons add beyond a plain membrane."""
+    """Say what the options of spikesim's own neurons add beyond a plain membrane."""
     found = []
     options = node.model.options if node.model.name in READERS else {}
     if options.get("reset") == "subtract":

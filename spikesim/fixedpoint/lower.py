@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.errors import UnsupportedError
 from spikesim.fixedpoint.limits import find_violations
@@ -82,7 +83,7 @@ def find_lags(graph: Graph) -> dict[str, int]:
     UnsupportedError
         If a loop of projections has less delay than it has projections.
     """
-    lags = {u.name: 0 for u in (*graph.sources, *graph.nodes)}
+    lags = dict.fromkeys([*(s.name for s in graph.sources), *(n.name for n in graph.nodes)], 0)
     for _ in range(len(lags) + 1):
         late = [(e, lags[e.pre] + 1 - e.min_delay) for e in graph.edges if lags[e.post] < lags[e.pre] + 1 - e.min_delay]
         if not late:
@@ -130,10 +131,14 @@ RESETS: dict[str, ResetKind] = {"to": "hard", "subtract": "soft", "none": "none"
 
 def _population(node: Node) -> IntPopulation:
     p = node.params
+
+    def whole(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.rint(values).astype(np.int64)
+
     reset = RESETS[node.model.options["reset"]]
     population = IntPopulation(
         node.name, node.n, du=p["du"], dv=p["dv"], vth=p["v_th"], bias_mant=p["bias_mant"], bias_exp=p["bias_exp"],
-        reset=reset, u0=node.init["u"], v0=node.init["v"],
+        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]),
     )  # fmt: skip
     return replace(population, quantum=np.multiply(p["q"], 64.0)) if reset == "soft" else population
 
