@@ -127,7 +127,7 @@ def correlation(
         np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix), cmap=style.DIVERGING, vmin=-max(strongest, 0.05),
         vmax=max(strongest, 0.05), interpolation="nearest",
     )  # fmt: skip
-    image.cmap.set_bad(style.GRID)
+    ax.set_facecolor(style.GRID)  # shows where there is no correlation: the diagonal, silent neurons
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=style.FAINT, labelcolor=style.INK, labelsize=style.SMALL, length=0.0)
