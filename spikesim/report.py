@@ -64,8 +64,7 @@ def what_happened(recording: Recording) -> list[Section]:
     """Return the raster, the activity of the layers and, where there are enough spikes, rates and intervals."""
     sections: list[Section] = [
         Heading("What happened"),
-        drawing(raster(recording), "Every spike of the first sample, one row per neuron.", "Spikes, first sample."
-        ),
+        drawing(raster(recording), "Every spike of the first sample, one row per neuron.", "Spikes, first sample."),
     ]
     if recording.steps >= 50:
         sections.append(drawing(psth(recording), "Firing rate over time.", "Rate over time."))
@@ -77,7 +76,8 @@ def what_happened(recording: Recording) -> list[Section]:
         sections.append(drawing(isi(recording), "Histogram of inter-spike intervals.", "Inter-spike intervals."))
     for population, states in recording.traces.items():
         for state in states:
-     f"State {state} of {population} over time.", f"`{state}` of `{population}`."))
+            alt, caption = f"State {state} of {population} over time.", f"`{state}` of `{population}`."
+            sections.append(drawing(traces(recording, population, state), alt, caption))
     return sections
 
 
