@@ -188,7 +188,11 @@ def test_soft_reset_is_never_silent(tmp_path):
 
 def test_every_reason_is_named_at_once():
     network = Network(
-        (Population("a", 4, izhikevich()), Population("b", 4, cuba_lif(dv=0.0)), Population("c", 2, leaky(beta=[1, 0.5]))),
+        (
+            Population("a", 4, izhikevich()),
+            Population("b", 4, cuba_lif(dv=0.0)),
+            Population("c", 2, leaky(beta=[1, 0.5])),
+        ),
         (Projection("a", "b", weight=1.0), Projection("b", "c", weight=1.0)),
     )
     with pytest.raises(UnsupportedError) as error:
@@ -211,7 +215,7 @@ def test_bad_files(tmp_path, nir):
         from_nir(tmp_path / "x.nir", dt=MS)
     with pytest.raises(MissingFileError):
         from_nir(tmp_path / "y.nir", dt=MS)
-    with pytest.raises(SpikesimError, match="not written over|none is written over"):
+    with pytest.raises(SpikesimError, match="none is written over"):
         write_nir(layered(lif()), tmp_path / "x.nir")
     with pytest.raises(InvalidValueError, match="time step"):
         from_nir(plain(to_nir(layered(lif()))[0]))
@@ -279,18 +283,24 @@ def test_every_weight_layer_gives_torch_s_numbers(nir, require, layer):
                          lambda y: torch.nn.functional.conv2d(y, **t, padding="same")),
         "pool": lambda: (nir.AvgPool2d(np.array([3, 2]), np.array([2, 2]), np.array([1, 1])),
                          lambda y: torch.nn.functional.avg_pool2d(y, (3, 2), (2, 2), (1, 1))),
-        "conv1d": lambda: (nir.Conv1d(input_shape=63, weight=weight[:, :, 0], stride=2, padding=1, dilation=1, groups=1, bias=bias),
-                           lambda y: torch.conv1d(y.reshape(-1, 2, 63), t["weight"][:, :, 0], t["bias"], stride=2, padding=1)),
+        "conv1d": lambda: (nir.Conv1d(63, weight[:, :, 0], stride=2, padding=1, dilation=1, groups=1, bias=bias),
+                           lambda y: torch.conv1d(y.reshape(-1, 2, 63), t["weight"][:, :, 0], t["bias"], 2, 1)),
         "scale": lambda: (nir.Scale(scale=rng.normal(size=(2, 9, 7))), None),
     }[layer]()  # fmt: skip
     expected = x * node.scale if layer == "scale" else result(torch.tensor(x)).numpy()
     shape = np.array([2, 63]) if layer == "conv1d" else np.array(x.shape[1:])
     n = expected[0].size
     graph = nir.NIRGraph(
-        nodes={"in": nir.Input({"input": shape}), "w": node, "f": nir.Flatten(None, 0), "v": nir.LI(np.full(n, 1.0), np.ones(n), np.zeros(n)),
-               "out": nir.Output({"output": np.array([n])})},
-        edges=[("in", "w"), ("w", "f"), ("f", "v"), ("v", "out")], type_check=False,
-    )  # fmt: skip
+        nodes={
+            "in": nir.Input({"input": shape}),
+            "w": node,
+            "f": nir.Flatten(None, 0),
+            "v": nir.LI(np.ones(n), np.ones(n), np.zeros(n)),
+            "out": nir.Output({"output": np.array([n])}),
+        },
+        edges=[("in", "w"), ("w", "f"), ("f", "v"), ("v", "out")],
+        type_check=False,
+    )
     network, _ = from_nir(graph, dt=1.0, graded=True)
     network = network.add(spikesim.Probe("v", ("v",)))
     x = np.round(x * 2**16) / 2**16
@@ -366,7 +376,11 @@ def test_a_snntorch_file_gives_snntorch_s_spikes(require, tmp_path, nir, kind):
     def made(n):
         beta = torch.linspace(0.5, 0.95, n) if kind == "heterogeneous" else torch.full((n,), 0.9)
         common = {"threshold": torch.ones(n), "reset_mechanism": "zero", "init_hidden": True, "reset_delay": False}
-        return snn.Synaptic(alpha=torch.full((n,), 0.8), beta=beta, **common) if kind == "synaptic" else snn.Leaky(beta=beta, **common)
+        return (
+            snn.Synaptic(alpha=torch.full((n,), 0.8), beta=beta, **common)
+            if kind == "synaptic"
+            else snn.Leaky(beta=beta, **common)
+        )
 
     module = torch.nn.Sequential(torch.nn.Linear(20, 30), made(30), torch.nn.Linear(30, 10), made(10))
     with torch.no_grad():
@@ -390,7 +404,9 @@ def test_snntorch_reads_our_file_with_identical_spikes(require, tmp_path, nir, c
     require("torch"), require("snntorch"), require("nirtorch")
     from snntorch.import_nir import import_from_nir
 
-    network = layered(leaky(reset="to", timing="same", beta=0.9), leaky(reset="to", timing="same", beta=0.75, bias=0.05))
+    network = layered(
+        leaky(reset="to", timing="same", beta=0.9), leaky(reset="to", timing="same", beta=0.75, bias=0.05)
+    )
     write_nir(network, tmp_path / "x.nir", euler_dt=1e-4)
     module = import_from_nir(nir.read(tmp_path / "x.nir"))
     inputs = random_inputs(network, 400)
