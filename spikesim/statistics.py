@@ -107,7 +107,7 @@ def intervals(spikes: Spikes) -> Intervals:
     return Intervals(np.diff(step)[same] * spikes.dt, neuron, sample)
 
 
-def cv(spikes: Spikes, min_spikes: int = 3) -> Floats:
+def cv_per_neuron(spikes: Spikes, min_spikes: int = 3) -> Floats:
     """Return the coefficient of variation of the inter-spike intervals of every neuron, ``[n]``.
 
     Standard deviation over mean: 0 for a clock, 1 for a Poisson process. A neuron's intervals of all samples are taken
@@ -126,9 +126,9 @@ def _ratio(above: NDArray[Any], below: NDArray[Any], where: NDArray[np.bool_]) -
     return np.asarray(np.divide(above, below, out=np.full(len(where), np.nan), where=where & (below > 0)))
 
 
-def mean_cv(spikes: Spikes, min_spikes: int = 3) -> float:
-    """Return the mean of :func:`cv` over the neurons that fired at least ``min_spikes`` times; NaN if none did."""
-    values = cv(spikes, min_spikes)
+def cv_isi(spikes: Spikes, min_spikes: int = 3) -> float:
+    """Return the mean of :func:`cv_per_neuron` over neurons with at least ``min_spikes`` spikes; NaN without any."""
+    values = cv_per_neuron(spikes, min_spikes)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 

@@ -47,22 +47,24 @@ def test_intervals_by_hand() -> None:
 
 
 def test_cv_by_hand() -> None:
-    values = statistics.cv(HAND)
+    values = statistics.cv_per_neuron(HAND)
     assert values[0] == pytest.approx(np.std([2, 4, 3]) / 3) and np.isnan(values[1:]).all()
-    assert statistics.mean_cv(HAND) == values[0]
-    assert np.isnan(statistics.cv(HAND, min_spikes=5)).all() and np.isnan(statistics.mean_cv(HAND, min_spikes=5))
+    assert statistics.cv_isi(HAND) == values[0]
+    assert np.isnan(statistics.cv_per_neuron(HAND, min_spikes=5)).all() and np.isnan(
+        statistics.cv_isi(HAND, min_spikes=5)
+    )
 
 
 def test_a_clock_does_not_vary() -> None:
     clock = events(*((0, 10 * k, 0) for k in range(50)), n=1, steps=500)
-    assert statistics.cv(clock)[0] == pytest.approx(0.0, abs=1e-12)
+    assert statistics.cv_per_neuron(clock)[0] == pytest.approx(0.0, abs=1e-12)
     assert statistics.fano(clock, 0.05)[0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_poisson_process_has_cv_and_fano_factor_one_and_no_correlation() -> None:
     train = poisson(50.0, 40, 200_000, 1e-4)  # geometric intervals: CV = sqrt(1 - rate dt)
     assert statistics.mean_rate(train) == pytest.approx(50.0, rel=0.01)
-    assert statistics.mean_cv(train) == pytest.approx(np.sqrt(1 - 50e-4), abs=0.01)
+    assert statistics.cv_isi(train) == pytest.approx(np.sqrt(1 - 50e-4), abs=0.01)
     assert statistics.fano(train, 0.1).mean() == pytest.approx(1 - 50e-4, abs=0.03)
     assert abs(statistics.mean_correlation(train, 0.01)) < 0.005
 
@@ -73,7 +75,7 @@ def test_gamma_intervals_have_cv_one_over_root_k() -> None:
     neuron = np.repeat(np.arange(10), 4000)
     order = np.argsort(step.reshape(-1), kind="stable")
     train = Spikes(np.zeros(40000, np.int32), step.reshape(-1)[order], neuron[order], 10, int(step.max()) + 1, 1, 1e-3)
-    assert statistics.mean_cv(train) == pytest.approx(0.5, abs=0.01)
+    assert statistics.cv_isi(train) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_shared_source_correlates_as_it_should() -> None:
@@ -102,7 +104,7 @@ def test_silent_neurons_are_nan() -> None:
     assert np.isnan(statistics.fano(train, 2e-3)[1])
     silent = events(n=2, steps=10)
     assert statistics.intervals(silent).seconds.size == 0 and statistics.rates(silent).tolist() == [0.0, 0.0]
-    assert np.isnan(statistics.mean_cv(silent)) and np.isnan(statistics.mean_correlation(silent, 2e-3))
+    assert np.isnan(statistics.cv_isi(silent)) and np.isnan(statistics.mean_correlation(silent, 2e-3))
 
 
 def test_binned_counts_by_hand() -> None:

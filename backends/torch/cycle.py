@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.passes import Pass
 from spikesim.backends.torch.scan import Scan, reduced
 from spikesim.backends.torch.wire import Sums, Wire
@@ -90,13 +91,13 @@ class _Work:
         like = next(iter(member.init.values()))
         inner = [w.edge.port for w in wires if w.edge.post == member.name]
         ports = [p for p in member.scan.model.inputs if p in member.feeds or p in member.drives or p in inner]
-        inputs = {p: like.new_empty((steps, samples, member.n)) for p in ports}
-        traces = {s: like.new_empty((steps + 1, samples, member.n)) for s in member.init}
+        inputs = {p: room((steps, samples, member.n), like) for p in ports}
+        traces = {s: room((steps + 1, samples, member.n), like) for s in member.init}
         for name, start in member.init.items():
             traces[name][0] = start.detach()
         constants = {name: c.detach() for name, c in member.constants.items()}
         run = member.scan.over(inputs, traces, constants)
-        return cls(member, run, like.new_empty((steps, samples, member.n)))
+        return cls(member, run, room((steps, samples, member.n), like))
 
 
 class _Cycle(torch.autograd.Function):  # type: ignore[misc]
@@ -178,7 +179,7 @@ class _Back:
     ) -> None:
         self.work, self.d_spikes = work, d_spikes
         self.cotangents = {s: d.contiguous() for s, d in d_traces.items() if d is not None}
-        self.d_inputs = {p: torch.empty_like(x) for p, x in work.run.inputs.items()}
+        self.d_inputs = {p: room(x.shape, x) for p, x in work.run.inputs.items()}
         blank = torch.zeros_like(work.spikes[0])
         self.carry = {s: blank.clone() for s in work.member.init}
         constants = work.member.constants

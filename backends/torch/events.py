@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.threads import over_columns
 
 DENSITY = 0.12  # of non-zeros, above which a dense product is faster (measured: 512 columns, one and two cores)
@@ -18,7 +19,7 @@ SMALL = 1 << 14  # values of ``x`` below which it is not worth looking
 SAMPLE = 16  # rows of which every so manieth is looked at to estimate the density
 
 
-def product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def product(x: torch.Tensor, weight: torch.Tensor, spikes: bool = False) -> torch.Tensor:
     """Return ``x @ weight``, differentiable.
 
     Parameters
@@ -27,15 +28,17 @@ def product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         ``[m, n_pre]``, spikes or values.
     weight
         ``[n_pre, n_post]``.
+    spikes
+        Whether all values of ``x`` are known to be 0 or 1.
     """
-    events = _sparse(x)
+    events = _sparse(x, spikes)
     result: torch.Tensor = x @ weight if events is None else _Product.apply(x, weight, events)
     return result
 
 
-def weight_gradient(x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+def weight_gradient(x: torch.Tensor, gradient: torch.Tensor, spikes: bool = False) -> torch.Tensor:
     """Return ``x.T @ gradient``, the gradient of the weights of :func:`product`."""
-    events = _sparse(x)
+    events = _sparse(x, spikes)
     if events is None:
         return x.t() @ gradient
     result = gradient.new_zeros((x.shape[1], gradient.shape[1]))
@@ -43,14 +46,14 @@ def weight_gradient(x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _sparse(x: torch.Tensor) -> Events | None:
+def _sparse(x: torch.Tensor, spikes: bool) -> Events | None:
     """Return the events of a matrix if going through them is faster than a product, else None."""
     if x.device.type != "cpu" or x.numel() < SMALL or x.shape[1] < 32 or not x.is_contiguous():
         return None
     looked = x.detach()[::SAMPLE]
     if int(torch.count_nonzero(looked)) > DENSITY * looked.numel():
         return None
-    return _find(x)
+    return _find(x, spikes)
 
 
 class Events:
@@ -70,7 +73,7 @@ class Events:
         self.index, self.count, self.value = index, count, value
 
 
-def _find(x: torch.Tensor) -> Events | None:
+def _find(x: torch.Tensor, spikes: bool) -> Events | None:
     """Collect the non-zeros; None if some row has too many."""
     from spikesim.backends.torch import event_kernels as kernels
 
@@ -82,6 +85,8 @@ def _find(x: torch.Tensor) -> Events | None:
     over_columns(rows, columns, lambda a, b: kernels.find(a, b, array, words, index, count))
     if count.max(initial=0) > index.shape[1]:
         return None
+    if spikes:
+        return Events(index, count, None)
     value = np.empty(index.shape, array.dtype)
     ones = np.ones(1, np.bool_)
     over_columns(rows, columns // 4, lambda a, b: kernels.values(a, b, array, index, count, value, ones))
@@ -95,7 +100,7 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, events: Events) -> torch.Tensor:
         from spikesim.backends.torch import event_kernels as kernels
 
-        out = x.new_empty((x.shape[0], weight.shape[1]))
+        out = room((x.shape[0], weight.shape[1]), x)
         ctx.save_for_backward(weight)
         ctx.events = events
         w, y = weight.detach().contiguous().numpy(), out.numpy()

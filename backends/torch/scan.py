@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.passes import Pass, Tensors
 from spikesim.equations.scan_source import Surrogate
 from spikesim.neuron import NeuronModel
@@ -82,8 +83,8 @@ class _Run(torch.autograd.Function):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, ...]:
         steps, samples, n = shape
         inputs, init, constants = _split(scan, ports, tensors)
-        spikes = tensors[0].new_empty(shape)
-        traces = {name: spikes.new_empty((steps + 1, samples, n)) for name in init}
+        spikes = room(shape, tensors[0])
+        traces = {name: room((steps + 1, samples, n), spikes) for name in init}
         for name, start in init.items():
             traces[name][0] = start
         scan.over(inputs, traces, constants).forward(spikes)
@@ -100,7 +101,7 @@ class _Run(torch.autograd.Function):  # type: ignore[misc]
         first = next(iter(traces.values()))
         d_spikes = first.new_zeros(ctx.shape) if d_spikes is None else d_spikes.contiguous()
         cotangents = {n: d.contiguous() for n, d in zip(traces, d_traces, strict=True) if d is not None}
-        d_inputs = {port: torch.empty_like(x) for port, x in inputs.items()}
+        d_inputs = {port: room(x.shape, x) for port, x in inputs.items()}
         carry = {name: torch.zeros_like(d_spikes[0]) for name in traces}
         d_learn = {name: torch.zeros_like(d_spikes[0]) for name, w in zip(constants, wanted, strict=True) if w}
         ctx.scan.over(inputs, traces, constants).backward(d_spikes, cotangents, d_inputs, carry, d_learn)

@@ -69,7 +69,7 @@ class Wire:
         if isinstance(self.linear, DenseMap):
             (delay,), steps = self.delays(), len(spikes)
             emitted = spikes[: max(steps - delay, 0)].reshape(-1, self.edge.n_pre)
-            return [weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post))]
+            return [weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)]
         with torch.enable_grad():
             arrived = self.all_steps(spikes)
             return list(torch.autograd.grad(arrived, parameters, d_input, allow_unused=True))
