@@ -400,6 +400,28 @@ def test_a_snntorch_file_gives_snntorch_s_spikes(require, tmp_path, nir, kind):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("all_to_all", [True, False])
+def test_a_recurrent_snntorch_file_which_snntorch_cannot_read_back(require, all_to_all):
+    torch, snn = require("torch"), require("snntorch")
+    from snntorch.export_nir import export_to_nir
+
+    torch.manual_seed(0)
+    weights = {"linear_features": 15} if all_to_all else {"all_to_all": False, "V": 0.5 * torch.randn(15)}
+    common = {"threshold": torch.ones(15), "reset_mechanism": "zero", "init_hidden": True, "reset_delay": False}
+    layer = snn.RLeaky(beta=torch.full((15,), 0.9), **weights, **common)
+    module = torch.nn.Sequential(torch.nn.Linear(20, 15), layer)
+    with torch.no_grad():
+        module[0].weight.mul_(3.0)
+    network, report = from_nir(export_to_nir(module, torch.zeros(20)), dt=1e-4)
+    assert any("one step" in n for n in report.notes)
+    x = np.random.default_rng(0).random((300, 20)) < 0.3
+    got = spikesim.run(network, inputs={"input": x.astype(np.uint8)})
+    expected = snntorch_spikes(module, x)
+    assert expected.sum() > 100
+    assert np.array_equal(got[network.populations[-1].name].dense()[:, 0], expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_snntorch_reads_our_file_with_identical_spikes(require, tmp_path, nir, capsys):
     require("torch"), require("snntorch"), require("nirtorch")
     from snntorch.import_nir import import_from_nir
