@@ -535,3 +535,13 @@ def test_conv_bias_by_channel_and_rectangular_kernels(tmp_path):
     after, report, _ = again(network, tmp_path / "x.nir")
     assert after == network
     assert any("type_check=False" in n for n in report.notes)
+
+
+def test_what_other_readers_see_is_measured(tmp_path):
+    from spikesim.cli.export_verb import write
+
+    report = write(layered(lif_soft()), "nir", tmp_path / "x.nir", {}, verify=True)
+    assert report.verification.differing == 0
+    assert "without the metadata sees" in report.notes[-1]
+    plain, _ = from_nir(tmp_path / "x.nir", dt=MS, metadata=False)
+    assert plain["layer1"].model.options["reset"] == "to"
