@@ -140,10 +140,8 @@ READERS: dict[str, Callable[[_Values], Membrane]] = {
 def _from_equations(node: Node) -> tuple[Membrane | None, list[str]]:
     """Any neuron whose step is affine between spikes, whoever wrote it."""
     if len(node.model.inputs) > 1:
-        ports = ', '.join(node.model.inputs)
+        ports = ", ".join(node.model.inputs)
         return None, [f"it has the input ports {ports}, where an integrate-and-fire neuron has one"]
-            f"it has the input ports {', '.join(node.model.inputs)}, where an integrate-and-fire neuron has one"
-        ]
     form, problems = chip_form(node)
     if form is None:
         start = f"population {node.name!r} (neuron {node.model.name!r}): "
