@@ -1,20 +1,33 @@
-"""Which files pytest must not import to look for doctests."""
+"""What holds for every test and doctest: no part may be missing in CI, and which files are not imported."""
 
 import os
+import sys
+
+import pytest
 
 from spikesim import optional
+
+CI = bool(os.environ.get("CI"))
 
 # Lava's compiler executes every file beside a custom process, so those stand alone and are imported by Lava only.
 collect_ignore_glob = ["spikesim/backends/lava/_procs/*"]
 
-# Files about an optional package cannot be imported without it. In CI nothing may be missing, so nothing is left out.
+# Files about an optional package cannot be imported without it.
 ABOUT = {
     "torch": ["spikesim/backends/torch/*", "spikesim/train/*", "spikesim/equations/*torch*"],
+    "triton": ["spikesim/backends/torch/*triton*"],
     "nir": ["spikesim/convert/*nir*"],
     "snntorch": ["spikesim/convert/*snntorch*"],
     "norse": ["spikesim/convert/*norse*"],
 }
-if not os.environ.get("CI"):
-    for package, files in ABOUT.items():
-        if not optional.available(package).ok:
-            collect_ignore_glob += files
+for package, files in ABOUT.items():
+    if not optional.available(package).ok:
+        collect_ignore_glob += files
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to begin in CI without every optional package: a skipped test would look like a passed one."""
+    needed = [name for name in optional.PACKAGES if name != "triton" or sys.platform == "linux"]
+    missing = [reason for ok, reason in map(optional.available, needed) if not ok]
+    if CI and missing:
+        pytest.exit("CI is set, so no part may be missing:\n" + "\n".join(missing), returncode=2)

@@ -22,7 +22,7 @@ from spikesim.network import Network, Population, Probe, Projection
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 from spikesim.recording import Recording
 from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
-from spikesim.units import MOhm, Hz, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
+from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
 
 __all__ = [
     "Current",

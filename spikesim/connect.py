@@ -19,6 +19,7 @@ from spikesim.rng import Stream
 from spikesim.value import Value
 
 Shape = tuple[int, ...]
+MAX_REDRAWS = 200
 WeightMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -66,7 +67,10 @@ def _check(condition: bool, sentence: str) -> None:
 
 
 def _count(what: str, value: int) -> None:
-    _check(isinstance(value, (int, np.integer)) and value >= 0, f"{what} must be a whole number of at least 0, found {value!r}")
+    _check(
+        isinstance(value, (int, np.integer)) and value >= 0,
+        f"{what} must be a whole number of at least 0, found {value!r}",
+    )
 
 
 def _full_rows(n_pre: int, n_post: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -236,6 +240,11 @@ def _repeated(partners: NDArray[np.int64]) -> NDArray[np.bool_]:
     return out
 
 
+def _shared(partners: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark the entries of each row that equal any other one."""
+    return _repeated(partners) | _repeated(partners[:, ::-1])[:, ::-1]
+
+
 def _permuted_partners(n: int, room: int, k: int, autapses: bool, stream: Stream) -> NDArray[np.int32]:
     rows = np.empty((n, k), np.int64)
     for i in range(n):
@@ -300,12 +309,13 @@ class SmallWorld(Connection):
         near = np.concatenate([np.arange(-self.k // 2, 0), np.arange(1, self.k // 2 + 1)])
         targets = (np.arange(n)[:, None] + near) % n
         rewired = stream.uniform(n * self.k).reshape(n, self.k) < self.p
-        for attempt in range(1, 200):
-            clash = rewired & (_repeated(targets) | (targets == np.arange(n)[:, None])) if attempt > 1 else rewired
-            if not clash.any():
+        again = rewired
+        for attempt in range(1, MAX_REDRAWS):
+            if not again.any():
                 break
             fresh = stream.integers(n * self.k, n, step=attempt).reshape(n, self.k)
-            targets[clash] = fresh[clash]
+            targets[again] = fresh[again]
+            again = rewired & (_shared(targets) | (targets == np.arange(n)[:, None]))
         return Rows(np.arange(n + 1, dtype=np.int64) * self.k, np.sort(targets, axis=1).astype(np.int32).reshape(-1))
 
 
@@ -327,7 +337,13 @@ class Weighted(Connection):
         """Return the synapses."""
         by_source = sparse.csr_array(self.matrix(pre, post).T)
         by_source.sort_indices()
-        return Rows(by_source.indptr.astype(np.int64), by_source.indices.astype(np.int32), by_source.data.astype(np.float64))
+        return Rows(
+            by_source.indptr.astype(np.int64), by_source.indices.astype(np.int32), by_source.data.astype(np.float64)
+        )
+
+
+def _check_size(who: str, found: Shape, needed: Shape) -> None:
+    _check(found == needed, f"{who}: weights need the shape [targets, sources] = {list(needed)}, found {list(found)}")
 
 
 def _finite(who: str, weights: Any) -> NDArray[np.float64]:
@@ -356,7 +372,7 @@ class Dense(Weighted):
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
         size = (_size(post), _size(pre))
-        _check(self.weights.shape == size, f"Dense: weights need the shape [targets, sources] = {list(size)}, found {list(self.weights.shape)}")  # fmt: skip
+        _check_size("Dense", self.weights.shape, size)
         return Rows(*_full_rows(size[1], size[0]), np.ascontiguousarray(self.weights.T).reshape(-1))
 
     def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
@@ -381,7 +397,10 @@ class Sparse(Weighted):
     weights: Any
 
     def __post_init__(self) -> None:
-        _check(sparse.issparse(self.weights), f"Sparse: weights must be a scipy.sparse matrix, found {type(self.weights).__name__}")
+        _check(
+            sparse.issparse(self.weights),
+            f"Sparse: weights must be a scipy.sparse matrix, found {type(self.weights).__name__}",
+        )
         matrix = sparse.csr_array(self.weights, dtype=np.float64)
         _finite("Sparse", matrix.data)
         matrix.sort_indices()
@@ -390,7 +409,7 @@ class Sparse(Weighted):
     def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
         """Return the map."""
         size = (_size(post), _size(pre))
-        _check(self.weights.shape == size, f"Sparse: weights need the shape [targets, sources] = {list(size)}, found {list(self.weights.shape)}")  # fmt: skip
+        _check_size("Sparse", self.weights.shape, size)
         return self.weights
 
     def map_weights(self, change: WeightMap) -> Sparse:
@@ -423,15 +442,22 @@ class Conv2d(Weighted):
 
     def __post_init__(self) -> None:
         weights = _finite("Conv2d", self.weights)
-        _check(weights.ndim == 4, f"Conv2d: weights need four dimensions [out, in, height, width], found {weights.ndim}")
-        _check(self.stride >= 1 and self.padding >= 0, f"Conv2d: stride must be at least 1 and padding at least 0, found {self.stride} and {self.padding}")  # fmt: skip
+        _check(
+            weights.ndim == 4, f"Conv2d: weights need four dimensions [out, in, height, width], found {weights.ndim}"
+        )
+        _check(self.stride >= 1, f"Conv2d: stride must be at least 1, found {self.stride}")
+        _check(self.padding >= 0, f"Conv2d: padding must be at least 0, found {self.padding}")
         object.__setattr__(self, "weights", weights)
 
     def output_shape(self, pre: Shape) -> Shape:
         """Return the shape that an input shape leads to."""
         channels, *sides = _image("Conv2d", pre)
-        _check(channels == self.weights.shape[1], f"Conv2d: the weights are for {self.weights.shape[1]} input channels, found {channels}")  # fmt: skip
-        out = [(side + 2 * self.padding - k) // self.stride + 1 for side, k in zip(sides, self.weights.shape[2:], strict=True)]
+        known = self.weights.shape[1]
+        _check(channels == known, f"Conv2d: the weights are for {known} input channels, found {channels}")
+        out = [
+            (side + 2 * self.padding - k) // self.stride + 1
+            for side, k in zip(sides, self.weights.shape[2:], strict=True)
+        ]
         _check(min(out) >= 1, f"Conv2d: kernel {self.weights.shape[2:]} is larger than the input {tuple(sides)}")
         return (self.weights.shape[0], *out)
 
@@ -474,7 +500,7 @@ class Pool2d(Weighted):
     kind: str = "average"
 
     def __post_init__(self) -> None:
-        _check(self.size >= 1 and (self.stride is None or self.stride >= 1), f"Pool2d: size and stride must be at least 1, found {self.size} and {self.stride}")  # fmt: skip
+        _check(self.size >= 1 and (self.stride or 1) >= 1, f"Pool2d: size and stride must be at least 1, found {self}")
         _check(self.kind in ("average", "sum"), f"Pool2d: kind must be 'average' or 'sum', found {self.kind!r}")
 
     def _conv(self, channels: int) -> Conv2d:
@@ -534,5 +560,18 @@ class Chain(Weighted):
 
 CONNECTIONS: dict[str, type[Connection]] = {
     c.__name__: c
-    for c in (AllToAll, OneToOne, FixedProbability, FixedIndegree, FixedOutdegree, FixedTotalNumber, SmallWorld, Dense, Sparse, Conv2d, Pool2d, Chain)
-}  # fmt: skip
+    for c in (
+        AllToAll,
+        OneToOne,
+        FixedProbability,
+        FixedIndegree,
+        FixedOutdegree,
+        FixedTotalNumber,
+        SmallWorld,
+        Dense,
+        Sparse,
+        Conv2d,
+        Pool2d,
+        Chain,
+    )
+}

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.equations.inversion import open_uniform
 from spikesim.errors import FileFormatError, InvalidValueError
-from spikesim.rng import Stream, open_uniform
+from spikesim.rng import Stream
 
 MAX_REDRAWS = 200
 
@@ -60,9 +61,9 @@ class Distribution:
             if not outside.any():
                 return values
             values[outside] = self.draw(n, stream, fan_in, attempt)[outside]
-        raise InvalidValueError(f"{self}: after {MAX_REDRAWS} attempts some draws still lie outside {low:g} .. {high:g}")
-
-
+        raise InvalidValueError(
+            f"{self}: after {MAX_REDRAWS} attempts some draws still lie outside {low:g} .. {high:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ class Gamma(Distribution):
 
     def problem(self) -> str | None:
         """Check that both are positive."""
-        return None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        return (
+            None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        )
 
     def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
         """Return ``n`` draws."""
@@ -156,7 +159,7 @@ class KaimingNormal(Distribution):
 
     def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
         """Return ``n`` draws."""
-        return self.gain / np.sqrt(_fan(fan_in, self)) * stream.normal(n, step=attempt)
+        return np.asarray(self.gain / np.sqrt(_fan(fan_in, self)) * stream.normal(n, step=attempt))
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class KaimingUniform(Distribution):
     def draw(self, n: int, stream: Stream, fan_in: int | None, attempt: int) -> NDArray[np.float64]:
         """Return ``n`` draws."""
         bound = self.gain * np.sqrt(3.0 / _fan(fan_in, self))
-        return bound * (2.0 * stream.uniform(n, step=attempt) - 1.0)
+        return np.asarray(bound * (2.0 * stream.uniform(n, step=attempt) - 1.0))
 
 
 DISTRIBUTIONS: dict[str, type[Distribution]] = {

@@ -106,7 +106,9 @@ class DriveState:
             case OrnsteinUhlenbeck():
                 rows = [self._ou(self.drive, first + k) for k in range(steps)]
             case _:
-                raise UnsupportedError([f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"])
+                raise UnsupportedError(
+                    [f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"]
+                )
         return np.stack(rows) if rows else np.zeros((0, self.samples, self.n))
 
     def _poisson(self, drive: PoissonDrive, step: int) -> NDArray[np.float64]:

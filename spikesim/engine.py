@@ -6,6 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
+from spikesim.envelope import check_target
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
@@ -128,7 +130,12 @@ class Backend(Protocol):
 def backends() -> dict[str, Callable[[], Backend]]:
     """Return the registered backends by name; each value loads and makes one."""
     found = importlib.metadata.entry_points(group="spikesim.backends")
-    return {e.name: (lambda e=e: e.load()()) for e in found}
+    return {e.name: partial(_load, e) for e in found}
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Backend:
+    engine: Backend = entry.load()()
+    return engine
 
 
 def backend(name: str) -> Backend:
@@ -145,7 +152,7 @@ def backend(name: str) -> Backend:
     return known[name]()
 
 
-def compile(network: Network | Graph, backend_name: str = "numba", options: Options | None = None) -> Program:  # noqa: A001
+def compile(network: Network | Graph, backend_name: str = "numba", options: Options | None = None) -> Program:
     """Lower and compile a network for a backend; the program can be run, stepped, read and changed.
 
     Parameters
@@ -230,6 +237,8 @@ def run(
     """
     from spikesim.session import Session
 
+    if out is not None:
+        check_target(out, "spikesim recording")  # before the work begins
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
@@ -262,14 +271,17 @@ def _input_arrays(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, ND
     arrays, problems = {}, []
     for name, source in wanted.items():
         if name not in inputs:
-            problems.append(f"input {name!r} has no data; pass inputs={{{name!r}: array of shape [steps, samples, {source.n}]}}")
+            problems.append(
+                f"input {name!r} has no data; pass inputs={{{name!r}: array of shape [steps, samples, {source.n}]}}"
+            )
             continue
         array = np.asarray(inputs[name])
         if array.shape[1:] in (source.shape, (source.n,)) and array.ndim <= len(source.shape) + 1:
             array = array[:, None]
         if array.ndim < 3 or int(np.prod(array.shape[2:])) != source.n:
             problems.append(
-                f"input {name!r} needs the shape [steps, samples, {', '.join(map(str, source.shape))}], found {list(array.shape)}"
+                f"input {name!r} needs the shape [steps, samples, {', '.join(map(str, source.shape))}], found "
+                f"{list(array.shape)}"
             )
         elif not np.isfinite(array.astype(np.float64)).all():
             problems.append(f"input {name!r} must be finite, found NaN or infinity")
@@ -298,5 +310,7 @@ def _total_steps(graph: Graph, duration: float | None, steps: int | None, length
     if steps < 1:
         raise InvalidValueError(f"a run needs at least one step of {graph.dt:g} s, found {steps} steps")
     if length is not None and steps > length:
-        raise InvalidValueError(f"the inputs hold {length} steps but {steps} are asked for; pass longer inputs or fewer steps")
+        raise InvalidValueError(
+            f"the inputs hold {length} steps but {steps} are asked for; pass longer inputs or fewer steps"
+        )
     return int(steps)

@@ -95,8 +95,8 @@ class UnknownNameError(SpikesimError, LookupError):
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         self.kind, self.name, self.known = kind, name, list(known)
         near = difflib.get_close_matches(str(name), self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(sorted(self.known)) or 'none'}.")
+        hint = f"; did you mean {near[0]!r}? Known: " if near else "; known: "
+        super().__init__(f"unknown {kind} {name!r}{hint}{', '.join(sorted(self.known)) or 'none'}")
 
 
 class MissingPackageError(SpikesimError, ImportError):

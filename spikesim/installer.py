@@ -38,7 +38,7 @@ class Step:
 
     def command(self, python: str = sys.executable) -> list[str]:
         """Return the whole command for one interpreter."""
-        quiet = ("--quiet", "--disable-pip-version-check")
+        quiet = ("-qq", "--disable-pip-version-check")  # errors only
         return [python, "-m", "pip", self.arguments[0], *quiet, *self.arguments[1:]]
 
 

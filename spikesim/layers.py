@@ -21,7 +21,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.rng import Stream
-from spikesim.stimulus import Source, Stimulus
+from spikesim.stimulus import Source
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def _draw(weights: Any, size: tuple[int, ...], fan_in: int, stream: Stream) -> A
     return array
 
 
-def sequential(*layers: Source | Linear | Neuron | NeuronModel, dt: float = 1e-3, seed: int = 0, name: str = "sequential") -> Network:
+def sequential(
+    *layers: Source | Linear | Neuron | NeuronModel, dt: float = 1e-3, seed: int = 0, name: str = "sequential"
+) -> Network:
     """Build a layered network: a source, then linear layers and neurons in turn.
 
     Parameters
@@ -144,7 +146,7 @@ def sequential(*layers: Source | Linear | Neuron | NeuronModel, dt: float = 1e-3
     if not layers or not isinstance(layers[0], Source):
         found = type(layers[0]).__name__ if layers else "nothing"
         raise InvalidValueError(f"sequential begins with a source such as Input('input', 64), found {found}")
-    source: Stimulus = layers[0]
+    source = layers[0]
     here, shape = source.name, source.shape
     pending: list[Linear] = []
     populations: list[Population] = []
@@ -155,7 +157,8 @@ def sequential(*layers: Source | Linear | Neuron | NeuronModel, dt: float = 1e-3
             continue
         if not isinstance(layer, (Neuron, NeuronModel)) or not pending:
             raise InvalidValueError(
-                f"sequential alternates linear layers (dense, conv2d, pool) and neurons; found {type(layer).__name__} after {here!r}"
+                "sequential alternates linear layers (dense, conv2d, pool) and neurons; found "
+                f"{type(layer).__name__} after {here!r}"
             )
         target = f"layer{len(populations) + 1}"
         rule, shape = _chain(pending, shape, Stream(seed, f"{here}->{target}/weight"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     if seed is not None:
         network = replace(network, seed=seed)
     problems: list[str] = []
-    shapes = {p.name: p.shape for p in (*network.populations, *_sources(network))}
+    senders: list[Population | Source] = [*network.populations, *_sources(network)]
+    shapes = {p.name: p.shape for p in senders}
     edges = []
     for projection in network.projections:
         try:
@@ -53,7 +55,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     order, loop = _levels([n.name for n in nodes], edges)
     if loop:
         problems.append(
-            f"the populations {' -> '.join(loop)} form a loop without delay; give one of its projections a delay of at least {network.dt:g} s"
+            f"the populations {' -> '.join(loop)} form a loop without delay; give one of its projections a "
+            f"delay of at least {network.dt:g} s"
         )
     if problems:
         raise NetworkError(problems, f"network {network.name!r} has {len(problems)} problems:")
@@ -67,7 +70,15 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         if not isinstance(d, Source)
     )
     return Graph(
-        network.name, network.dt, network.seed, tuple(nodes), _sources(network), tuple(edges), drives, network.probes, exactness
+        network.name,
+        network.dt,
+        network.seed,
+        tuple(nodes),
+        _sources(network),
+        tuple(edges),
+        drives,
+        network.probes,
+        exactness,
     )
 
 
@@ -138,7 +149,9 @@ def _weights(network: Network, projection: Projection, own: NDArray[Any] | None,
     if array.ndim == 0:
         return float(array)
     if array.size != count:
-        raise ValueError(f"weight has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one")
+        raise ValueError(
+            f"weight has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one"
+        )
     return array.reshape(-1)
 
 
@@ -152,12 +165,15 @@ def _delays(network: Network, projection: Projection, count: int) -> Any:
     off = np.abs(array / network.dt - steps).max(initial=0.0)
     if off > 1e-3:
         raise ValueError(
-            f"delay {float(array.flat[0]):g} s is not a whole number of steps of {network.dt:g} s; choose another delay or dt"
+            f"delay {float(array.flat[0]):g} s is not a whole number of steps of {network.dt:g} s; choose "
+            "another delay or dt"
         )
     if array.ndim == 0:
         return int(steps)
     if array.size != count:
-        raise ValueError(f"delay has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one")
+        raise ValueError(
+            f"delay has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one"
+        )
     return steps.reshape(-1).astype(np.int32)
 
 
@@ -165,7 +181,7 @@ def _levels(names: Sequence[str], edges: Sequence[Edge]) -> tuple[dict[str, int]
     """Order the populations so that same-step spikes arrive before their target is updated; or return the loop."""
     instant = {(e.pre, e.post) for e in edges if e.synapses and e.min_delay == 0 and e.pre in names}
     level = dict.fromkeys(names, 0)
-    for _ in names:
+    for _ in range(len(names) + 1):
         changed = False
         for pre, post in instant:
             if level[post] <= level[pre]:
@@ -222,7 +238,7 @@ def _snap(edges: list[Edge]) -> tuple[list[Edge], dict[tuple[str, str], PortExac
             weights = snap(edges[k].weights, grid)
             change = max(change, float(np.abs(weights - edges[k].weights).max(initial=0.0)))
             weights = float(weights) if np.ndim(weights) == 0 else weights
-            snapped[k] = replace(edges[k], weights=weights, rule=edges[k].rule.map_weights(lambda w, g=grid: snap(w, g)))
+            snapped[k] = replace(edges[k], weights=weights, rule=edges[k].rule.map_weights(partial(snap, grid=grid)))
         bits = _sum_bits([snapped[k] for k in members], grid)
         exactness[port] = PortExactness(grid, change / largest if largest else 0.0, bits)
     return snapped, exactness

@@ -190,11 +190,12 @@ class Network(Value):
         }
         for part in parts:
             lists[_list_of(part)].append(part)
-        return replace(self, **{k: tuple(v) for k, v in lists.items()})
+        changes: dict[str, Any] = {k: tuple(v) for k, v in lists.items()}
+        return replace(self, **changes)
 
     def swap(self, *parts: Population | Projection | Source | Drive) -> Network:
         """Return a copy in which parts of the same name are replaced."""
-        new = {p.name: p for p in parts}
+        new: dict[str, Any] = {p.name: p for p in parts}
         for name in new:
             self[name]
         return replace(
@@ -229,12 +230,15 @@ class Network(Value):
 
 
 def _list_of(part: object) -> str:
-    for kind, name in ((Population, "populations"), (Projection, "projections"), (Probe, "probes"), ((Source, Drive), "stimuli")):
-        if isinstance(part, kind):  # type: ignore[arg-type]
+    for kind, name in (
+        (Population, "populations"),
+        (Projection, "projections"),
+        (Probe, "probes"),
+        ((Source, Drive), "stimuli"),
+    ):
+        if isinstance(part, kind):
             return name
-    raise InvalidValueError(
-        f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}"
-    )
+    raise InvalidValueError(f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}")
 
 
 def _problems(net: Network) -> Iterable[str]:
@@ -253,14 +257,19 @@ def _problems(net: Network) -> Iterable[str]:
     for stimulus in net.stimuli:
         if isinstance(stimulus, Drive):
             yield from _port_problems(f"stimulus {stimulus.name!r}", stimulus.target, stimulus.port, populations)
+    probed: set[tuple[str, str]] = set()
     for probe in net.probes:
         yield from _probe_problems(probe, populations)
+        for key in ((probe.target, variable) for variable in probe.variables):
+            if key in probed:
+                yield f"probe on {probe.target!r}: {key[1]!r} is probed twice; join the two probes"
+            probed.add(key)
 
 
 def _name_problems(net: Network) -> Iterable[str]:
     seen: set[str] = set()
     for part in (*net.populations, *net.stimuli, *net.projections):
-        if not part.name or "/" in part.name:
+        if not part.name or part.name == "." or set(part.name) & {"/", "\0"}:
             yield f"a name must not be empty nor hold '/', found {part.name!r}"
         if part.name in seen:
             yield f"the name {part.name!r} is used twice; give one of them another name"
@@ -274,7 +283,8 @@ def _parameter_problems(population: Population) -> Iterable[str]:
                 continue
             array = np.asarray(value, np.float64)
             if array.ndim and array.size != population.n:
-                yield f"population {population.name!r}: {kind} {name!r} needs 1 or {population.n} values, found {array.size}"
+                wanted = f"1 or {population.n} values"
+                yield f"population {population.name!r}: {kind} {name!r} needs {wanted}, found {array.size}"
             if kind == "parameter":
                 problem = population.model.params[name].problem(array)
                 if problem:
@@ -296,7 +306,9 @@ def _port_problems(subject: str, target: str, port: str | None, populations: dic
         yield _unknown(subject, f"port of {target!r}", port, populations[target].model.inputs)
 
 
-def _projection_problems(projection: Projection, populations: dict[str, Population], sources: set[str]) -> Iterable[str]:
+def _projection_problems(
+    projection: Projection, populations: dict[str, Population], sources: set[str]
+) -> Iterable[str]:
     subject = f"projection {projection.name!r}"
     if projection.pre not in populations and projection.pre not in sources:
         yield _unknown(subject, "population or source", projection.pre, [*populations, *sources])
@@ -327,7 +339,11 @@ def _probe_problems(probe: Probe, populations: dict[str, Population]) -> Iterabl
     for variable in probe.variables:
         if variable not in population.model.states:
             yield _unknown(subject, f"state of neuron {population.model.name!r}", variable, population.model.states)
-    if probe.neurons is not None and probe.neurons and not (0 <= min(probe.neurons) and max(probe.neurons) < population.n):
+    if (
+        probe.neurons is not None
+        and probe.neurons
+        and not (0 <= min(probe.neurons) and max(probe.neurons) < population.n)
+    ):
         yield f"{subject}: neurons must be 0 .. {population.n - 1}, found {min(probe.neurons)} .. {max(probe.neurons)}"
 
 

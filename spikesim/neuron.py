@@ -53,7 +53,9 @@ class Param:
         if bad.size == 0:
             return None
         bounds = f"{'above' if self.open_low else 'at least'} {self.low:g}" if np.isfinite(self.low) else ""
-        bounds += (" and " if bounds and np.isfinite(self.high) else "") + (f"at most {self.high:g}" if np.isfinite(self.high) else "")
+        bounds += (" and " if bounds and np.isfinite(self.high) else "") + (
+            f"at most {self.high:g}" if np.isfinite(self.high) else ""
+        )
         return f"must be {bounds}{' ' + self.unit if self.unit else ''}, found {bad.flat[0]:g}"
 
 
@@ -156,7 +158,7 @@ class NeuronModel:
 
 def _model_problems(model: NeuronModel) -> Iterable[str]:
     """Yield what is wrong with the names in a model: backends print them as source, and it may come from a file."""
-    if not model.name.isprintable() or not model.name or set(model.name) & set("\"\\"):
+    if not model.name.isprintable() or not model.name or set(model.name) & set('"\\'):
         yield f"the name of a neuron must be printable, without quotation marks and backslashes, found {model.name!r}"
     for name in (*model.states, *model.inputs, *model.params, *model.constants.outputs):
         if not name.isidentifier() or keyword.iskeyword(name):
@@ -273,7 +275,8 @@ def neuron(
     inputs = tuple(arguments[len(states) : -1])
     if arguments[: len(states)] != list(states) or not arguments:
         raise InvalidValueError(
-            f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with p, found {arguments}"
+            f"neuron {label!r}: the arguments of step must begin with the states {list(states)} and end with "
+            f"p, found {arguments}"
         )
     derived = _trace_constants(label, constants, values)
     _check_names(label, [*states, *inputs, *values, *derived.outputs])
@@ -299,7 +302,9 @@ class _Values(SimpleNamespace):
         raise UnknownNameError("parameter or step constant", name, list(vars(self)))
 
 
-def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | None, params: Mapping[str, Param]) -> Expressions:
+def _trace_constants(
+    label: str, function: Callable[..., Mapping[str, Any]] | None, params: Mapping[str, Param]
+) -> Expressions:
     tape = Tape()
     dt = tape.symbol("param", "dt")
     values = _Values(**{n: tape.symbol("param", n) for n in params})
@@ -310,11 +315,15 @@ def _trace_constants(label: str, function: Callable[..., Mapping[str, Any]] | No
         raise
     overlap = set(results) & {*params, "dt"}
     if overlap:
-        raise InvalidValueError(f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it")
+        raise InvalidValueError(
+            f"neuron {label!r}: step constant {min(overlap)!r} has the name of a parameter; rename it"
+        )
     return tape.finish({n: dt.lift(v) for n, v in results.items()})
 
 
-def _trace_step(label: str, step: Callable[..., Any], states: list[str], inputs: tuple[str, ...], names: list[str]) -> Expressions:
+def _trace_step(
+    label: str, step: Callable[..., Any], states: list[str], inputs: tuple[str, ...], names: list[str]
+) -> Expressions:
     tape = Tape()
     arguments = [*(tape.symbol("state", n) for n in states), *(tape.symbol("input", n) for n in inputs)]
     p = _Values(**{n: tape.symbol("param", n) for n in names})
@@ -326,7 +335,8 @@ def _trace_step(label: str, step: Callable[..., Any], states: list[str], inputs:
     results = results if isinstance(results, tuple) else (results,)
     if len(results) != 1 + len(states):
         raise InvalidValueError(
-            f"neuron {label!r}: step must return the spike and the next {states}, that is {1 + len(states)} values, found {len(results)}"
+            f"neuron {label!r}: step must return the spike and the next {states}, that is {1 + len(states)} "
+            f"values, found {len(results)}"
         )
     lift = p.dt.lift
     return tape.finish({"spike": lift(results[0]), **{n: lift(r) for n, r in zip(states, results[1:], strict=True)}})

@@ -81,12 +81,20 @@ class Trace:
         Which neurons, int64.
     dt
         Time step in seconds.
+    unit
+        SI unit of the values, ``""`` for a pure number.
     """
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
     neurons: NDArray[np.int64]
     dt: float
+    unit: str = ""
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds since the start of the sample (beginning of the steps, as for spikes)."""
+        return np.asarray(self.steps * self.dt)
 
 
 @dataclass(frozen=True, eq=False)

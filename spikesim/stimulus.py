@@ -15,7 +15,9 @@ from spikesim.value import Value
 def _shape(name: str, shape: int | tuple[int, ...]) -> tuple[int, ...]:
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if not dims or any(int(d) != d or d < 1 for d in dims):
-        raise InvalidValueError(f"{name!r}: size must be a whole number of at least 1 (or a tuple of such), found {shape!r}")
+        raise InvalidValueError(
+            f"{name!r}: size must be a whole number of at least 1 (or a tuple of such), found {shape!r}"
+        )
     return tuple(int(d) for d in dims)
 
 
@@ -39,7 +41,8 @@ class Rate(Value):
         values = np.asarray(si(self.values, "Hz", "rate values"), np.float64)
         if times[0] != 0 or (np.diff(times) <= 0).any() or len(values) != len(times):
             raise InvalidValueError(
-                f"rate: times must begin with 0 and rise, with one value each; found {len(times)} times from {times[0]:g} s and {len(values)} values"
+                f"rate: times must begin with 0 and rise, with one value each; found {len(times)} times from "
+                f"{times[0]:g} s and {len(values)} values"
             )
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
@@ -119,12 +122,17 @@ class SpikeTrains(Source):
         indices = np.asarray(self.indices, np.int64)
         if times.shape != indices.shape or times.ndim != 1:
             raise InvalidValueError(
-                f"{self.name!r}: times and indices must be two lists of equal length, found shapes {times.shape} and {indices.shape}"
+                f"{self.name!r}: times and indices must be two lists of equal length, found shapes "
+                f"{times.shape} and {indices.shape}"
             )
         if times.size and (not np.isfinite(times).all() or times.min() < 0):
-            raise InvalidValueError(f"{self.name!r}: spike times must be finite and at least 0 s, found {times.min():g}")
+            raise InvalidValueError(
+                f"{self.name!r}: spike times must be finite and at least 0 s, found {times.min():g}"
+            )
         if indices.size and (indices.min() < 0 or indices.max() >= self.n):
-            raise InvalidValueError(f"{self.name!r}: indices must be 0 .. {self.n - 1}, found {indices.min()} .. {indices.max()}")
+            raise InvalidValueError(
+                f"{self.name!r}: indices must be 0 .. {self.n - 1}, found {indices.min()} .. {indices.max()}"
+            )
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "indices", indices)
 
@@ -206,7 +214,8 @@ class Current(Drive):
         values = np.atleast_1d(np.asarray(self.values, np.float64))
         if len(values) != len(times) or (np.diff(times) <= 0).any() or (times < 0).any():
             raise InvalidValueError(
-                f"{self.name!r}: times must rise from 0 s on, with one value each; found {len(times)} times and {len(values)} values"
+                f"{self.name!r}: times must rise from 0 s on, with one value each; found {len(times)} times "
+                f"and {len(values)} values"
             )
         if not np.isfinite(values).all():
             raise InvalidValueError(f"{self.name!r}: values must be finite, found NaN or infinity")
@@ -234,7 +243,8 @@ class OrnsteinUhlenbeck(Drive):
         object.__setattr__(self, "tau", si(self.tau, "s", f"tau of {self.name!r}"))
         if not (np.isfinite([self.mean, self.sd, self.tau]).all() and self.sd >= 0 and self.tau > 0):
             raise InvalidValueError(
-                f"{self.name!r}: needs a finite mean, sd of at least 0 and tau above 0 s, found mean {self.mean}, sd {self.sd}, tau {self.tau}"
+                f"{self.name!r}: needs a finite mean, sd of at least 0 and tau above 0 s, found mean "
+                f"{self.mean}, sd {self.sd}, tau {self.tau}"
             )
 
 

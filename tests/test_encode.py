@@ -17,6 +17,7 @@ IMAGES = np.linspace(0, 1, 4 * 3 * 5).reshape(4, 3, 5)
     ("make", "dtype"),
     [
         (lambda x: encode.rate(x, 7, seed=1), bool),
+        (lambda x: encode.regular(x, 7), bool),
         (lambda x: encode.poisson(100 * x, 7, dt=1e-3, seed=1), bool),
         (lambda x: encode.latency(x, 7), bool),
         (lambda x: encode.latency(x, 7, tau=2.0), bool),
@@ -33,6 +34,13 @@ def test_rate_has_the_right_rate():
     spikes = encode.rate(np.array([[0.0, 0.1, 0.5, 0.9, 1.0]]), 20_000, seed=3)
     np.testing.assert_allclose(spikes.mean(axis=(0, 1)), [0, 0.1, 0.5, 0.9, 1], atol=0.015)
     assert abs(encode.rate(np.ones((1, 50)), 1000, seed=3, gain=0.25).mean() - 0.25) < 0.01
+
+
+@given(arrays(np.float64, (2, 3), elements=UNIT), st.integers(1, 40))
+def test_regular_has_the_rounded_number_of_spikes_at_every_moment(x, steps):
+    counts = np.cumsum(encode.regular(x, steps), axis=0)
+    ends = np.arange(1, steps + 1)[:, None, None]
+    assert np.array_equal(counts, np.floor(x * ends + 0.5))
 
 
 def test_poisson_counts_steps_with_an_event():
@@ -97,6 +105,7 @@ def test_constant_is_a_fresh_array_that_keeps_its_precision():
         (lambda: encode.rate([[0.5]], 5, seed=0, gain=np.nan), "gain"),
         (lambda: encode.rate([[0.5]], 5, seed=0, first_sample=-1), "first_sample: found -1"),
         (lambda: encode.rate([["a"]], 5, seed=0), "allowed are real numbers"),
+        (lambda: encode.regular([[1.5]], 5), "regular: intensities x: found 1.5 to 1.5"),
         (lambda: encode.poisson([[-1.0]], 5, dt=1e-3, seed=0), "cannot be negative"),
         (lambda: encode.poisson([[1.0]], 5, dt=0.0, seed=0), "dt: found 0.0"),
         (lambda: encode.latency([[0.5]], 5, threshold=1.0), "threshold is 1.0"),

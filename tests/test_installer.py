@@ -109,3 +109,11 @@ def test_a_broken_package_is_not_called_missing(monkeypatch, tmp_path):
 def test_unknown_optional_package():
     with pytest.raises(UnknownNameError, match="'torch'"):
         optional.available("torhc")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_missing_part_is_a_skip_at_home_and_a_failure_in_ci(require, monkeypatch, ci, outcome):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setitem(optional.PACKAGES, "absent", optional.Package("absent-dist", "spikesim install absent"))
+    with pytest.raises(outcome, match="spikesim install absent"):
+        require("absent")

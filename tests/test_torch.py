@@ -179,7 +179,7 @@ def test_states_and_weights_can_be_read_and_changed():
     assert np.allclose(program.get_state("layer1", "v"), u - (u > 1), atol=1e-12)
     with pytest.raises(UnknownNameError, match="layer1"):
         program.get_state("layer", "v")
-    with pytest.raises(UnknownNameError, match="Known: v"):
+    with pytest.raises(UnknownNameError, match="known: v"):
         program.set_state("layer1", "u", 0)
     with pytest.raises(InvalidValueError, match="has 6 synapses, found 2"):
         program.set_weights("in->layer1", [1.0, 2.0])

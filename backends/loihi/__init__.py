@@ -15,7 +15,7 @@ class LoihiBackend:
     name = "loihi"
 
     def availability(self) -> Availability:
-        """Always available: it needs numba only."""
+        """Say yes: it needs numba only."""
         return Availability(True)
 
     def capabilities(self) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ class NumbaBackend:
     name = "numba"
 
     def availability(self) -> Availability:
-        """Always available: numba belongs to the base install."""
+        """Say yes: numba belongs to the base install."""
         return Availability(True)
 
     def capabilities(self) -> Mapping[str, str]:
@@ -28,7 +28,11 @@ class NumbaBackend:
 
     def check(self, graph: Graph) -> list[str]:
         """Return what the engine cannot do: nothing, for a graph that was lowered."""
-        ports = [f"neuron {n.model.name!r} has {len(n.model.inputs)} input ports, at most 16 are possible" for n in graph.nodes if len(n.model.inputs) > 16]
+        ports = [
+            f"neuron {n.model.name!r} has {len(n.model.inputs)} input ports, at most 16 are possible"
+            for n in graph.nodes
+            if len(n.model.inputs) > 16
+        ]
         return ports
 
     def compile(self, graph: Graph, options: Options) -> Program:

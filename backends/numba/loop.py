@@ -13,7 +13,6 @@ Columns of the tables (int64):
 - probes: ``MODEL STATE EVERY FIRST LAST BUFFER``
 """
 
-# ruff: noqa: D103
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 import numpy as np

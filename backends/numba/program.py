@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -163,7 +164,7 @@ class NumbaProgram:
             return
         bounds = np.linspace(0, self.samples, count + 1).astype(int).tolist()
         with ThreadPoolExecutor(count) as pool:
-            for future in [pool.submit(self.loop, a, b, *args) for a, b in zip(bounds, bounds[1:], strict=False)]:
+            for future in [pool.submit(self.loop, a, b, *args) for a, b in pairwise(bounds)]:
                 future.result()
 
     def _drive_values(self, first: int, steps: int) -> NDArray[np.float64]:
@@ -268,7 +269,8 @@ class NumbaProgram:
             self.layout.edge_weights[self.layout.edge_rows[projection]] = values
         else:
             raise InvalidValueError(
-                f"projection {projection!r} was built with one weight for all synapses; give one number, or build it with an array"
+                f"projection {projection!r} was built with one weight for all synapses; give one number, or "
+                "build it with an array"
             )
 
 
@@ -283,9 +285,12 @@ def _join(parts: list[Chunk]) -> Chunk:
     return Chunk(
         parts[0].first,
         sum(p.steps for p in parts),
-        {n: tuple(np.concatenate([p.spikes[n][k] for p in parts]) for k in range(3)) for n in parts[0].spikes},  # type: ignore[misc]
+        {n: tuple(np.concatenate([p.spikes[n][k] for p in parts]) for k in range(3)) for n in parts[0].spikes},
         {
-            key: (np.concatenate([p.traces[key][0] for p in parts]), np.concatenate([p.traces[key][1] for p in parts], axis=1))
+            key: (
+                np.concatenate([p.traces[key][0] for p in parts]),
+                np.concatenate([p.traces[key][1] for p in parts], axis=1),
+            )
             for key in parts[0].traces
         },
         {n: sum(p.emitted[n] for p in parts) for n in parts[0].emitted},  # type: ignore[misc]

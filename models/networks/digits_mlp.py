@@ -5,7 +5,8 @@
     image (64 spike trains, or currents) -> dense -> soft-reset neurons -> ... -> dense -> 10 read-outs
 
 Pixels enter as spikes (:func:`spikesim.encode.regular`), so that the network also fits a chip; or as graded values.
-Hidden neurons subtract 1 per spike and fire above 1/2. The class is the read-out that fires most (``readout="spikes"``), or whose membrane is highest in the end (``readout="membrane"``).
+Hidden neurons subtract 1 per spike and fire above 1/2. The class is the read-out that fires most
+(``readout="spikes"``), or whose membrane is highest in the end (``readout="membrane"``).
 
 Reference: soft reset after Guo et al., ECCV 2022 (:mod:`spikesim.models.neurons.lif_soft`); He et al., "Delving Deep
 into Rectifiers", ICCV 2015 (initial weights).
@@ -34,7 +35,7 @@ def digits_mlp(
     seed: int = 0,
     dt: float = 1e-3,
 ) -> Network:
-    """Return an untrained network for digits.
+    """Build an untrained layered soft-reset network for the 8 x 8 digits.
 
     Parameters
     ----------
@@ -61,4 +62,5 @@ def digits_mlp(
     sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     layers = [part for n in sizes for part in (dense(n), cell)]
     last = lif_soft() if readout == "spikes" else li(beta=1.0)
-    return sequential(Input("image", (64,), graded=graded), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")
+    image = Input("image", (64,), graded=graded)
+    return sequential(image, *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")

@@ -20,7 +20,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS = ("run", "train", "quantise", "show", "list", "compare", "data", "install", "demo")
+VERBS = (
+    "run",
+    "train",
+    "quantise",
+    "profile",
+    "export",
+    "convert",
+    "show",
+    "list",
+    "data",
+    "install",
+    "report",
+    "compare",
+    "demo",
+)
 
 
 def _register() -> None:

@@ -15,7 +15,9 @@ import typer
 from spikesim.errors import InvalidValueError, UnknownNameError
 
 NetworkName = Annotated[str, typer.Argument(help="A network's name (`spikesim list networks`) or an HDF5 file of one.")]
-BackendName = Annotated[str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")]
+BackendName = Annotated[
+    str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
+]
 Seed = Annotated[int | None, typer.Option(help="Replaces the network's seed.")]
 Threads = Annotated[int, typer.Option(help="Threads over samples; 0: one per processor.")]
 OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="HDF5 file for the result.")]
@@ -100,7 +102,6 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table for people."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -109,7 +110,14 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(v) for v in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console().print(table)
+
+
+def console() -> Any:
+    """Return where tables are printed: as wide as the terminal, or 160 columns in a file."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _cell(value: Any) -> str:
@@ -120,5 +128,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
     return str(value)
-
-

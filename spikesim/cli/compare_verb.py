@@ -33,4 +33,8 @@ def command(
 
 def _row(name: str, a: Any, b: Any) -> tuple[Any, ...]:
     found = [r.spikes.get(name) for r in (a, b)]
-    return (name, *(len(s) if s is not None else 0 for s in found), *(s.rate() if s is not None else 0.0 for s in found))
+    return (
+        name,
+        *(len(s) if s is not None else 0 for s in found),
+        *(s.rate() if s is not None else 0.0 for s in found),
+    )

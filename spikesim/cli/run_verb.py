@@ -41,7 +41,15 @@ def command(
 
     value = find_network(network, parse_settings(settings), seed)
     recording = run(
-        value, duration, backend=backend, seed=seed, dtype=dtype, threads=threads, device=device, out=out, progress=not json
+        value,
+        duration,
+        backend=backend,
+        seed=seed,
+        dtype=dtype,
+        threads=threads,
+        device=device,
+        out=out,
+        progress=not json,
     )
     summary = summarise(value, recording, network)
     if plot:
@@ -102,7 +110,8 @@ def _print(summary: dict[str, Any]) -> None:
     print_table(title, ("population", "neurons", "spikes", "rate (Hz)", "CV of ISI"), rows)
     factor = summary["sim_s"] / summary["biological_s"] if summary["biological_s"] else 0.0
     print(
-        f"{summary['spikes']} spikes, {summary['synaptic_events']} synaptic events in {summary['biological_s']:.3g} s of biological time\n"
+        f"{summary['spikes']} spikes, {summary['synaptic_events']} synaptic events in "
+        f"{summary['biological_s']:.3g} s of biological time\n"
         f"build {summary['build_s']:.3f} s, compile {summary['compile_s']:.3f} s, simulation {summary['sim_s']:.3f} s "
         f"({factor:.3g} x real time), {summary['peak_mb']:.0f} MB"
     )

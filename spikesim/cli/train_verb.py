@@ -80,4 +80,7 @@ def encoding(name: str, seed: int) -> Any:
 def _print_epoch(epoch: Any, total: int) -> None:
     held = "" if epoch.validation_accuracy is None else f", validation {epoch.validation_accuracy:.1%}"
     remaining = epoch.seconds * (total - epoch.number)
-    print(f"epoch {epoch.number}/{total}: loss {epoch.loss:.4f}, training {epoch.accuracy:.1%}{held} ({remaining:.0f} s left)")
+    print(
+        f"epoch {epoch.number}/{total}: loss {epoch.loss:.4f}, training {epoch.accuracy:.1%}{held} "
+        f"({remaining:.0f} s left)"
+    )

@@ -66,7 +66,7 @@ class Expressions:
         return [str(n.value) for i, n in enumerate(self.nodes) if n.op == op and i in live]
 
     def live(self, outputs: Iterable[str] | None = None) -> set[int]:
-        """Indices of the nodes that the given outputs (default: all) depend on."""
+        """Return the indices of the nodes that the given outputs (default: all) depend on."""
         todo = [self.outputs[name] for name in (self.outputs if outputs is None else outputs)]
         seen: set[int] = set()
         while todo:
@@ -84,7 +84,9 @@ class Expressions:
             index.append(tape.add(n.op, [index[a] for a in n.args], n.value))
         return tape.finish({name: index[k] for name, k in self.outputs.items()})
 
-    def evaluate(self, leaves: Mapping[str, Mapping[str, Any]], ops: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    def evaluate(
+        self, leaves: Mapping[str, Mapping[str, Any]], ops: Mapping[str, Callable[..., Any]]
+    ) -> dict[str, Any]:
         """Compute the outputs with any arithmetic (numpy, torch, sympy, ...).
 
         Parameters
@@ -197,12 +199,18 @@ class Symbol:
 
     def __bool__(self) -> bool:
         raise UnsupportedError(
-            ["a step function cannot branch with `if`, `and`, `or` or `max` on a value that changes; use spikesim.where, minimum or maximum"]
+            [
+                "a step function cannot branch with `if`, `and`, `or` or `max` on a value that changes; "
+                "use spikesim.where, minimum or maximum"
+            ]
         )
 
     def __float__(self) -> float:
         raise UnsupportedError(
-            ["a step function cannot turn its values into plain numbers (math.exp, float, ...); use spikesim.exp, log, tanh, sqrt"]
+            [
+                "a step function cannot turn its values into plain numbers (math.exp, float, ...); "
+                "use spikesim.exp, log, tanh, sqrt"
+            ]
         )
 
     def apply(self, op: str, *others: Symbol | float) -> Symbol:
@@ -217,7 +225,8 @@ class Symbol:
             return self.tape.const(float(value))
         except (TypeError, ValueError):
             raise InvalidValueError(
-                f"a step function works on numbers, found {type(value).__name__}; compute arrays outside it and pass them as parameters"
+                f"a step function works on numbers, found {type(value).__name__}; "
+                f"compute arrays outside it and pass them as parameters"
             ) from None
 
     def _reflected(self, op: str, other: float) -> Symbol:
@@ -250,7 +259,7 @@ class Symbol:
     def __pow__(self, exponent: int) -> Symbol:
         if not isinstance(exponent, int) or exponent < 1:
             raise UnsupportedError(
-                [f"a step function raises to whole positive powers only, found {exponent!r}; use exp(a * log(x)) or sqrt"]
+                [f"a step function raises to whole positive powers only, found {exponent!r}; use exp(a * log(x)), sqrt"]
             )
         result = self
         for _ in range(exponent - 1):

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from spikesim.equations.source import print_lines
 from spikesim.neuron import NeuronModel
 
+TAIL = "ring, slots, ext, base, has_ext, flags, offset"
+REST = f"scalars, vectors, {TAIL}"
 HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
 import numpy as np
@@ -34,9 +36,8 @@ def print_advance(model: NeuronModel, arrays: Collection[str], number: int) -> s
     Returns
     -------
     str
-        Source of ``advance_<number>(b, lo, hi, state, scalars, vectors, ring, slots, ext, base, has_ext, flags, offset)``:
-        it reads the inputs of this step from ``ring`` and clears them, adds the drives in ``ext[base:]``, updates ``state``,
-        writes one flag per neuron and returns how many neurons had input or fired.
+        Source of ``advance_<number>(...)``: it reads the inputs of this step from ``ring`` and clears them, adds the
+        drives in ``ext[base:]``, updates ``state``, writes one flag per neuron and returns how many had input or fired.
     """
     used = model.used_constants()
     scalars = [n for n in used if n not in arrays]
@@ -53,7 +54,7 @@ def print_advance(model: NeuronModel, arrays: Collection[str], number: int) -> s
     lines, results, constants = print_lines(model.dynamics, leaf, prefix=f"t{number}_")
     out = [f"{name} = F({value!r})" for name, value in constants.items()]
     out += ["", "", "@njit(error_model='numpy', nogil=True)"]
-    out += [f"def advance_{number}(b, lo, hi, state, scalars, vectors, ring, slots, ext, base, has_ext, flags, offset):"]
+    out += [f"def advance_{number}(b, lo, hi, state, {REST}):"]
     body = [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
     body += [f"p_{name} = vectors[{k}]" for k, name in enumerate(vectors)]
     body += [f"x_{name} = state[b, {k}]" for k, name in enumerate(states)]
@@ -78,12 +79,13 @@ def print_loop(models: list[tuple[NeuronModel, frozenset[str]]], dtype: str, imp
     parts = [HEADER.format(title=", ".join(m.name for m, _ in models), dtype=dtype, imports=imports)]
     parts += [print_advance(model, arrays, k) for k, (model, arrays) in enumerate(models)]
     parts.append("\n@njit(error_model='numpy', nogil=True)")
-    parts.append("def advance(m, b, lo, hi, states, scalars, vectors, ring, slots, ext, base, has_ext, flags, offset):")
+    parts.append(f"def advance(m, b, lo, hi, states, {REST}):")
     for k in range(len(models)):
         head = "    if" if k == 0 else "    elif"
         parts.append(f"{head} m == {k}:")
         parts.append(
-            f"        return advance_{k}(b, lo, hi, states[{k}], scalars[{k}], vectors[{k}], ring, slots, ext, base, has_ext, flags, offset)"
+            f"        return advance_{k}(b, lo, hi, states[{k}], scalars[{k}], vectors[{k}], ring, slots, ext, "
+            "base, has_ext, flags, offset)"
         )
     parts.append("    return 0\n")
     return "\n".join(parts)

@@ -47,6 +47,9 @@ def respond(
     """
     neuron = neuron if isinstance(neuron, Neuron) else Neuron(neuron)
     model, ports = neuron.model, _ports(neuron.model, inputs, dtype)
+    for name, value in (*neuron.params.items(), *neuron.init.items()):
+        if hasattr(value, "sample"):
+            raise InvalidValueError(f"respond: {name!r} is a distribution; give a number or an array, or run a network")
     constants = model.step_constants({name: neuron.value(name) for name in model.params}, dt)
     constants = {name: np.asarray(value, dtype)[()] for name, value in constants.items()}
     shape = np.broadcast_shapes(*(x.shape[1:] for x in ports.values()), *(np.shape(c) for c in constants.values()))

@@ -65,7 +65,7 @@ def print_lines(
 
 
 def cache_folder() -> Path:
-    """Return the folder for printed modules: ``$SPIKESIM_CACHE``, else the user's cache folder, else a temporary one."""
+    """Return the folder for printed modules: ``$SPIKESIM_CACHE``, the user's cache, or a temporary one."""
     chosen = os.environ.get("SPIKESIM_CACHE")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spikesim"
     try:

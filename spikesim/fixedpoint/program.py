@@ -21,6 +21,7 @@ from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
 
+Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
@@ -64,7 +65,9 @@ class FixedProgram:
         spikes = {n.name: self._aligned(n.name, run.spikes[n.name], final) for n in self.graph.nodes}
         emitted = {n.name: _per_neuron(spikes[n.name], self.samples, n.n) for n in self.graph.nodes}
         emitted |= {
-            s.name: (given[s.name] != 0).sum(axis=0).astype(np.int64) if given else np.zeros((self.samples, s.n), np.int64)
+            s.name: (given[s.name] != 0).sum(axis=0).astype(np.int64)
+            if given
+            else np.zeros((self.samples, s.n), np.int64)
             for s in self.graph.sources
         }
         if run.counts.active:
@@ -73,7 +76,7 @@ class FixedProgram:
             active = active_updates(self.graph, steps, self.samples, given, spikes)
         return Chunk(first, steps, spikes, self._traces(run, final), emitted, active)
 
-    def _aligned(self, name: str, events: NDArray[Any], final: int | None) -> tuple[NDArray[Any], ...]:
+    def _aligned(self, name: str, events: NDArray[Any], final: int | None) -> Events:
         sample, column, neuron = (events[:, k].astype(np.int64) for k in range(3))
         step = column - self.lowered.lags[name]
         keep = step >= 0 if final is None else (step >= 0) & (step < final)
@@ -100,7 +103,9 @@ class FixedProgram:
 
     def _place(self, population: str, variable: str) -> tuple[NDArray[Any], slice]:
         if self.state is None:
-            raise UnsupportedError(["the state can be read and set after the first step, and not on an engine that runs elsewhere"])
+            raise UnsupportedError(
+                ["the state can be read and set after the first step, and not on an engine that runs elsewhere"]
+            )
         if variable not in ("u", "v"):
             raise UnknownNameError(f"state of population {population!r}:", variable, ["u", "v"])
         low = 0
@@ -125,15 +130,22 @@ class FixedProgram:
         known = {p.name: p for p in self.lowered.network.projections}
         if projection not in known:
             raise UnknownNameError("projection", projection, list(known))
-        return np.array(known[projection].weights)
+        found = known[projection]
+        return np.asarray(found.weights >> max(-found.weight_exp, 0))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Weights are fixed on the chip while a program runs."""
-        raise UnsupportedError([f"projection {projection!r}: weights cannot be changed in fixed point while running; change the network"])
+        raise UnsupportedError(
+            [f"projection {projection!r}: weights cannot be changed in fixed point while running; change the network"]
+        )
 
 
 def active_updates(
-    graph: Graph, steps: int, samples: int, given: Mapping[str, NDArray[Any]], spikes: Mapping[str, tuple[NDArray[Any], ...]]
+    graph: Graph,
+    steps: int,
+    samples: int,
+    given: Mapping[str, NDArray[Any]],
+    spikes: Mapping[str, Events],
 ) -> dict[str, NDArray[np.int64]]:
     """Count the updates with input or a spike from the spikes alone, for an engine that does not tell."""
     rasters = {name: values != 0 for name, values in given.items()}
@@ -160,7 +172,9 @@ def _add_arrivals(arrived: NDArray[np.float64], edge: Edge, raster: NDArray[np.b
         if delay >= steps:
             continue
         mine = delays == delay
-        matrix = coo_matrix((weights[mine], (sources[mine], edge.indices[mine])), shape=(edge.n_pre, edge.n_post)).tocsr()
+        matrix = coo_matrix(
+            (weights[mine], (sources[mine], edge.indices[mine])), shape=(edge.n_pre, edge.n_post)
+        ).tocsr()
         sent = raster[: steps - delay].reshape(-1, edge.n_pre).astype(np.float64)
         arrived[delay:] += (sent @ matrix).reshape(steps - delay, samples, edge.n_post)
 
@@ -173,5 +187,5 @@ def _sample(given: Mapping[str, NDArray[Any]], sample: int, first: int) -> IntSa
     return IntSample(spikes)
 
 
-def _per_neuron(events: tuple[NDArray[Any], ...], samples: int, n: int) -> NDArray[np.int64]:
+def _per_neuron(events: Events, samples: int, n: int) -> NDArray[np.int64]:
     return np.bincount(events[0] * n + events[2], minlength=samples * n).reshape(samples, n)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from spikesim.profile.device import Pricing
+from pydantic import computed_field, model_validator
+
 from spikesim.profile.quantity import NOTHING, Energy, Evidence, Nature, Quantity, Record, Scope, weakest
+from spikesim.profile.schema import Pricing
 
 Group = Literal["compute", "weight memory", "neurons", "communication", "static"]
 
@@ -109,16 +111,24 @@ class Bill(Record):
     assumptions: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_follows(cls, data: Any) -> Any:
+        follows = ("evidence", "measured")  # written for other readers, computed here
+        return {k: v for k, v in data.items() if k not in follows} if isinstance(data, dict) else data
+
     @property
     def priced(self) -> Energy:
         """Sum of what was priced; less than the total if that is absent."""
         return sum((t.energy for t in self.terms), NOTHING)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def evidence(self) -> Evidence | None:
         """The weakest evidence among the prices used."""
         return weakest([t.evidence for t in self.terms if t.energy.high_j > 0])
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def measured(self) -> bool:
         """Whether every price used was measured on silicon."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.counts import Counts
 from spikesim.errors import InvalidValueError
 from spikesim.profile.bill import Bill, Comparison, Group, Missing, Term, line
-from spikesim.profile.device import EVENT_TERMS, Device
+from spikesim.profile.device import Device
 from spikesim.profile.logic import price_logic
 from spikesim.profile.mapping import Mapping
 from spikesim.profile.quantity import Energy, PowerPrice, Quantity
+from spikesim.profile.schema import EVENT_TERMS
 from spikesim.profile.tally import Emitted, Tally, tally
 from spikesim.profile.timing import SampleTime, sample_time
 
@@ -69,10 +71,11 @@ def price(
         raise InvalidValueError(f"the mapping is for {mapping.device!r}, the prices are of {device.name!r}; map again")
     if device.kind == "logic":
         return price_logic(counts, device, precision)
-    events = tally(counts, mapping, device, emitted, graded_as_events)
+    as_events = graded_as_events and device.price("graded_event") is None
+    events = tally(counts, mapping, device, emitted, as_events)
     time = sample_time(counts, mapping, device, emitted)
     terms, missing = _static_terms(device, time), _unpriced(device, events)
-    per_sample = np.full(counts.samples, sum(t.energy.nominal_j for t in terms))
+    per_sample: NDArray[np.float64] = np.full(counts.samples, sum(t.energy.nominal_j for t in terms))
     if device.pricing in ("per_term", "affine"):
         for name in EVENT_TERMS:
             priced = _event_term(device, name, events[name], missing)
@@ -93,7 +96,7 @@ def price(
         why_no_total=reason,
         time_s=None if device.pricing == "none" else time.seconds,
         time_basis=time.basis,
-        assumptions=tuple(_assumptions(device, mapping, emitted, graded_as_events, counts)),
+        assumptions=tuple(_assumptions(device, mapping, emitted, as_events, counts)),
         comparisons=tuple(_comparisons(device, events["synaptic_event"])),
     )
     if reason:
@@ -101,14 +104,14 @@ def price(
     return bill.model_copy(update={"total": bill.priced, "total_sd_j": _sd(per_sample)})
 
 
-def _sd(values: np.ndarray) -> float | None:
+def _sd(values: NDArray[np.float64]) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 # ------------------------------------------------------------------------------------------------------------- terms
 def _event_term(
     device: Device, name: str, count: Tally | None, missing: list[Missing]
-) -> tuple[Term, np.ndarray] | None:
+) -> tuple[Term, NDArray[np.float64]] | None:
     unit_price = device.price(name)
     if unit_price is None:
         return None
@@ -134,7 +137,7 @@ def _over_time(power: PowerPrice, time: SampleTime) -> Energy:
     return power.si.times(time.seconds, time.seconds, time.seconds)
 
 
-def _clock_term(device: Device, events: Tally | None) -> tuple[Term | None, np.ndarray]:
+def _clock_term(device: Device, events: Tally | None) -> tuple[Term | None, NDArray[np.float64]]:
     clock = device.power.clock
     if clock is None or events is None:
         return None, np.zeros(0)
@@ -172,7 +175,7 @@ def _why_no_total(device: Device, mapping: Mapping | None, missing: list[Missing
 def _assumptions(
     device: Device, mapping: Mapping | None, emitted: Emitted | None, graded_as_events: bool, counts: Counts
 ) -> list[str]:
-    found = list(device.notes[:0])
+    found: list[str] = []
     if graded_as_events and any(p.graded for p in counts.projections.values()):
         found.append("a graded value is priced like one spike: a lower bound")
     if device.pricing == "time_based":
@@ -180,7 +183,7 @@ def _assumptions(
     if device.price("packet") is not None and mapping is not None:
         found.append("input spikes enter at the first router; bringing them onto the chip is not priced")
         if not emitted:
-            found.append("every element of a population fired equally often; the range covers the least and the most connected one")
+            found.append("which elements fired was not given: the range covers the least and the most connected ones")
     if device.price("neuron_active") is not None:
         found.append("a neuron update is active if it received input or fired")
     return found

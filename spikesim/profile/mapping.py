@@ -1,7 +1,7 @@
 """Place a network on a device's cores: a plain greedy partition, the packets it causes, and whether it fits.
 
-Each population is split into equal runs of neurons, as few as its walls allow; cores are filled in the order of the
-populations, and no core holds two populations. The number of cores is therefore an upper bound.
+Each population is split into equal runs of neurons, as few as its walls allow; the runs fill cores in the order of the
+populations, several small ones on one core. The number of cores is an upper bound: no better arrangement is searched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.profile.device import Device
 from spikesim.profile.fit import Check, Fit, check, judge
-from spikesim.profile.partition import Formats, Ints, Synapses, core_loads, out_axons, part_of, split
+from spikesim.profile.partition import (
+    Formats,
+    Ints,
+    Synapses,
+    core_loads,
+    elements,
+    part_of,
+    says_what_a_core_holds,
+    split,
+)
+from spikesim.profile.sharing import share_cores
 
 ASSUMED_WEIGHT_BITS = 8
 
@@ -62,14 +72,14 @@ class Mapping:
     ----------
     device, network
         Names.
-    parts
-        Cores of each population, in the order in which cores are filled.
+    cores
+        Number of cores.
+    core_of
+        Population to the core of each neuron.
     routes
         By population or source.
     loads
-        By the name of a limit: what each core uses of it, over all cores.
-    neurons
-        Neurons of each population on each of its cores.
+        By the name of a limit: what each core uses of it.
     has_mesh
         Whether hops are known.
     routers
@@ -80,23 +90,13 @@ class Mapping:
 
     device: str
     network: str
-    parts: MappingType[str, int]
+    cores: int
+    core_of: MappingType[str, Ints]
     routes: MappingType[str, Routes]
     loads: MappingType[str, Ints]
-    neurons: MappingType[str, Ints]
     has_mesh: bool
     routers: int
     fit: Fit
-
-    @property
-    def cores(self) -> int:
-        """Number of cores."""
-        return sum(self.parts.values())
-
-    def first_core(self, population: str) -> int:
-        """Return the first core of a population."""
-        names = list(self.parts)
-        return sum(self.parts[n] for n in names[: names.index(population)])
 
 
 def place(graph: Graph, device: Device, *, weight_bits: int | None = None) -> Mapping:
@@ -121,61 +121,53 @@ def place(graph: Graph, device: Device, *, weight_bits: int | None = None) -> Ma
     formats = Formats(ASSUMED_WEIGHT_BITS if weight_bits is None else weight_bits)
     synapses = {e.name: Synapses.of(e) for e in graph.edges}
     parts = split(graph, device, synapses, formats)
-    routes = _routes(graph, device, parts, synapses)
-    loads = _loads(graph, device, parts, synapses, formats)
-    known = _says_what_a_core_holds(device)
-    cores = sum(parts.values())
-    checks = [*_core_checks(device, parts, loads), *_network_checks(graph, device, routes, synapses)]
-    if known:
-        checks += _kept(check(device, "cores", f"network {graph.name!r}", cores))
-    if weight_bits is not None:
-        checks += _kept(check(device, "weight_bits", f"network {graph.name!r}", weight_bits))
+    core_of_part = share_cores(graph, device, parts, synapses, formats)
+    core_of = {n.name: core_of_part[n.name][part_of(n.n, parts[n.name])] for n in graph.nodes}
+    cores = 1 + max((int(c.max()) for c in core_of_part.values()), default=-1)
+    routes = _routes(graph, device, core_of, synapses, cores)
+    loads = _loads(graph, device, parts, core_of_part, routes, synapses, formats, cores)
+    known = says_what_a_core_holds(device)
+    whole = f"network {graph.name!r}"
+    checks = [*_core_checks(device, core_of, loads), *_network_checks(graph, device, routes, synapses)]
+    checks += _kept(check(device, "cores", whole, cores) if known else None)
+    checks += _kept(check(device, "weight_bits", whole, weight_bits) if weight_bits is not None else None)
     fit = judge(device, cores if known else None, checks, _assumptions(device, weight_bits), _notes(graph, device))
     per_router = device.grid.cores_per_router if device.grid else 1
-    return Mapping(
-        device=device.name,
-        network=graph.name,
-        parts=parts,
-        routes=routes,
-        loads={rule: np.concatenate([loads[p][rule] for p in parts]) for rule in next(iter(loads.values()), {})},
-        neurons={n.name: np.bincount(part_of(n.n, parts[n.name])) for n in graph.nodes},
-        has_mesh=device.grid is not None,
-        routers=-(-cores // per_router),
-        fit=fit,
-    )
+    routers = -(-cores // per_router)
+    return Mapping(device.name, graph.name, cores, core_of, routes, loads, device.grid is not None, routers, fit)
 
 
 def _kept(found: Check | None) -> list[Check]:
     return [] if found is None else [found]
 
 
-def _says_what_a_core_holds(device: Device) -> bool:
-    limits = device.limits
-    return any(
-        x is not None for x in (limits.neurons_per_core, limits.synapse_words_per_core, limits.memory_bytes_per_core)
-    )
-
-
 # ------------------------------------------------------------------------------------------------------------ routes
-def _routes(graph: Graph, device: Device, parts: dict[str, int], synapses: dict[str, Synapses]) -> dict[str, Routes]:
-    first = dict(zip(parts, np.cumsum([0, *parts.values()])[:-1].tolist(), strict=True))
-    total = sum(parts.values())
+def _routes(
+    graph: Graph, device: Device, core_of: dict[str, Ints], synapses: dict[str, Synapses], cores: int
+) -> dict[str, Routes]:
     routes = {}
-    for name, n, is_source in [*((s.name, s.n, True) for s in graph.sources), *((p.name, p.n, False) for p in graph.nodes)]:
-        keys, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for edge in graph.edges:
-            if edge.pre == name:
-                block = synapses[edge.name].blocks(parts[edge.post])
-                keys.append(block.source * total + first[edge.post] + block.core)
-                counts.append(block.synapses)
-        key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-        element, core = np.divmod(key, max(total, 1))
-        reached = np.bincount(inverse, np.concatenate(counts), minlength=len(key)).astype(np.int64)
+    for name, n in elements(graph):
+        is_source = name not in core_of
+        keys = [
+            synapses[e.name].source * cores + core_of[e.post][synapses[e.name].target]
+            for e in graph.edges
+            if e.pre == name
+        ]
+        key, reached = _count_each(np.concatenate([np.zeros(0, np.int64), *keys]))
+        element, core = np.divmod(key, max(cores, 1))
         # inputs enter the mesh at its first router
-        start = np.zeros_like(core) if is_source else first[name] + part_of(n, parts[name])[element]
+        start = np.zeros_like(core) if is_source else core_of[name][element]
         hops_x, hops_y = _hops(device, start, core)
         routes[name] = Routes(name, n, is_source, element, core, reached, hops_x, hops_y)
     return routes
+
+
+def _count_each(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the distinct values, sorted, and how often each occurs."""
+    if (np.diff(keys) < 0).any():
+        keys = np.sort(keys)
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[starts], np.diff(starts, append=len(keys))
 
 
 def _hops(device: Device, start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -188,26 +180,44 @@ def _hops(device: Device, start: Ints, end: Ints) -> tuple[Ints, Ints]:
 
 # ------------------------------------------------------------------------------------------------------------- loads
 def _loads(
-    graph: Graph, device: Device, parts: dict[str, int], synapses: dict[str, Synapses], formats: Formats
-) -> dict[str, dict[str, Ints]]:
-    out = out_axons(graph, parts, synapses) if device.limits.out_axons_per_core is not None else {}
-    loads = {}
+    graph: Graph,
+    device: Device,
+    parts: dict[str, int],
+    core_of_part: dict[str, Ints],
+    routes: dict[str, Routes],
+    synapses: dict[str, Synapses],
+    formats: Formats,
+    cores: int,
+) -> dict[str, Ints]:
+    """Add up what the parts on each core use; axons are counted once per core, whichever part they serve."""
+    loads: dict[str, Ints] = {}
     for node in graph.nodes:
         edges = [e for e in graph.edges if e.post == node.name]
         blocks = [synapses[e.name].blocks(parts[node.name]) for e in edges]
-        loads[node.name] = core_loads(device, node.n, parts[node.name], blocks, edges, formats)
-        if out:
-            loads[node.name]["out_axons_per_core"] = out[node.name]
+        for rule, load in core_loads(device, node.n, parts[node.name], blocks, edges, formats).items():
+            total = loads.setdefault(rule, np.zeros(cores, np.int64))
+            (np.maximum if rule == "words_per_axon" else np.add).at(total, core_of_part[node.name], load)
+    if device.limits.in_axons_per_core is not None:
+        loads["in_axons_per_core"] = _bincount([r.core for r in routes.values()], cores)
+    if device.limits.out_axons_per_core is not None:
+        home = [core_of_part[n][part_of(r.n, parts[n])][r.element] for n, r in routes.items() if not r.is_source]
+        loads["out_axons_per_core"] = _bincount(home, cores)
     return loads
 
 
-def _core_checks(device: Device, parts: dict[str, int], loads: dict[str, dict[str, Ints]]) -> list[Check]:
-    checks, first = [], 0
-    for name, rules in loads.items():
-        for rule, load in rules.items():
-            worst = int(np.argmax(load))
-            checks += _kept(check(device, rule, f"population {name!r} -> core {first + worst}", int(load[worst])))
-        first += parts[name]
+def _bincount(pieces: list[Ints], cores: int) -> Ints:
+    return np.bincount(np.concatenate([np.zeros(0, np.int64), *pieces]), minlength=cores)
+
+
+def _core_checks(device: Device, core_of: dict[str, Ints], loads: dict[str, Ints]) -> list[Check]:
+    checks = []
+    for rule, load in loads.items():
+        if not len(load):
+            continue
+        worst = int(np.argmax(load))
+        names = [repr(name) for name, cores in core_of.items() if (cores == worst).any()]
+        subject = f"population{'s' if len(names) > 1 else ''} {', '.join(names)} -> core {worst}"
+        checks += _kept(check(device, rule, subject, int(load[worst])))
     return checks
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.profile.device import SynapseMemory
+from spikesim.profile.schema import SynapseMemory
 
 Layout = Literal["dense", "sparse"]
 

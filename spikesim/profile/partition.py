@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.graph import Edge, Graph
-from spikesim.profile.device import Device, SynapseMemory
+from spikesim.profile.device import Device
 from spikesim.profile.memory import Layout, code_width, delay_width, words_per_axon
+from spikesim.profile.schema import SynapseMemory
 
 Ints = NDArray[np.int64]
 
@@ -24,7 +25,7 @@ class Blocks:
     source
         Source element.
     core
-        Core of the target, counted within its population.
+        Part of the target population, counted from 0.
     synapses
         Synapses of the group whose weight is not 0.
     span
@@ -86,7 +87,9 @@ def part_of(n: int, parts: int) -> Ints:
     return np.arange(n, dtype=np.int64) * parts // max(n, 1)
 
 
-def core_loads(device: Device, n: int, parts: int, blocks: Sequence[Blocks], edges: Sequence[Edge], formats: Formats) -> dict[str, Ints]:
+def core_loads(
+    device: Device, n: int, parts: int, blocks: Sequence[Blocks], edges: Sequence[Edge], formats: Formats
+) -> dict[str, Ints]:
     """Return what each core of a population uses, by the name of the limit; only what the device limits."""
     limits = device.limits
     neurons = np.bincount(part_of(n, parts), minlength=parts)
@@ -135,7 +138,10 @@ def _words(
         if edge.min_delay != edge.max_delay:
             layouts = layouts[1:]  # a gap in a dense row would need a delay of its own
         words = min(
-            (words_per_axon(n, memory, layout=kind, weight_bits=weight, delay_bits=delay, index_bits=index) for kind, n in layouts),
+            (
+                words_per_axon(n, memory, layout=kind, weight_bits=weight, delay_bits=delay, index_bits=index)
+                for kind, n in layouts
+            ),
             key=lambda w: int(w.sum()),
         )
         total += np.bincount(block.core, words, minlength=parts).astype(np.int64)
@@ -172,7 +178,7 @@ def smallest_split(device: Device, n: int, synapses: Sequence[Synapses], formats
 
 
 def split(graph: Graph, device: Device, synapses: dict[str, Synapses], formats: Formats) -> dict[str, int]:
-    """Return the number of cores of each population, axons in both directions included."""
+    """Return the number of parts of each population, axons in both directions included."""
     inputs = {n.name: [synapses[e.name] for e in graph.edges if e.post == n.name] for n in graph.nodes}
     parts = {n.name: smallest_split(device, n.n, inputs[n.name], formats) for n in graph.nodes}
     limit = device.limits.out_axons_per_core
@@ -192,7 +198,7 @@ def split(graph: Graph, device: Device, synapses: dict[str, Synapses], formats: 
 
 
 def out_axons(graph: Graph, parts: dict[str, int], synapses: dict[str, Synapses]) -> dict[str, Ints]:
-    """Return the out-axon entries of each core of each population: one per source neuron and destination core."""
+    """Return the out-axon entries of each part of each population: one per source neuron and destination."""
     found: dict[str, Ints] = {}
     for node in graph.nodes:
         entries = np.zeros(node.n, np.int64)
@@ -203,3 +209,14 @@ def out_axons(graph: Graph, parts: dict[str, int], synapses: dict[str, Synapses]
         part = part_of(node.n, parts[node.name])
         found[node.name] = np.bincount(part, entries, minlength=parts[node.name]).astype(np.int64)
     return found
+
+
+def says_what_a_core_holds(device: Device) -> bool:
+    """Tell whether a device states enough to fill cores; otherwise each population is one part by itself."""
+    rules = ("neurons_per_core", "synapse_words_per_core", "memory_bytes_per_core")
+    return any(device.limits.get(rule) is not None for rule in rules)
+
+
+def elements(graph: Graph) -> list[tuple[str, int]]:
+    """Return name and size of every source and population."""
+    return [*((s.name, s.n) for s in graph.sources), *((p.name, p.n) for p in graph.nodes)]

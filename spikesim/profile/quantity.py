@@ -136,12 +136,9 @@ class Quantity(Provenance):
         return Band(low=scale(self.low), nominal=scale(self.value), high=scale(self.high))
 
     def __str__(self) -> str:
-        span = f" ({self.si_text(self.low)} to {self.si_text(self.high)})" if (self.low, self.high) != (None, None) else ""
+        low, high = (self.value if x is None else x for x in (self.low, self.high))
+        span = f" ({low:g} to {high:g})" if low < high else ""
         return f"{self.value:g}{span} {self.unit}"
-
-    def si_text(self, value: float | None) -> str:
-        """Return a bound as text in the unit of the file."""
-        return f"{self.value if value is None else value:g}"
 
 
 def _check_unit(unit: str, allowed: dict[str, int]) -> str:

@@ -50,7 +50,11 @@ class Tally:
 
 
 def tally(
-    counts: Counts, mapping: Mapping | None, device: Device, emitted: Emitted | None = None, graded_as_events: bool = False
+    counts: Counts,
+    mapping: Mapping | None,
+    device: Device,
+    emitted: Emitted | None = None,
+    graded_as_events: bool = False,
 ) -> dict[str, Tally | None]:
     """Return the number of each kind of event, None where it cannot be known without a mapping.
 

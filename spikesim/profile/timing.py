@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.counts import Counts
-from spikesim.profile.device import Device, Times
+from spikesim.profile.device import Device
 from spikesim.profile.mapping import Mapping
 from spikesim.profile.quantity import Duration
+from spikesim.profile.schema import Times
 from spikesim.profile.tally import Emitted, spikes_of, tally
 
 Reals = NDArray[np.float64]
@@ -42,21 +43,20 @@ def sample_time(counts: Counts, mapping: Mapping | None, device: Device, emitted
 
 
 def _busiest_core(counts: Counts, mapping: Mapping, times: Times, emitted: Emitted) -> SampleTime:
-    """Spread events evenly over steps: a lower bound, because cores that take turns being busiest wait for each other."""
+    """Spread events evenly over the steps: a lower bound, as cores that take turns wait for each other."""
     busy = np.zeros(mapping.cores)
     for name, route in mapping.routes.items():
         sent = _per_element(counts, emitted, name, route.n)
         busy += _s(times.synaptic_event) * _on(route.core, route.synapses * sent[route.element], mapping.cores)
         busy += _s(times.message_in) * _on(route.core, sent[route.element], mapping.cores)
         if not route.is_source:
-            home = mapping.first_core(name) + np.repeat(np.arange(mapping.parts[name]), mapping.neurons[name])
+            home = mapping.core_of[name]
             busy += _s(times.message_out) * _on(home, sent * route.per_element(), mapping.cores)
             busy += _s(times.spike_out) * _on(home, sent, mapping.cores)
-    for name, neurons in mapping.neurons.items():
-        first, population = mapping.first_core(name), counts.populations[name]
+    for name, home in mapping.core_of.items():
+        neurons, population = np.bincount(home, minlength=mapping.cores), counts.populations[name]
         for updates, price in ((population.active, times.neuron_active), (population.idle, times.neuron_idle)):
-            share = _mean(updates) / population.neurons
-            busy[first : first + len(neurons)] += _s(price) * share * neurons
+            busy += _s(price) * _mean(updates) / population.neurons * neurons
     fitting = [b for b in times.barrier if b.tiles >= mapping.routers]
     barrier = min(fitting, key=lambda b: b.tiles) if fitting else max(times.barrier, key=lambda b: b.tiles)
     seconds = float(busy.max(initial=0.0)) + counts.steps * _s(barrier)
@@ -79,7 +79,7 @@ def _mean(values: NDArray[np.int64]) -> float:
 
 
 def _on(core: NDArray[np.int64], values: Reals, cores: int) -> Reals:
-    return np.bincount(core, values, minlength=cores)
+    return np.bincount(core, values, minlength=cores).astype(np.float64)
 
 
 def _s(duration: Duration | None) -> float:

@@ -12,6 +12,7 @@ without and once with a spike; if both results are affine, their coefficients ar
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,29 @@ def _choose(condition: Affine, a: Affine, b: Affine) -> Affine:
     return a if condition.constant > 0 else b
 
 
+# of plain numbers these are computed; of values that change the chip's neuron has none
+UNARY: dict[str, Callable[[float], Any]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "sqrt": np.sqrt,
+    "abs": abs,
+    "floor": np.floor,
+    "not": operator.not_,
+}
+BINARY: dict[str, Callable[[float, float], Any]] = {
+    "min": min,
+    "max": max,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+    "eq": operator.eq,
+    "and": lambda a, b: a and b,
+    "or": lambda a, b: a or b,
+}
+
+
 def _ops(fired: float, arguments: list[Affine]) -> dict[str, Callable[..., Affine]]:
     """Arithmetic on affine forms, in which every spike has the given outcome; collects what spikes are tested on."""
 
@@ -145,10 +169,9 @@ def _ops(fired: float, arguments: list[Affine]) -> dict[str, Callable[..., Affin
         "detach": lambda a: a,
         "spike": spike,
         "where": _choose,
-        "not": _unary("not", lambda a: not a),
-        **{n: _unary(n, f) for n, f in (("exp", np.exp), ("log", np.log), ("tanh", np.tanh), ("sqrt", np.sqrt), ("abs", abs), ("floor", np.floor))},
-        **{n: _binary(f) for n, f in (("min", min), ("max", max), ("gt", lambda a, b: a > b), ("ge", lambda a, b: a >= b), ("lt", lambda a, b: a < b), ("le", lambda a, b: a <= b), ("eq", lambda a, b: a == b), ("and", lambda a, b: a and b), ("or", lambda a, b: a or b))},
-    }  # fmt: skip
+        **{name: _unary(name, function) for name, function in UNARY.items()},
+        **{name: _binary(function) for name, function in BINARY.items()},
+    }
 
 
 def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
@@ -169,7 +192,11 @@ def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
     who = f"population {node.name!r} (neuron {node.model.name!r})"
     varying = [n for n, v in node.constants.items() if np.ndim(v) and len(np.unique(v)) > 1]
     if varying:
-        return None, [f"{who}: the chip has one value of {n!r} per population, found {len(np.unique(node.constants[n]))} different ones; split it into populations" for n in varying]  # fmt: skip
+        return None, [
+            f"{who}: the chip has one value of {n!r} per population, "
+            f"found {len(np.unique(node.constants[n]))} different ones; split it into populations"
+            for n in varying
+        ]
     if len(node.model.inputs) != 1:
         return None, [f"{who}: the chip's neuron has one input, this one has {list(node.model.inputs)}"]
     try:
@@ -229,7 +256,14 @@ def _assemble(
 
 
 def _with_reset(
-    voltage: str, current: str | None, current_keep: float, keep: float, gain: float, v: Affine, after: Affine, tested: Affine
+    voltage: str,
+    current: str | None,
+    current_keep: float,
+    keep: float,
+    gain: float,
+    v: Affine,
+    after: Affine,
+    tested: Affine,
 ) -> tuple[ChipForm | None, list[str]]:
     level = v.constant - tested.constant  # fires when v' > level
     difference = after.plus(v.scaled(-1.0))

@@ -7,7 +7,7 @@ numba and torch run it bit for bit like the emulator and Lava do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from spikesim.stimulus import Drive
 WEIGHT_LOW, WEIGHT_HIGH = -256, 254  # even values of a mixed 8-bit matrix
 THRESHOLD_HIGH = 2**17 - 1
 DECAY_ONE = 4096
-RESETS = {"hard": "to", "soft": "subtract", "none": "none"}
+RESETS: dict[str, Literal["to", "subtract", "none"]] = {"hard": "to", "soft": "subtract", "none": "none"}
 STATE_SCALE = 64  # the chip shifts its input left by 6
 
 
@@ -104,8 +104,22 @@ class Quantised:
         """Return the report as rows of a table."""
         rows: list[dict[str, Any]] = []
         for name, p in self.populations.items():
-            rows.append({"part": name, "what": "threshold", "error": p.threshold_error, "detail": f"vth {p.threshold}, scale {p.scale:.4g}"})
-            rows.append({"part": name, "what": "decays", "error": p.decay_error, "detail": f"du {p.current_decay}, dv {p.voltage_decay}"})
+            rows.append(
+                {
+                    "part": name,
+                    "what": "threshold",
+                    "error": p.threshold_error,
+                    "detail": f"vth {p.threshold}, scale {p.scale:.4g}",
+                }
+            )
+            rows.append(
+                {
+                    "part": name,
+                    "what": "decays",
+                    "error": p.decay_error,
+                    "detail": f"du {p.current_decay}, dv {p.voltage_decay}",
+                }
+            )
         for name, q in self.projections.items():
             detail = f"{q.saturated} saturated, {q.zeroed} zeroed of {q.synapses}"
             rows.append({"part": name, "what": "weights (rms)", "error": q.rms_error, "detail": detail})
@@ -153,7 +167,13 @@ def quantise(network: Network | Graph, *, clip_search: int = 24) -> Quantised:
     order = {e.name: k for k, e in enumerate(graph.edges)}
     projections.sort(key=lambda p: order[p.name])
     result = Network(
-        tuple(populations), tuple(projections), graph.sources, _probes(graph), graph.dt, graph.seed, f"{graph.name} (fixed point)"
+        tuple(populations),
+        tuple(projections),
+        graph.sources,
+        _probes(graph),
+        graph.dt,
+        graph.seed,
+        f"{graph.name} (fixed point)",
     )
     return Quantised(result, reports, weight_reports, notes)
 
@@ -175,13 +195,17 @@ def _forms(graph: Graph) -> tuple[dict[str, ChipForm], list[str]]:
     for edge in graph.edges:
         if edge.graded:
             problems.append(
-                f"projection {edge.name!r}: the input {edge.pre!r} is graded, the chip takes spikes; encode the values to spikes (spikesim.encode)"
+                f"projection {edge.name!r}: the input {edge.pre!r} is graded, the chip takes spikes; encode "
+                "the values to spikes (spikesim.encode)"
             )
     return forms, problems
 
 
 def _drive_problem(drive: Drive) -> str:
-    return f"stimulus {drive.name!r} ({type(drive).__name__}) acts on a port directly, which the chip cannot; use a source that emits spikes"
+    return (
+        f"stimulus {drive.name!r} ({type(drive).__name__}) acts on a port directly, which the chip cannot; "
+        "use a source that emits spikes"
+    )
 
 
 def _convert(
@@ -199,7 +223,9 @@ def _convert(
     return population, report, projections, reports, remarks
 
 
-def _scale(node: Node, form: ChipForm, weights: list[NDArray[Any]], largest: float, tries: int) -> tuple[float, list[str]]:
+def _scale(
+    node: Node, form: ChipForm, weights: list[NDArray[Any]], largest: float, tries: int
+) -> tuple[float, list[str]]:
     """Choose the number of integer units per float unit."""
     ceiling = THRESHOLD_HIGH / form.threshold
     if largest == 0.0:
@@ -211,7 +237,8 @@ def _scale(node: Node, form: ChipForm, weights: list[NDArray[Any]], largest: flo
     if best <= ceiling:
         return best, []
     return ceiling, [
-        f"population {node.name!r}: the threshold is large beside its weights; they use only {ceiling / best:.0%} of their 8 bits"
+        f"population {node.name!r}: the threshold is large beside its weights; they use only "
+        f"{ceiling / best:.0%} of their 8 bits"
     ]
 
 
@@ -253,7 +280,11 @@ def _weight_report(
 
 def _population(node: Node, form: ChipForm, scale: float) -> tuple[Population, PopulationReport]:
     threshold = max(1, round(form.threshold * scale))
-    du = DECAY_ONE - 1 if form.current is None else int(np.clip(round(DECAY_ONE * (1 - form.current_keep)) - 1, 0, DECAY_ONE - 1))
+    du = (
+        DECAY_ONE - 1
+        if form.current is None
+        else int(np.clip(round(DECAY_ONE * (1 - form.current_keep)) - 1, 0, DECAY_ONE - 1))
+    )
     dv = int(np.clip(round(DECAY_ONE * (1 - form.voltage_keep)), 0, DECAY_ONE))
     mantissa, exponent = bias_parts(form.bias * scale * STATE_SCALE)
     quantum = round(form.quantum * scale * STATE_SCALE)
