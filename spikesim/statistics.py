@@ -127,7 +127,7 @@ def _ratio(above: NDArray[Any], below: NDArray[Any], where: NDArray[np.bool_]) -
 
 
 def cv_isi(spikes: Spikes, min_spikes: int = 3) -> float:
-    """Return the mean of :func:`cv_per_neuron` over the neurons with at least ``min_spikes`` spikes; NaN without any."""
+    """Return the mean of :func:`cv_per_neuron` over neurons with at least ``min_spikes`` spikes; NaN without any."""
     values = cv_per_neuron(spikes, min_spikes)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
