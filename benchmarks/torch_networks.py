@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.connect import Dense
-from spikesim.layers import dense, sequential
 from spikesim.equations.primitives import spike
+from spikesim.layers import dense, sequential
 from spikesim.models.neurons import cuba_lif, leaky
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron, neuron

@@ -7,8 +7,8 @@ from typing import Any
 
 from spikesim.demo import Result
 from spikesim.plot import activity, confusion, raster, traces
-from spikesim.profile.html import Figure, Heading, KeyNumbers, Prose, Section, Table, page
-from spikesim.report import costs, made_by
+from spikesim.profile.html import Heading, KeyNumbers, Prose, Section, Table, page
+from spikesim.report import costs, drawing, made_by
 
 
 def write_report(result: Result, path: Path) -> None:
@@ -52,16 +52,20 @@ def _behaviour(result: Result) -> list[Section]:
             "Each pixel becomes evenly spaced spikes; hidden neurons add weights, fire above a half and subtract one "
             "per spike (soft reset); the output neuron that fires most names the digit."
         ),
-        Figure(raster(traced).figure, "Spikes of one test digit, one row per neuron.", "Every spike of one test digit."),
-        Figure(
-            traces(traced, last, "v", neurons=range(3), threshold=0.5).figure,
+        drawing(raster(traced), "Spikes of one test digit, one row per neuron.", "Every spike of one test digit."),
+        drawing(
+            traces(traced, last, "v", neurons=range(3), threshold=0.5),
             "Membranes of three output neurons over time.",
             "Membranes of three output neurons; the dashed line is the threshold, marks are spikes.",
         ),
         Heading("All test digits"),
-        Figure(activity(evaluation.recording).figure, "Mean spikes per neuron of each layer.", "Spikes per neuron and digit."),
-        Figure(
-            confusion(evaluation.labels, evaluation.predicted, data.classes).figure,
+        drawing(
+            activity(evaluation.recording),
+            "Mean spikes per neuron of each layer.",
+            "Spikes per neuron and digit.",
+        ),
+        drawing(
+            confusion(evaluation.labels, evaluation.predicted, data.classes),
             "Which digit was taken for which.",
             "Rows: the digit. Columns: what the network said.",
         ),

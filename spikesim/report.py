@@ -6,6 +6,9 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
+from spikesim.errors import InvalidValueError
 from spikesim.network import Network
 from spikesim.plot import activity, isi, psth, raster, rates, traces
 from spikesim.plot.energy import energy_ranges, energy_terms
@@ -61,20 +64,20 @@ def what_happened(recording: Recording) -> list[Section]:
     """Return the raster, the activity of the layers and, where there are enough spikes, rates and intervals."""
     sections: list[Section] = [
         Heading("What happened"),
-        Figure(raster(recording).figure, "Every spike of the first sample, one row per neuron.", "Spikes, first sample."),
+        drawing(raster(recording), "Every spike of the first sample, one row per neuron.", "Spikes, first sample."),
     ]
     if recording.steps >= 50:
-        sections.append(Figure(psth(recording).figure, "Firing rate over time.", "Rate over time."))
+        sections.append(drawing(psth(recording), "Firing rate over time.", "Rate over time."))
     sections.append(
-        Figure(activity(recording).figure, "Mean spikes per neuron of each layer.", "Spikes per neuron and sample.")
+        drawing(activity(recording), "Mean spikes per neuron of each layer.", "Spikes per neuron and sample.")
     )
     if recording.steps >= 200:
-        sections.append(Figure(rates(recording).figure, "Histogram of firing rates.", "How fast neurons fire."))
-        sections.append(Figure(isi(recording).figure, "Histogram of inter-spike intervals.", "Inter-spike intervals."))
+        sections.append(drawing(rates(recording), "Histogram of firing rates.", "How fast neurons fire."))
+        sections.append(drawing(isi(recording), "Histogram of inter-spike intervals.", "Inter-spike intervals."))
     for population, states in recording.traces.items():
         for state in states:
-            drawn = traces(recording, population, state).figure
-            sections.append(Figure(drawn, f"State {state} of {population} over time.", f"`{state}` of `{population}`."))
+            alt, caption = f"State {state} of {population} over time.", f"`{state}` of `{population}`."
+            sections.append(drawing(traces(recording, population, state), alt, caption))
     return sections
 
 
@@ -90,14 +93,19 @@ def costs(found: Profile) -> list[Section]:
             "rows that leave out different things cannot be ranked."
         ),
         Table(
-            [[b.title, energy_text(b), span(b.total) if b.total else b.why_no_total, rests_on(b), outside(b)] for b in bills],
+            [
+                [b.title, energy_text(b), span(b.total) if b.total else b.why_no_total, rests_on(b), outside(b)]
+                for b in bills
+            ],
             ("device", "energy", "low to high", "prices; evidence", "not priced"),
         ),
     ]
     if priced:
         caption = "Dot: nominal. Line: low to high. The axis is logarithmic."
-        sections.append(Figure(energy_ranges(priced).figure, "Energy per sample on each device, with ranges.", caption))
-        sections.append(Figure(energy_terms(priced).figure, "Shares of the terms in each energy.", "What the energy is made of."))
+        sections.append(drawing(energy_ranges(priced), "Energy per sample on each device, with ranges.", caption))
+        sections.append(
+            drawing(energy_terms(priced), "Shares of the terms in each energy.", "What the energy is made of.")
+        )
     return sections + baseline_sections(found)
 
 
@@ -122,7 +130,12 @@ def layer_table(found: Profile) -> Section:
 def fit_table(found: Profile) -> Section:
     """Return whether the network fits each device, and what that rests on."""
     rows = [
-        (f.device, f.verdict, "–" if f.cores is None else f.cores, (f.binding[0].sentence if f.binding else reservations(f)) or "–")
+        (
+            f.device,
+            f.verdict,
+            "–" if f.cores is None else f.cores,
+            (f.binding[0].sentence if f.binding else reservations(f)) or "–",
+        )
         for f in found.fits.values()
     ]
     return Table(rows, ("device", "verdict", "cores", "binding limit, or what is assumed or unchecked"))
@@ -138,6 +151,14 @@ def baseline_sections(found: Profile) -> list[Section]:
         Table(rows, ("network on digital logic", "energy", "low to high", "prices; evidence")),
         Prose("\n\n".join(b.sentence for b in found.baselines.break_even)),
     ]
+
+
+def drawing(axes: Axes, alt: str, caption: str) -> Figure:
+    """Return a drawing for a page, with a sentence for those who cannot see it."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise InvalidValueError(f"the drawing {alt!r} has no figure")
+    return Figure(figure, alt, caption)
 
 
 def made_by() -> str:

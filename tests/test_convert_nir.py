@@ -188,7 +188,11 @@ def test_soft_reset_is_never_silent(tmp_path):
 
 def test_every_reason_is_named_at_once():
     network = Network(
-        (Population("a", 4, izhikevich()), Population("b", 4, cuba_lif(dv=0.0)), Population("c", 2, leaky(beta=[1, 0.5]))),
+        (
+            Population("a", 4, izhikevich()),
+            Population("b", 4, cuba_lif(dv=0.0)),
+            Population("c", 2, leaky(beta=[1, 0.5])),
+        ),
         (Projection("a", "b", weight=1.0), Projection("b", "c", weight=1.0)),
     )
     with pytest.raises(UnsupportedError) as error:
@@ -366,7 +370,11 @@ def test_a_snntorch_file_gives_snntorch_s_spikes(require, tmp_path, nir, kind):
     def made(n):
         beta = torch.linspace(0.5, 0.95, n) if kind == "heterogeneous" else torch.full((n,), 0.9)
         common = {"threshold": torch.ones(n), "reset_mechanism": "zero", "init_hidden": True, "reset_delay": False}
-        return snn.Synaptic(alpha=torch.full((n,), 0.8), beta=beta, **common) if kind == "synaptic" else snn.Leaky(beta=beta, **common)
+        return (
+            snn.Synaptic(alpha=torch.full((n,), 0.8), beta=beta, **common)
+            if kind == "synaptic"
+            else snn.Leaky(beta=beta, **common)
+        )
 
     module = torch.nn.Sequential(torch.nn.Linear(20, 30), made(30), torch.nn.Linear(30, 10), made(10))
     with torch.no_grad():
@@ -390,7 +398,9 @@ def test_snntorch_reads_our_file_with_identical_spikes(require, tmp_path, nir, c
     require("torch"), require("snntorch"), require("nirtorch")
     from snntorch.import_nir import import_from_nir
 
-    network = layered(leaky(reset="to", timing="same", beta=0.9), leaky(reset="to", timing="same", beta=0.75, bias=0.05))
+    network = layered(
+        leaky(reset="to", timing="same", beta=0.9), leaky(reset="to", timing="same", beta=0.75, bias=0.05)
+    )
     write_nir(network, tmp_path / "x.nir", euler_dt=1e-4)
     module = import_from_nir(nir.read(tmp_path / "x.nir"))
     inputs = random_inputs(network, 400)

@@ -22,7 +22,7 @@ def random_network(seed: int) -> Network:
     n = [int(k) for k in rng.integers(8, 40, 3)]
     return Network(
         [
-            Population("a", n[0], cuba_lif(reset="subtract", du=float(rng.uniform(0.05, 0.9)), dv=float(rng.uniform(0.01, 0.5)))),
+            Population("a", n[0], cuba_lif(reset="subtract", du=rng.uniform(0.05, 0.9), dv=rng.uniform(0.01, 0.5))),
             Population("b", n[1], lif(reset="to", tau_m=float(rng.uniform(3, 30)) * ms)),
             Population("c", n[2], lif_soft(th=0.7, q=float(rng.uniform(0.4, 1.5)))),
         ],
@@ -65,7 +65,7 @@ def test_a_failing_child_is_an_error_with_its_output() -> None:
 
 
 def test_a_late_child_is_ended() -> None:
-    with pytest.raises(BackendError, match="within 0.5 s"):
+    with pytest.raises(BackendError, match=r"within 0\.5 s"):
         runner._run_child([sys.executable, "-c", "import time; time.sleep(60)"], 0.5)
 
 

@@ -41,7 +41,9 @@ def test_soft_reset_matches_with_any_threshold_and_quantum() -> None:
 def test_a_resting_level_is_shifted_to_zero() -> None:
     form, reasons = form_of(lif(e_l=-70e-3, v_th=-50e-3, v_reset=-70e-3, tau_m=20 * ms))
     assert reasons == []
-    assert form.threshold == pytest.approx(20e-3) and form.reset == "hard" and form.bias == pytest.approx(0.0, abs=1e-12)  # type: ignore[union-attr]
+    assert (
+        form.threshold == pytest.approx(20e-3) and form.reset == "hard" and form.bias == pytest.approx(0.0, abs=1e-12)
+    )  # type: ignore[union-attr]
 
 
 def test_current_based_neurons_match() -> None:

@@ -25,6 +25,8 @@ VERBS = (
     "train",
     "quantise",
     "profile",
+    "export",
+    "convert",
     "show",
     "list",
     "data",
