@@ -434,6 +434,18 @@ def test_a_new_run_replaces_an_old_recording_which_stays_readable(tmp_path: Path
     assert len(old["b"]) == fires(np.arange(500), 0, 4).sum()
 
 
+def test_two_runs_with_one_name_lose_nothing(tmp_path: Path) -> None:
+    program = Fake(graph())
+    program.reset()
+    first = Writer(tmp_path / "run.h5", graph(), 1, {})
+    first.add(program.advance(70, {}))
+    run(tmp_path / "run.h5", 200)
+    with pytest.warns(UserWarning, match=r"was replaced or deleted during the run; its recording is in .*run-1\.h5"):
+        first.close({})
+    assert first.recording().steps == 70 and check_prefix(tmp_path / "run-1.h5", samples=1) == 70
+    assert check_prefix(tmp_path / "run.h5", samples=1) == 200
+
+
 def test_recordings_can_be_copied_and_pickled(tmp_path: Path) -> None:
     recording = run(tmp_path / "run.h5", 100)
     assert_same(recording, pickle.loads(pickle.dumps(recording)))
