@@ -122,8 +122,8 @@ def _variants(name: str) -> list[tuple[str, Neuron]]:
     accepted = inspect.signature(make).parameters
     found = [("", make())]
     if "reset" in accepted:
-        found.append((" (with `reset=\"to\"`)", make(reset="to")))
-        found.append((" (with `reset=\"subtract\"`; the threshold if left out)", make(reset="subtract", q=1.0)))
+        found.append((' (with `reset="to"`)', make(reset="to")))
+        found.append((' (with `reset="subtract"`; the threshold if left out)', make(reset="subtract", q=1.0)))
     if name == "lif":
         found.append((" (none if left out)", make(t_ref=0.0)))
     if name == "li":
