@@ -75,7 +75,7 @@ SHOWS: dict[str, Show] = {
     ),
     "leaky": Show(
         pulses={"i": (*STEP, 0.13)},
-        caption="The stored membrane is the one before the reset (`timing=\"next\"`): it is seen above the threshold, "
+        caption='The stored membrane is the one before the reset (`timing="next"`): it is seen above the threshold, '
         "and the next step takes the threshold away.",
     ),
     "integrate_and_fire": Show(
