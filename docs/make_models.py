@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -91,8 +92,6 @@ def _module_parts(doc: str) -> tuple[str, str, str]:
 
 def _markdown(text: str) -> str:
     """Turn the few marks that docstrings use into Markdown."""
-    import re
-
     text = re.sub(r":\w+:`~?([\w.]+\.)?(\w+)`", r"`\2`", text)
     return text.replace("``", "`")
 
@@ -162,7 +161,8 @@ def _choices(make: object) -> str:
         out.append(f"\n`{line}`" if not line.startswith(" ") else f":   {line.strip()}" if not out or out[-1][:1] == "\n"
                    else f"    {line.strip()}")  # fmt: skip
     signature = ", ".join(f"`{k}={inspect.signature(make).parameters[k].default!r}`" for k in accepted)  # type: ignore[arg-type]
-    return f"By default {signature}.\n" + _markdown("\n".join(out))
+    described = re.sub(r"As for `(\w+)`", r"As for [`\1`](\1.md)", _markdown("\n".join(out)))
+    return f"By default {signature}.\n{described}"
 
 
 def _example(name: str, doc: str) -> str:

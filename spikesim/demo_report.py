@@ -43,7 +43,7 @@ def _summary(result: Result) -> list[Section]:
 
 def _short(figure: str, how: str) -> tuple[str, str]:
     """Split ``0 of 500 spikes differ`` into a number and the rest, which goes into the note."""
-    number, space, rest = figure.partition(" ")
+    number, _, rest = figure.partition(" ")
     return (number, f"{rest}; {how}") if number.isdigit() else (figure, how)
 
 

@@ -21,8 +21,8 @@ from spikesim.convert.nir_neurons import Clock
 from spikesim.convert.nir_repair import clock_for
 from spikesim.convert.nir_restore import check_stored_rules, read_frame
 from spikesim.convert.report import ExportReport, ImportReport
-from spikesim.envelope import write_atomically
 from spikesim.errors import FileFormatError, InvalidValueError, MissingFileError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import write_atomically
 from spikesim.network import Network
 from spikesim.optional import require
 from spikesim.units import si

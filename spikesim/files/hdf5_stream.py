@@ -24,15 +24,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim import hdf5_bytes as hdf5
-from spikesim.envelope import (
+from spikesim.errors import FileAccessError
+from spikesim.files import hdf5_bytes as hdf5
+from spikesim.files.envelope import (
     BLOCK,
     check_target,
     checksum,
     temporary,
     user_block,
 )
-from spikesim.errors import FileAccessError
 
 CHUNK_BYTES = 2**17  # of a table, before compression
 LEVEL = 1  # of deflate: the fastest
@@ -121,7 +121,7 @@ class Stream:
     path
         Where. Nothing appears there before the first commit; then a file of the same kind is replaced.
     kind, version
-        What the file is (:mod:`spikesim.envelope`).
+        What the file is (:mod:`spikesim.files.envelope`).
 
     Raises
     ------
