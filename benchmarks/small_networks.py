@@ -262,6 +262,5 @@ def refined(case: Case, factor: int) -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    f.__name__: f
-    for f in (lif_delta, lif_exp, lif_exp_start, lif_psc_exp, lif_alpha, lif_cond_exp, izhikevich, adex)
+    f.__name__: f for f in (lif_delta, lif_exp, lif_exp_start, lif_psc_exp, lif_alpha, lif_cond_exp, izhikevich, adex)
 }

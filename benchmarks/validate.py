@@ -178,9 +178,7 @@ def statistics(networks: list[str], stored: dict[str, Any]) -> dict[str, Any]:
                     continue
                 begin = time.perf_counter()
                 try:
-                    done[str(seed)] = (
-                        measure_here(name, seed) if who == "spikesim" else measure_peer(name, who, seed)
-                    )
+                    done[str(seed)] = measure_here(name, seed) if who == "spikesim" else measure_peer(name, who, seed)
                 except FAILURES as error:
                     stored.setdefault("skipped", {})[key] = str(error)
                     print(key, error, flush=True)

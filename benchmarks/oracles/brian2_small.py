@@ -44,7 +44,10 @@ drive = 0.0
 MODELS = {  # equations, method
     "lif": (LEAK.format(drive="0.0"), "exact"),
     "lif_exp": (LEAK.format(drive="g_exc + g_inh") + DECAY, "exact"),
-    "lif_psc_exp": (LEAK.format(drive="(i_syn + i_e)*tau_m/c_m") + "di_syn/dt = -i_syn / (tau_syn*second) : 1", "exact"),
+    "lif_psc_exp": (
+        LEAK.format(drive="(i_syn + i_e)*tau_m/c_m") + "di_syn/dt = -i_syn / (tau_syn*second) : 1",
+        "exact",
+    ),
     "lif_alpha": (LEAK.format(drive="(i_exc + i_inh + i_e)*tau_m/c_m") + ALPHA, "exact"),
     "lif_cond_exp": (LEAK.format(drive="g_exc*(e_exc - v) + g_inh*(e_inh - v)") + DECAY, "exponential_euler"),
     "izhikevich": ("v : 1\nu : 1\ndrive : 1\n", None),
