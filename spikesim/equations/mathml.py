@@ -19,7 +19,7 @@ _INFIX = {
 
 
 def equations_mathml(model: NeuronModel, part: str = "step") -> str:
-    """Return a model's equations as one MathML table; ``s`` is the spike and Θ the step function, ``v'`` the next ``v``.
+    """Return a model's equations as one MathML table; ``s`` is the spike, Θ the step function, ``v'`` the next ``v``.
 
     Parameters
     ----------
