@@ -1,4 +1,4 @@
-"""What takes the chunks of a run: in memory here, in a file in :mod:`spikesim.recording_file`."""
+"""What takes the chunks of a run: in memory here, in a file in :mod:`spikesim.files.recording_writer`."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)
     hidden: tuple[int, ...] = (128,)
     steps: int = 8
-    epochs: int = 40
+    epochs: int = 30
     lava_samples: int = 5
 
 
@@ -134,7 +134,7 @@ def _fit(settings: Settings, data: Dataset, seed: int) -> Network:
         epochs=settings.epochs,
         encode=regular,
         steps=settings.steps,
-        surrogate="mpr",
+        surrogate="arctan",
         validation_fraction=0.0,
         seed=seed,
     ).network

@@ -35,10 +35,16 @@ def _summary(result: Result) -> list[Section]:
     figures = {what: (figure, how) for what, figure, how in result.rows}
     shown = ("test accuracy, float", "accuracy, fixed point", "numba against torch", "emulator against Lava")
     return [
-        KeyNumbers([(what, *figures[what]) for what in shown if what in figures]),
+        KeyNumbers([(what, *_short(*figures[what])) for what in shown if what in figures]),
         Heading("Results"),
         Table(result.rows, ("what", "figure", "how")),
     ]
+
+
+def _short(figure: str, how: str) -> tuple[str, str]:
+    """Split ``0 of 500 spikes differ`` into a number and the rest, which goes into the note."""
+    number, _, rest = figure.partition(" ")
+    return (number, f"{rest}; {how}") if number.isdigit() else (figure, how)
 
 
 def _behaviour(result: Result) -> list[Section]:

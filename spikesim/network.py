@@ -207,14 +207,14 @@ class Network(Value):
 
     def save(self, path: str | Path) -> None:
         """Write the network to an HDF5 file; it comes back exactly, user-written neurons included."""
-        from spikesim.storage import save_network
+        from spikesim.files.storage import save_network
 
         save_network(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """Read a network; nothing in the file is executed."""
-        from spikesim.storage import load_network
+        from spikesim.files.storage import load_network
 
         return load_network(path)
 

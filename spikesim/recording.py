@@ -141,14 +141,14 @@ class Recording:
 
     def save(self, path: str | Path) -> None:
         """Write the recording to an HDF5 file."""
-        from spikesim.recording_file import save_recording
+        from spikesim.files.recording_writer import save_recording
 
         save_recording(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
         """Read a recording, also one that a killed run left behind."""
-        from spikesim.recording_file import load_recording
+        from spikesim.files.recording_writer import load_recording
 
         return load_recording(path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from spikesim.errors import InvalidValueError
+from spikesim.files.versions import versions
 from spikesim.network import Network
 from spikesim.plot import activity, isi, psth, raster, rates, traces
 from spikesim.plot.energy import energy_ranges, energy_terms
@@ -17,7 +18,6 @@ from spikesim.profile.html import Figure, Heading, KeyNumbers, Prose, Section, T
 from spikesim.profile.tables import reservations
 from spikesim.profile.text import energy_text, engineering, outside, rests_on, span
 from spikesim.recording import Recording
-from spikesim.versions import versions
 
 
 def write_report(recording: Recording, network: Network | None, path: str | Path) -> None:

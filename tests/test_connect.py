@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from spikesim import partners
 from spikesim.connect import (
     AllToAll,
     Chain,
@@ -62,6 +63,72 @@ def test_fixed_degrees() -> None:
         assert len(np.unique(source * 30 + target)) == len(source)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        FixedProbability(0.3),
+        FixedProbability(0.3, autapses=False),
+        FixedIndegree(4, multapses=False, autapses=False),
+        FixedIndegree(7, multapses=False),
+        FixedOutdegree(6, multapses=False, autapses=False),
+        SmallWorld(4, 1.0),
+        SmallWorld(6, 1.0),
+    ],
+)
+def test_all_pairs_are_equally_likely(rule: object) -> None:
+    n, counts = 9, np.zeros((9, 9))
+    for seed in range(400):
+        rows = rule.rows((n,), (n,), Stream(seed, "x"))  # type: ignore[attr-defined]
+        np.add.at(counts, (np.repeat(np.arange(n), np.diff(rows.indptr)), rows.indices), 1)
+    assert counts.max() <= 400  # no pair twice
+    allowed = np.ones((n, n), bool)
+    if not getattr(rule, "autapses", False):
+        np.fill_diagonal(allowed, False)
+    seen = counts[allowed]
+    assert (counts[~allowed] == 0).all()
+    # each count is binomial, so narrower than Poisson, for which this is the bound
+    assert ((seen - seen.mean()) ** 2 / seen.mean()).sum() < seen.size + 4.5 * np.sqrt(2 * seen.size)
+
+
+@pytest.mark.parametrize(
+    ("rule", "n"),
+    [
+        (SmallWorld(38, 1.0), 40),
+        (SmallWorld(36, 0.1), 38),
+        (SmallWorld(0, 0.5), 1),
+        (FixedIndegree(40, multapses=False), 40),
+        (FixedIndegree(39, multapses=False, autapses=False), 40),
+        (FixedOutdegree(0, autapses=False), 1),
+    ],
+)
+def test_dense_and_empty_rows(rule: object, n: int) -> None:
+    source, target = pairs(rule, n, n)
+    assert len(np.unique(source * n + target)) == len(source) == n * rule.k  # type: ignore[attr-defined]
+    if not getattr(rule, "autapses", False):
+        assert (source != target).all()
+
+
+def test_tables_of_words_are_ranked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = partners.distinct(8, 10, STREAM, 30, keep=np.arange(0, 300, 10))
+    monkeypatch.setattr(partners, "TABLE", 70)
+    assert (partners.distinct(8, 10, STREAM, 30, keep=np.arange(0, 300, 10)) == whole).all()
+    assert np.isin(np.arange(0, 300, 10), whole).all()
+
+
+@pytest.mark.parametrize("p", [1e-300, 1e-18, 1e-9])
+def test_tiny_probabilities(p: float) -> None:
+    sizes = [len(FixedProbability(p).rows((100_000,), (100_000,), Stream(s, "x")).indices) for s in range(20)]
+    assert abs(np.mean(sizes) - 1e10 * p) <= 4 * np.sqrt(1e10 * p / 20)
+
+
+def test_a_rule_keeps_its_own_weights() -> None:
+    weights = np.ones((2, 2))
+    rules = Dense(weights), Sparse(sparse.csr_array(weights))
+    weights[0, 0] = np.nan
+    for rule in rules:
+        assert np.isfinite(rule.rows((2,), (2,), STREAM).weights).all()
+
+
 def test_sources_are_uniform() -> None:
     source, _ = pairs(FixedIndegree(100), 50, 400)
     counts = np.bincount(source, minlength=50)
@@ -113,7 +180,13 @@ def test_rows_hold_the_weights() -> None:
     ("make", "part"),
     [
         (lambda: FixedProbability(-0.1), "from 0 to 1"),
+        (lambda: FixedProbability("0.1"), "from 0 to 1, found '0.1'"),
+        (lambda: FixedProbability(float("nan")), "found nan"),
         (lambda: FixedIndegree(-1), "at least 0"),
+        (lambda: FixedIndegree(True), "found True"),
+        (lambda: Conv2d(np.zeros((1, 1, 1, 1)), stride=1.5), "stride must be a whole number of at least 1"),
+        (lambda: Pool2d("a"), "size must be a whole number"),
+        (lambda: Dense([["a"]]), "array of numbers"),
         (lambda: FixedIndegree(31, multapses=False).rows((30,), (5,), STREAM), "31 different partners among 30"),
         (lambda: OneToOne().rows((3,), (4,), STREAM), "equal sizes, found 3 and 4"),
         (lambda: SmallWorld(3, 0.1), "even"),

@@ -23,6 +23,7 @@ def test_quantities_are_converted_and_dimensions_checked() -> None:
         si(1 * unit.metre, "s", "tau")
 
 
-def test_words_are_refused() -> None:
+@pytest.mark.parametrize("value", ["fast", "1", None, True, 1j])
+def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(InvalidValueError, match="must be a number"):
-        si("fast", "s", "tau")
+        si(value, "s", "tau")

@@ -65,7 +65,7 @@ def importing_lava() -> Iterator[None]:
         if multiprocessing.get_start_method(allow_none=True) != method:
             original(method, force)
 
-    multiprocessing.set_start_method = set_once  # type: ignore[assignment]
+    multiprocessing.set_start_method = set_once
     try:
         yield
     finally:

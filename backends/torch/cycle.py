@@ -161,7 +161,8 @@ def _gather(work: _Work, works: dict[str, _Work], wires: Sequence[Wire], t: int)
 
 def _restored(ctx: Any) -> dict[str, _Work]:
     """Put the saved tensors back in their places."""
-    saved, works = iter(ctx.saved_tensors), {}
+    # detached: as outputs of the loop they would lead back into it when weight gradients are derived
+    saved, works = iter([x.detach() for x in ctx.saved_tensors]), {}
     for member in ctx.members:
         spikes = next(saved)
         traces = {s: next(saved) for s in member.init}

@@ -75,10 +75,11 @@ def constants(case: dict[str, Any]) -> dict[str, float]:
     return p
 
 
-def group(case: dict[str, Any], names: dict[str, float]) -> b.NeuronGroup:
+def group(case: dict[str, Any], names: dict[str, float], more_equations: str = "") -> b.NeuronGroup:
     """Return the neurons."""
     model = case["model"]
     equations, method = MODELS[model]
+    equations += more_equations
     top = "v_peak" if "v_peak" in names else "v_th"
     sign = ">=" if model == "izhikevich" else case["options"].get("threshold", ">")
     refractory = (round(names.get("t_ref", 0.0) / case["dt"]) + 1) * case["dt"] * b.second

@@ -37,6 +37,7 @@ def parameters(case: dict[str, Any]) -> dict[str, Any]:
     p, model = dict(case["params"]), case["model"]
     if model == "izhikevich":
         return {**{k: p[k] for k in "abcd"}, "V_th": p["v_peak"], "consistent_integration": False}
+    p.pop("bias", None)
     out = {}
     if model == "lif_psc_exp":
         tau = p.pop("tau_syn") * 1e3

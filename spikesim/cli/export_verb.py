@@ -77,7 +77,23 @@ def write(network: Any, to: str, target: Path, options: dict[str, Any], verify: 
     if verify and report.verification is None:
         after, _ = known.read(target)
         report.verification = compare_spikes(network, after)
+        if "metadata" in known.read_options and report.status != "exact":
+            report.notes.append(_plain_reader(network, target, options.get("euler_dt") or network.dt))
     return report
+
+
+def _plain_reader(network: Any, file: Path, dt: float) -> str:
+    """Say what a reader sees who has the plain nodes only."""
+    from spikesim.convert import compare_spikes, from_nir
+    from spikesim.stimulus import Input
+
+    if not all(isinstance(s, Input) for s in network.stimuli):
+        return "what a reader without the metadata sees was not measured: its stimuli are not in the file"
+    plain, _ = from_nir(file, dt=dt, graded=any(s.graded for s in network.stimuli), metadata=False, repair=False)
+    if {p.name for p in plain.populations} != {p.name for p in network.populations}:
+        return "what a reader without the metadata sees was not measured: names are not the same"
+    seen = compare_spikes(network, plain.with_(dt=network.dt))
+    return f"an Euler reader without the metadata sees: {seen}"
 
 
 def show(report: Any, target: Path, json: bool, warnings: tuple[str, ...] = ()) -> None:

@@ -87,7 +87,7 @@ def _read_h5(path: str | Path) -> tuple[Network, ImportReport]:
 
 FORMATS: dict[str, Format] = {
     "h5": Format(_write_h5, _read_h5, (".h5", ".hdf5")),
-    "nir": Format(write_nir, from_nir, (".nir",), ("on_lossy", "euler_dt"), ("dt", "integrator", "graded")),
+    "nir": Format(write_nir, from_nir, (".nir",), ("on_lossy", "euler_dt"), ("dt", "integrator", "graded", "metadata")),
     "netx": Format(write_netx, read_netx, (".net", ".netx"), ("reset", "inputs", "steps"), ("dt",)),
 }
 """Every format by name."""

@@ -21,8 +21,8 @@ from spikesim.convert.netx_layers import Layer, find_chain, layers_of
 from spikesim.convert.netx_read import network_from
 from spikesim.convert.report import ExportReport, ImportReport
 from spikesim.convert.verify import STEPS, compare_spikes
-from spikesim.envelope import write_atomically
 from spikesim.errors import FileFormatError, MissingFileError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import write_atomically
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.lowering import lower
 from spikesim.models.neurons import loihi_lif

@@ -99,7 +99,7 @@ def _membranes(ex: Exporter) -> tuple[dict[str, tuple[Membrane, str]], list[str]
         membrane, reasons = membrane_of(node)
         if membrane is None:
             start = f"population {node.name!r}: neuron {node.model.name!r} has no NIR node"
-            problems += [f"{start}: {r.removeprefix(f'population {node.name!r}: ')}" for r in reasons]
+            problems += [f"{start}: {r}" for r in reasons]
             continue
         kind, reasons = nir_kind(membrane)
         problems += [f"population {node.name!r}: {r}" for r in reasons]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikesim.counts import Counts, PopulationCounts, ProjectionCounts
 from spikesim.errors import FileFormatError
-from spikesim.hdf5_snapshot import Snapshot
+from spikesim.files.hdf5_snapshot import Snapshot
 from spikesim.recording import Recording, Spikes, Trace
 
 KIND, VERSION = "spikesim recording", 1

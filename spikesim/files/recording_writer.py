@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from spikesim.collect import Probed, Tally, order_of
 from spikesim.counts import Counts
 from spikesim.engine import Chunk
+from spikesim.files.hdf5_stream import Stream
+from spikesim.files.recording_reader import KIND, VERSION, load_recording
 from spikesim.graph import Graph
-from spikesim.hdf5_stream import Stream
 from spikesim.recording import Recording
-from spikesim.recording_reader import KIND, VERSION, load_recording
 
 COMMIT_SECONDS = 0.5  # with chunks of a third of a second, a killed run lacks less than its last second
 
