@@ -1,4 +1,4 @@
-"""Write ``docs/models/*.md``: one page per neuron, made from the models themselves. Run it after a model has changed."""
+"""Write ``docs/models/*.md``: one page per neuron, made from the models themselves. Run it when a model has changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,9 @@ def index() -> str:
     return (
         f"{SAID}\n# Neurons\n\n"
         "Every neuron is one function that is written once and compiled for every backend. Each page shows its\n"
-        "equations, what its parameters mean, and how it answers a stimulus. `spikesim show NAME` prints the equations\n"
-        "in a terminal, `spikesim show NAME --source numba` the kernel, `--source backward` the derived gradients.\n\n"
+        "equations, what its parameters mean, and how it answers a stimulus. `spikesim show NAME` prints the\n"
+        "equations in a terminal, `spikesim show NAME --source numba` the kernel, `--source backward` the derived\n"
+        "gradients.\n\n"
         "| neuron | what it is | input ports |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "To write one of your own, see [Your own neuron](../guides/neurons.md).\n"
     )
@@ -149,19 +151,21 @@ def _states(model: NeuronModel) -> str:
     )
 
 
-def _choices(make: object) -> str:
+def _choices(make: Callable[..., Neuron]) -> str:
     """Return the section on keyword options of a model function."""
     doc = inspect.getdoc(make) or ""
-    accepted = [k for k in inspect.signature(make).parameters if k in CHOICES]  # type: ignore[arg-type]
+    accepted = [k for k in inspect.signature(make).parameters if k in CHOICES]
     if not accepted:
         return "There are none beyond the parameters."
     section = doc.partition("Parameters\n----------\n")[2].partition("\n\n")[0].split("**params")[0]
-    lines, out = section.rstrip().split("\n"), []
-    for line in lines:
-        out.append(f"\n`{line}`" if not line.startswith(" ") else f":   {line.strip()}" if not out or out[-1][:1] == "\n"
-                   else f"    {line.strip()}")  # fmt: skip
-    signature = ", ".join(f"`{k}={inspect.signature(make).parameters[k].default!r}`" for k in accepted)  # type: ignore[arg-type]
-    described = re.sub(r"As for `(\w+)`", r"As for [`\1`](\1.md)", _markdown("\n".join(out)))
+    lines: list[str] = []
+    for line in section.rstrip().split("\n"):
+        if not line.startswith(" "):
+            lines.append(f"\n`{line}`")
+        else:
+            lines.append((":   " if lines[-1].startswith("\n") else "    ") + line.strip())
+    signature = ", ".join(f"`{k}={inspect.signature(make).parameters[k].default!r}`" for k in accepted)
+    described = re.sub(r"As for `(\w+)`", r"As for [`\1`](\1.md)", _markdown("\n".join(lines)))
     return f"By default {signature}.\n{described}"
 
 

@@ -18,7 +18,6 @@ import spikesim as sp
 from spikesim import plot
 from spikesim.connect import FixedProbability
 from spikesim.data import load
-from spikesim.encode import regular
 from spikesim.equations.response import respond
 from spikesim.models.networks import brunel, cuba, digits_mlp
 from spikesim.models.neurons import NEURONS, izhikevich, lif
@@ -44,12 +43,12 @@ def figure(rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 
 
 
 def save(ax: Axes, name: str) -> None:
-    """Write the figure of some axes as a small PNG: 128 colours are enough for line drawings."""
+    """Write the figure of some axes as a small PNG: 64 colours are enough for line drawings."""
     path = FOLDER / f"{name}.png"
     drawn = ax.figure
     assert isinstance(drawn, Figure)
     drawn.savefig(path, dpi=DPI, facecolor="white")
-    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- neurons
@@ -80,6 +79,8 @@ def _membrane(
     ax: Axes, t: NDArray[Any], trace: dict[str, NDArray[Any]], scale: float, unit: str, show: Show, made: Any
 ) -> None:
     v = scale * trace[show.membrane]
+    if "v_peak" in made.model.params:  # the reset hides the peak
+        v = np.where(trace["spike"] > 0, scale * float(made.value("v_peak")), v)
     ax.plot(t, v, color=BLUE, lw=1.6)
     if show.threshold and made.model.spiking:
         level = scale * float(made.value(show.threshold))
@@ -112,17 +113,18 @@ def _input(ax: Axes, t: NDArray[Any], inputs: dict[str, NDArray[Any]], show: Sho
 # ------------------------------------------------------------------------------------------------------------- gallery
 def brunel_raster() -> Axes:
     """Draw a smaller Brunel network: spikes and the rate of the population."""
-    recording = sp.run(brunel(2500), 0.4)
+    recording = sp.run(brunel(1250), 0.4)
     upper, lower = figure(2, height=4.0, sharex=True, height_ratios=(3, 1))[:, 0]
     plot.raster(recording, start=0.2, stop=0.4, ax=upper)
     plot.psth(recording, bin=1e-3, populations=["exc"], ax=lower)
     upper.set_xlabel("")
+    lower.set_xlim(200, 400)
     return upper
 
 
 def soft_and_hard() -> Axes:
     """Draw what the two resets make of the same input."""
-    x = np.full(60, 0.55)
+    x = 0.45 + 0.3 * np.sin(2 * np.pi * np.arange(60) / 30)
     upper, lower = figure(2, height=3.6, sharex=True)[:, 0]
     for ax, reset, colour in ((upper, "to", RED), (lower, "subtract", BLUE)):
         trace = respond(lif(reset=reset, tau_m=0.2), x)
@@ -131,7 +133,7 @@ def soft_and_hard() -> Axes:
         ax.plot(fired, np.full(len(fired), 1.12), "|", color=INK, ms=9, mew=1.3)
         ax.set_ylim(-0.1, 1.3)
         word = "hard reset" if reset == "to" else "soft reset"
-        ax.set_title(f"{word}: {len(fired)} spikes for a summed input of {x.sum():.0f} thresholds", loc="left",
+        ax.set_title(f"{word}: {len(fired)} spikes for a summed input of {x.sum():.1f} thresholds", loc="left",
                      fontsize=NORMAL, color=INK)  # fmt: skip
         label(ax, y="v")
     lower.set_xlim(0, 59)
@@ -252,7 +254,7 @@ def energy_bars() -> Axes:
     made = trained()
     bills = [b for b in profile(made["test"].recording, made["net"]).bills.values() if b.total is not None]
     bills.sort(key=lambda b: b.total.nominal_j if b.total else 0.0)
-    return energy_ranges(bills)
+    return energy_ranges(bills, figure(width=9.6, height=4.4)[0, 0])
 
 
 PICTURES: dict[str, Callable[[], Axes]] = {

@@ -74,7 +74,7 @@ SHOWS: dict[str, Show] = {
         "`v_reset`; then it leaks back to rest.",
     ),
     "leaky": Show(
-        pulses={"i": (*STEP, 0.13)},
+        pulses={"i": (*STEP, 0.2)},
         caption='The stored membrane is the one before the reset (`timing="next"`): it is seen above the threshold, '
         "and the next step takes the threshold away.",
     ),
@@ -88,8 +88,8 @@ SHOWS: dict[str, Show] = {
         call={"lam": 1.0},
         pulses={"i": (*STEP, 0.13)},
         threshold="th",
-        caption="Preset `code`: threshold 1/2, a spike subtracts 1. The membrane goes below zero after a spike, so that "
-        "spikes round the input to the nearest count instead of cutting it off.",
+        caption="Preset `code`: threshold 1/2, a spike subtracts 1. The membrane goes below zero after a spike, so "
+        "that spikes round the input to the nearest count instead of cutting it off.",
     ),
     "li": Show(
         call={"tau_m": 0.02},
@@ -114,12 +114,11 @@ SHOWS: dict[str, Show] = {
         pulses={"i": (*STEP, 1.0)},
         panels=("u",),
         threshold="",
-        caption="The same neuron in whole numbers. The threshold is 64 `v_th` = 6400; note the steps of the rounding in "
-        "the current.",
+        caption="The same neuron in whole numbers. The threshold is 64 `v_th` = 6400; note how the current is rounded.",
     ),
     "lif_exp": Show(
         call={"e_l": -0.060},
-        spikes={"exc": (TRAIN, 5e-3), "inh": (LATE, -6e-3)},
+        spikes={"exc": (TRAIN, 8e-3), "inh": (LATE, -6e-3)},
         unit="mV",
         dt=1e-4,
         panels=("g_exc", "g_inh"),
@@ -127,7 +126,7 @@ SHOWS: dict[str, Show] = {
     ),
     "lif_cond_exp": Show(
         call={"e_l": -0.060},
-        spikes={"exc": (TRAIN, 0.12), "inh": (LATE, 0.6)},
+        spikes={"exc": (TRAIN, 0.2), "inh": (LATE, 0.6)},
         dt=1e-4,
         panels=("g_exc", "g_inh"),
         caption="The same spikes as conductances: their effect shrinks as the membrane nears the reversal potential.",
