@@ -173,12 +173,12 @@ def _example(name: str, doc: str) -> str:
     """Return the examples of a model function as fenced blocks with prose between."""
     text = doc.partition("Examples\n--------\n")[2]
     text = text.partition("\n\nNotes\n")[0]
-    out = [f"```python\n>>> from spikesim.models.neurons import {name}\n"]
+    out = [f"```pycon\n>>> from spikesim.models.neurons import {name}\n"]
     inside = True
     for line in text.split("\n"):
         code = line.startswith((">>>", "...")) or (inside and bool(line))
         if code and not inside:
-            out.append("```python\n")
+            out.append("```pycon\n")
         if inside and not code:
             out.append("```\n")
         inside = code

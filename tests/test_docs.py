@@ -22,7 +22,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LATER = "docs/images/demo.png"  # drawn from the report of the demo
-RUN = [page for page in PAGES if "```python" in page.read_text("utf-8")]
+PYTHON = ("python", "pycon")
+RUN = [page for page in PAGES if any(f"```{language}" in page.read_text("utf-8") for language in PYTHON)]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.M | re.S)
 MARK = re.compile(r"<!-- (?P<what>not run|needs): (?P<text>.+?) -->\s*$")
 
@@ -64,7 +65,7 @@ def test_python_blocks_run(
     for block in blocks(page):
         if block.mark == "needs":
             require(block.reason)  # skips the rest of the page at home, fails in CI
-        if block.language != "python" or block.mark == "not run":
+        if block.language not in PYTHON or block.mark == "not run":
             continue
         if block.text.lstrip().startswith(">>>"):
             check_session(block, page, namespace)

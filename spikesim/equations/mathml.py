@@ -40,9 +40,9 @@ def equations_mathml(model: NeuronModel, part: str = "step") -> str:
     lines = [(name, _Printer(expressions, names).top(index)) for index, name in names.items()]
     lines += [(labels[n], _name(names[i])) for n, i in expressions.outputs.items() if names[i] != labels[n]]
     rows = "".join(
-        f"<mtr><mtd>{_name(name)}</mtd><mtd><mo>=</mo></mtd><mtd>{value}</mtd></mtr>" for name, value in lines
+        f"<mtr>{_cell(_name(name), 'right')}<mtd><mo>=</mo></mtd>{_cell(value)}</mtr>" for name, value in lines
     )
-    return f'<math display="block"><mtable columnalign="right center left">{rows}</mtable></math>'
+    return f'<math display="block"><mtable displaystyle="true">{rows}</mtable></math>'
 
 
 class _Printer:
@@ -76,6 +76,10 @@ class _Printer:
 Arguments = list[tuple[str, int]]
 
 
+def _cell(content: str, side: str = "left") -> str:
+    return f'<mtd style="text-align: {side}">{content}</mtd>'
+
+
 def _fenced(text: tuple[str, int], strength: int) -> str:
     return text[0] if text[1] >= strength else f"<mrow><mo>(</mo>{text[0]}<mo>)</mo></mrow>"
 
@@ -91,10 +95,10 @@ def _call(name: str) -> Callable[[Arguments], tuple[str, int]]:
 def _cases(args: Arguments) -> tuple[str, int]:
     (condition, _), (chosen, _), (other, _) = args
     rows = (
-        f"<mtr><mtd>{chosen}</mtd><mtd><mtext>if&#160;</mtext>{condition}</mtd></mtr>"
-        f"<mtr><mtd>{other}</mtd><mtd><mtext>otherwise</mtext></mtd></mtr>"
+        f"<mtr>{_cell(chosen)}{_cell(f'<mtext>if&#160;</mtext>{condition}')}</mtr>"
+        f"<mtr>{_cell(other)}{_cell('<mtext>otherwise</mtext>')}</mtr>"
     )
-    return f'<mrow><mo>{{</mo><mtable columnalign="left left">{rows}</mtable></mrow>', 3
+    return f"<mrow><mo>{{</mo><mtable>{rows}</mtable></mrow>", 3
 
 
 def _bars(left: str, right: str) -> Callable[[Arguments], tuple[str, int]]:
@@ -104,7 +108,9 @@ def _bars(left: str, right: str) -> Callable[[Arguments], tuple[str, int]]:
 _CALLS: dict[str, Callable[[Arguments], tuple[str, int]]] = {
     "neg": lambda args: (f"<mrow><mo>−</mo>{_fenced(args[0], 6)}</mrow>", 4),
     "div": lambda args: (f"<mfrac>{args[0][0]}{args[1][0]}</mfrac>", 5),
-    "exp": lambda args: (f"<msup><mi>e</mi>{args[0][0]}</msup>", 8),
+    "exp": lambda args: (
+        (f"<msup><mi>e</mi>{args[0][0]}</msup>", 8) if "<mfrac" not in args[0][0] else _call("exp")(args)
+    ),
     "sqrt": lambda args: (f"<msqrt>{args[0][0]}</msqrt>", 9),
     "spike": _call("Θ"),
     "not": lambda args: (f"<mrow><mo>¬</mo>{_fenced(args[0], 6)}</mrow>", 6),
@@ -116,7 +122,7 @@ _CALLS: dict[str, Callable[[Arguments], tuple[str, int]]] = {
 
 def _name(name: str) -> str:
     """Return a name: Greek where it is Greek, what follows an underscore as a subscript."""
-    prime = "<mo>′</mo>" if name.endswith("'") else ""
+    prime = '<mo lspace="0" rspace="0">′</mo>' if name.endswith("'") else ""
     base, *subscripts = name.removesuffix("'").replace("spike", "s").split("_")
     digits = base.lstrip("abcdefghijklmnopqrstuvwxyz")
     if len(base) == len(digits) + 1 and digits.isdigit():  # x1 is x with subscript 1
@@ -124,4 +130,4 @@ def _name(name: str) -> str:
     head = f"<mi>{_GREEK.get(base, base)}</mi>"
     if subscripts:
         head = f"<msub>{head}<mi>{' '.join(_GREEK.get(s, s) for s in subscripts)}</mi></msub>"
-    return f"<msup>{head}{prime}</msup>" if prime else head
+    return f"<mrow>{head}{prime}</mrow>" if prime else head
