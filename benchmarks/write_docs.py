@@ -1,4 +1,9 @@
-"""Write ``docs/validation.md`` and ``docs/benchmarks.md`` from the stored results: ``python benchmarks/write_docs.py``."""
+"""Write ``docs/validation.md`` and ``docs/benchmarks.md`` from the stored results.
+
+::
+
+    python benchmarks/write_docs.py
+"""
 
 from __future__ import annotations
 
@@ -153,6 +158,8 @@ def validation() -> str:
     layers = [r for r in spikes["layers"] if "skipped" not in r]
     first = small[0]
     body, verdict = statistics_table(stats)
+    reasons = dict.fromkeys(r["reason"] for r in layers if r["reason"])
+    absent = "".join(f"\nNot measured: {k}: {v}\n" for k, v in stats.get("skipped", {}).items())
     missing = [r for part in ("small", "layers", "convergence") for r in spikes[part] if "skipped" in r]
     return VALIDATION.format(
         about=about(spikes),
@@ -256,6 +263,13 @@ def timing(values: list[float], digits: int = 3) -> str:
 def megabytes(row: dict[str, Any]) -> str:
     """Return the peak memory."""
     return f"{row['peak_mb']:.0f}" if row.get("peak_mb") else "-"
+
+
+def compiling(row: dict[str, Any]) -> str:
+    """Return the time to compile: of the first run here, of every run in a peer that compiles."""
+    if "first_compile_s" in row:
+        return f"{row['first_compile_s']:.2f}"
+    return timing(row["compile_s"]) if row["compile_s"][0] else "-"
 
 
 def network_rows(rows: list[dict[str, Any]]) -> list[list[Any]]:
