@@ -198,14 +198,11 @@ def validation() -> str:
                 for r in layers
             ],
         ),
-        reasons="\n".join(
-            f"[1] {r[0].upper() + r[1:]}." for r in dict.fromkeys(r["reason"] for r in layers if r["reason"])
-        ),
+        reasons="\n".join(f"[1] {r[0].upper() + r[1:]}." for r in reasons),
         p=P,
         statistics=body,
         verdict=verdict,
-        missing=skipped(missing, "case")
-        + "".join(f"\nNot measured: {k}: {v}\n" for k, v in stats.get("skipped", {}).items()),
+        missing=skipped(missing, "case") + absent,
     )
 
 
