@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spikesim.errors import InvalidValueError
+from spikesim.partners import chosen, distinct
 from spikesim.rng import Stream
 from spikesim.value import Value
 
@@ -65,11 +66,14 @@ def _check(condition: bool, sentence: str) -> None:
         raise InvalidValueError(sentence)
 
 
-def _count(what: str, value: int) -> None:
-    _check(
-        isinstance(value, (int, np.integer)) and value >= 0,
-        f"{what} must be a whole number of at least 0, found {value!r}",
-    )
+def _count(what: str, value: Any, low: int = 0) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    _check(whole and value >= low, f"{what} must be a whole number of at least {low}, found {value!r}")
+
+
+def _probability(what: str, value: Any) -> None:
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    _check(number and 0.0 <= value <= 1.0, f"{what} must be from 0 to 1, found {value!r}")
 
 
 def _full_rows(n_pre: int, n_post: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -121,14 +125,14 @@ class FixedProbability(Connection):
     autapses: bool = True
 
     def __post_init__(self) -> None:
-        _check(0.0 <= self.p <= 1.0, f"FixedProbability: p must be from 0 to 1, found {self.p}")
+        _probability("FixedProbability: p", self.p)
 
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
         n_pre, n_post = _size(pre), _size(post)
         if self.p == 1.0:
             return AllToAll(self.autapses).rows(pre, post, stream)
-        pairs = _bernoulli_pairs(n_pre * n_post, self.p, stream)
+        pairs = chosen(n_pre * n_post, self.p, stream)
         source, target = np.divmod(pairs, n_post)
         if not self.autapses:
             _check(n_pre == n_post, f"autapses=False needs equal sizes, found {n_pre} and {n_post}")
@@ -141,22 +145,6 @@ def _indptr(source: NDArray[np.int64], n_pre: int) -> NDArray[np.int64]:
     indptr = np.zeros(n_pre + 1, np.int64)
     np.cumsum(np.bincount(source, minlength=n_pre), out=indptr[1:])
     return indptr
-
-
-def _bernoulli_pairs(total: int, p: float, stream: Stream) -> NDArray[np.int64]:
-    """Return the chosen ones of ``total`` pairs: the gaps between them are geometric, so only they are drawn."""
-    if p == 0.0 or total == 0:
-        return np.zeros(0, np.int64)
-    pieces, last, step = [], -1, 0
-    while last < total:
-        expected = (total - last) * p
-        n = int(expected + 6 * np.sqrt(expected) + 16)
-        u = (stream.bits(n, step=step) + 1.0) * 2.0**-32  # in (0, 1]
-        gaps = 1 + np.floor(np.log(u) / np.log1p(-p)).astype(np.int64)
-        pairs = last + np.cumsum(gaps)
-        pieces.append(pairs[pairs < total])
-        last, step = int(pairs[-1]), step + 1
-    return np.concatenate(pieces)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -212,40 +200,15 @@ def _draw_partners(n: int, others: int, k: int, multapses: bool, autapses: bool,
     _check(multapses or k <= room, f"cannot draw {k} different partners among {room}; allow multapses or draw fewer")
     if not autapses:
         _check(n == others, f"autapses=False needs equal sizes, found {n} and {others}")
-    partners = stream.integers(n * k, room).reshape(n, k)
-    attempt = 1
-    while not multapses:
-        repeated = _repeated(partners)
-        if not repeated.any():
-            break
-        fresh = stream.integers(n * k, room, step=attempt).reshape(n, k)
-        partners[repeated] = fresh[repeated]
-        attempt += 1
-        if attempt > 64:  # dense rows: take the first k of a permutation instead
-            return _permuted_partners(n, room, k, autapses, stream)
+    if k == 0:
+        return np.zeros(0, np.int32)
+    if multapses:
+        partners = stream.integers(n * k, room).reshape(n, k)
+    else:
+        partners = (distinct(k, room, stream, n) % room).reshape(n, k)
     if not autapses:
         partners += partners >= np.arange(n)[:, None]
     return partners.astype(np.int32).reshape(-1)
-
-
-def _repeated(partners: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the entries of each row that equal an earlier one."""
-    order = np.argsort(partners, axis=1, kind="stable")
-    ranked = np.take_along_axis(partners, order, axis=1)
-    again = np.zeros(partners.shape, bool)
-    again[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
-    out = np.zeros(partners.shape, bool)
-    np.put_along_axis(out, order, again, axis=1)
-    return out
-
-
-def _permuted_partners(n: int, room: int, k: int, autapses: bool, stream: Stream) -> NDArray[np.int32]:
-    rows = np.empty((n, k), np.int64)
-    for i in range(n):
-        rows[i] = np.argsort(stream.bits(room, step=2**32 + i), kind="stable")[:k]
-    if not autapses:
-        rows += rows >= np.arange(n)[:, None]
-    return rows.astype(np.int32).reshape(-1)
 
 
 def _sort_by_source(sources: NDArray[np.int32], k: int, n_pre: int) -> Rows:
@@ -279,6 +242,8 @@ class FixedTotalNumber(Connection):
 class SmallWorld(Connection):
     """Directed Watts-Strogatz ring: each source to its ``k`` nearest neighbours, each synapse rewired with ``p``.
 
+    A rewired synapse goes to a random target that the source does not have yet, and never to the source itself.
+
     Parameters
     ----------
     k
@@ -293,7 +258,7 @@ class SmallWorld(Connection):
     def __post_init__(self) -> None:
         _count("SmallWorld: k", self.k)
         _check(self.k % 2 == 0, f"SmallWorld: k must be even, found {self.k}")
-        _check(0.0 <= self.p <= 1.0, f"SmallWorld: p must be from 0 to 1, found {self.p}")
+        _probability("SmallWorld: p", self.p)
 
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
@@ -301,15 +266,14 @@ class SmallWorld(Connection):
         _check(n == _size(post), f"SmallWorld needs equal sizes, found {n} and {_size(post)}")
         _check(self.k < n, f"SmallWorld: k must be below the number of neurons {n}, found {self.k}")
         near = np.concatenate([np.arange(-self.k // 2, 0), np.arange(1, self.k // 2 + 1)])
-        targets = (np.arange(n)[:, None] + near) % n
-        rewired = stream.uniform(n * self.k).reshape(n, self.k) < self.p
-        for attempt in range(1, 200):
-            clash = rewired & (_repeated(targets) | (targets == np.arange(n)[:, None])) if attempt > 1 else rewired
-            if not clash.any():
-                break
-            fresh = stream.integers(n * self.k, n, step=attempt).reshape(n, self.k)
-            targets[clash] = fresh[clash]
-        return Rows(np.arange(n + 1, dtype=np.int64) * self.k, np.sort(targets, axis=1).astype(np.int32).reshape(-1))
+        source = np.repeat(np.arange(n), self.k)
+        target = (np.arange(n)[:, None] + near).reshape(-1) % n
+        stay = ~stream.child("rewire").bernoulli(n * self.k, self.p)
+        source, target = source[stay], target[stay]
+        ring = np.sort(source * (n - 1) + target - (target > source))  # targets numbered without the source itself
+        targets = distinct(self.k, n - 1, stream, n, keep=ring) % max(n - 1, 1)
+        targets += targets >= np.repeat(np.arange(n), self.k)
+        return Rows(np.arange(n + 1, dtype=np.int64) * self.k, targets.astype(np.int32))
 
 
 # ------------------------------------------------------------------------------------------------ rules with weights
@@ -340,7 +304,10 @@ def _check_size(who: str, found: Shape, needed: Shape) -> None:
 
 
 def _finite(who: str, weights: Any) -> NDArray[np.float64]:
-    array = np.asarray(weights, np.float64)
+    try:
+        array = np.array(weights, np.float64)  # a copy: a rule is a value
+    except (TypeError, ValueError):
+        raise InvalidValueError(f"{who}: weights must be an array of numbers, found {type(weights).__name__}") from None
     _check(bool(np.isfinite(array).all()), f"{who}: weights must be finite, found NaN or infinity")
     return array
 
@@ -394,7 +361,7 @@ class Sparse(Weighted):
             sparse.issparse(self.weights),
             f"Sparse: weights must be a scipy.sparse matrix, found {type(self.weights).__name__}",
         )
-        matrix = sparse.csr_array(self.weights, dtype=np.float64)
+        matrix = sparse.csr_array(self.weights, dtype=np.float64, copy=True)
         _finite("Sparse", matrix.data)
         matrix.sort_indices()
         object.__setattr__(self, "weights", matrix)
@@ -438,8 +405,8 @@ class Conv2d(Weighted):
         _check(
             weights.ndim == 4, f"Conv2d: weights need four dimensions [out, in, height, width], found {weights.ndim}"
         )
-        _check(self.stride >= 1, f"Conv2d: stride must be at least 1, found {self.stride}")
-        _check(self.padding >= 0, f"Conv2d: padding must be at least 0, found {self.padding}")
+        _count("Conv2d: stride", self.stride, 1)
+        _count("Conv2d: padding", self.padding)
         object.__setattr__(self, "weights", weights)
 
     def output_shape(self, pre: Shape) -> Shape:
@@ -493,7 +460,9 @@ class Pool2d(Weighted):
     kind: str = "average"
 
     def __post_init__(self) -> None:
-        _check(self.size >= 1 and (self.stride or 1) >= 1, f"Pool2d: size and stride must be at least 1, found {self}")
+        _count("Pool2d: size", self.size, 1)
+        if self.stride is not None:
+            _count("Pool2d: stride", self.stride, 1)
         _check(self.kind in ("average", "sum"), f"Pool2d: kind must be 'average' or 'sum', found {self.kind!r}")
 
     def _conv(self, channels: int) -> Conv2d:

@@ -6,6 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 import spikesim
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import check_target
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network
@@ -128,7 +130,12 @@ class Backend(Protocol):
 def backends() -> dict[str, Callable[[], Backend]]:
     """Return the registered backends by name; each value loads and makes one."""
     found = importlib.metadata.entry_points(group="spikesim.backends")
-    return {e.name: (lambda e=e: e.load()()) for e in found}
+    return {e.name: partial(_load, e) for e in found}
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Backend:
+    engine: Backend = entry.load()()
+    return engine
 
 
 def backend(name: str) -> Backend:
@@ -230,6 +237,8 @@ def run(
     """
     from spikesim.session import Session
 
+    if out is not None:
+        check_target(out, "spikesim recording")  # before the work begins
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()

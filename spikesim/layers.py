@@ -21,7 +21,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.rng import Stream
-from spikesim.stimulus import Source, Stimulus
+from spikesim.stimulus import Source
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def sequential(
     if not layers or not isinstance(layers[0], Source):
         found = type(layers[0]).__name__ if layers else "nothing"
         raise InvalidValueError(f"sequential begins with a source such as Input('input', 64), found {found}")
-    source: Stimulus = layers[0]
+    source = layers[0]
     here, shape = source.name, source.shape
     pending: list[Linear] = []
     populations: list[Population] = []

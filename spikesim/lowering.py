@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     if seed is not None:
         network = replace(network, seed=seed)
     problems: list[str] = []
-    shapes = {p.name: p.shape for p in (*network.populations, *_sources(network))}
+    senders: list[Population | Source] = [*network.populations, *_sources(network)]
+    shapes = {p.name: p.shape for p in senders}
     edges = []
     for projection in network.projections:
         try:
@@ -236,9 +238,7 @@ def _snap(edges: list[Edge]) -> tuple[list[Edge], dict[tuple[str, str], PortExac
             weights = snap(edges[k].weights, grid)
             change = max(change, float(np.abs(weights - edges[k].weights).max(initial=0.0)))
             weights = float(weights) if np.ndim(weights) == 0 else weights
-            snapped[k] = replace(
-                edges[k], weights=weights, rule=edges[k].rule.map_weights(lambda w, g=grid: snap(w, g))
-            )
+            snapped[k] = replace(edges[k], weights=weights, rule=edges[k].rule.map_weights(partial(snap, grid=grid)))
         bits = _sum_bits([snapped[k] for k in members], grid)
         exactness[port] = PortExactness(grid, change / largest if largest else 0.0, bits)
     return snapped, exactness

@@ -190,11 +190,12 @@ class Network(Value):
         }
         for part in parts:
             lists[_list_of(part)].append(part)
-        return replace(self, **{k: tuple(v) for k, v in lists.items()})
+        changes: dict[str, Any] = {k: tuple(v) for k, v in lists.items()}
+        return replace(self, **changes)
 
     def swap(self, *parts: Population | Projection | Source | Drive) -> Network:
         """Return a copy in which parts of the same name are replaced."""
-        new = {p.name: p for p in parts}
+        new: dict[str, Any] = {p.name: p for p in parts}
         for name in new:
             self[name]
         return replace(
@@ -206,14 +207,14 @@ class Network(Value):
 
     def save(self, path: str | Path) -> None:
         """Write the network to an HDF5 file; it comes back exactly, user-written neurons included."""
-        from spikesim.storage import save_network
+        from spikesim.files.storage import save_network
 
         save_network(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """Read a network; nothing in the file is executed."""
-        from spikesim.storage import load_network
+        from spikesim.files.storage import load_network
 
         return load_network(path)
 
@@ -235,7 +236,7 @@ def _list_of(part: object) -> str:
         (Probe, "probes"),
         ((Source, Drive), "stimuli"),
     ):
-        if isinstance(part, kind):  # type: ignore[arg-type]
+        if isinstance(part, kind):
             return name
     raise InvalidValueError(f"a network holds Population, Projection, Probe and stimuli, found {type(part).__name__}")
 
@@ -256,14 +257,19 @@ def _problems(net: Network) -> Iterable[str]:
     for stimulus in net.stimuli:
         if isinstance(stimulus, Drive):
             yield from _port_problems(f"stimulus {stimulus.name!r}", stimulus.target, stimulus.port, populations)
+    probed: set[tuple[str, str]] = set()
     for probe in net.probes:
         yield from _probe_problems(probe, populations)
+        for key in ((probe.target, variable) for variable in probe.variables):
+            if key in probed:
+                yield f"probe on {probe.target!r}: {key[1]!r} is probed twice; join the two probes"
+            probed.add(key)
 
 
 def _name_problems(net: Network) -> Iterable[str]:
     seen: set[str] = set()
     for part in (*net.populations, *net.stimuli, *net.projections):
-        if not part.name or "/" in part.name:
+        if not part.name or part.name == "." or set(part.name) & {"/", "\0"}:
             yield f"a name must not be empty nor hold '/', found {part.name!r}"
         if part.name in seen:
             yield f"the name {part.name!r} is used twice; give one of them another name"

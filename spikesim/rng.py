@@ -14,21 +14,36 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.equations.elementary import exp
-from spikesim.equations.normal import inverse_normal
+from spikesim.equations.inversion import (
+    POISSON_MAX_MEAN,
+    below,
+    inverse_normal,
+    open_uniform,
+    poisson_parts,
+    poisson_thresholds,
+)
 from spikesim.errors import InvalidValueError
+
+__all__ = [
+    "MAX_STEP",
+    "POISSON_MAX_MEAN",
+    "Stream",
+    "poisson_parts",
+    "poisson_thresholds",
+    "stream_id",
+    "substep",
+    "threefry",
+]
 
 Words: TypeAlias = NDArray[np.uint32]
 
 #: Above this many words a compiled kernel is worth the import of numba.
 COMPILED_FROM: Final = 1_000_000
-#: Largest mean that one word is inverted for; larger ones are sums of equal parts.
-POISSON_MAX_MEAN: Final = 6.0
 MAX_STEP: Final = 2**48
 MAX_INDEX: Final = 2**34
 MAX_SUBSTEP: Final = 2**15
@@ -97,60 +112,6 @@ def stream_id(name: str) -> int:
     True
     """
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "little")
-
-
-def poisson_parts(mean: float) -> tuple[int, float]:
-    """Split a Poisson mean into ceil(mean / 6) equal parts; returns their number and the mean of one.
-
-    Examples
-    --------
-    >>> poisson_parts(2.0), poisson_parts(9.0)
-    ((1, 2.0), (2, 4.5))
-    """
-    limit = POISSON_MAX_MEAN * MAX_SUBSTEP
-    if not 0 <= mean < limit:
-        raise InvalidValueError(f"Poisson mean {mean!r} is not allowed; give a number from 0 to below {limit:g}")
-    parts = max(1, int(np.ceil(mean / POISSON_MAX_MEAN)))
-    return parts, mean / parts
-
-
-def poisson_thresholds(mean: float) -> Words:
-    """Thresholds for Poisson counts by inversion: the count is the number of thresholds that a random word exceeds.
-
-    Parameters
-    ----------
-    mean
-        Mean of the distribution, 0 to 6.
-
-    Returns
-    -------
-    uint32[m]
-        Ascending, ``round(2**32 P(count <= k)) - 1`` for all k where that is below 2**32 - 1, so that the neglected
-        tail is less likely than 2**-32. Filled up with 2**32 - 1, which no word exceeds, to a multiple of four.
-
-    Raises
-    ------
-    InvalidValueError
-        The mean is negative, not a number, or above 6; split it with :func:`poisson_parts`.
-
-    Examples
-    --------
-    >>> int((np.uint32(2**31) > poisson_thresholds(1.0)).sum())
-    1
-    """
-    if not 0 <= mean <= POISSON_MAX_MEAN:
-        raise InvalidValueError(
-            f"Poisson mean {mean!r} cannot be inverted from one word; allowed are 0 to {POISSON_MAX_MEAN:g}; "
-            "split larger ones with poisson_parts"
-        )
-    found: list[int] = []
-    probability = cumulative = float(exp(-mean))
-    while (threshold := round(cumulative * 2.0**32) - 1) < 2**32 - 1:
-        found.append(threshold)
-        probability *= mean / len(found)
-        cumulative += probability
-    found += [2**32 - 1] * (-len(found) % 4)
-    return np.array(found, dtype=np.uint32)
 
 
 @dataclass(frozen=True)
@@ -259,6 +220,12 @@ class Stream:
         pairs = self.bits(2 * n, step, 2 * offset).astype(np.uint64)
         return (pairs[0::2] << np.uint64(32)) | pairs[1::2]
 
+    def wide_at(self, index: ArrayLike, step: int = 0) -> NDArray[np.uint64]:
+        """Draw 64-bit words for any indices (an integer array), the same that :meth:`wide` gives for them."""
+        i = np.asarray(index, dtype=np.int64)
+        high, low = self.bits_at(2 * i, step), self.bits_at(2 * i + 1, step)
+        return (high.astype(np.uint64) << np.uint64(32)) | low
+
     def uniform(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
         """Draw uniform numbers in [0, 1): a 32-bit word times 2**-32, hence exact on every backend.
 
@@ -290,16 +257,18 @@ class Stream:
     def integers(self, n: int, high: int, step: int = 0, offset: int = 0) -> NDArray[np.int64]:
         """Draw integers in [0, high) as floor(64-bit word * high / 2**64): biased by less than high * 2**-64.
 
+        Parameters
+        ----------
+        n, step, offset
+            See :meth:`bits`.
+        high
+            Bound, 1 to 2**62.
+
         Returns
         -------
         int64[n]
         """
-        if not 0 < high < 2**32:
-            raise InvalidValueError(f"the bound of random integers is {high!r}; give 1 to 2**32 - 1")
-        words = self.bits(2 * n, step, 2 * offset)
-        factor = np.uint64(high)
-        low = (words[1::2] * factor) >> np.uint64(32)  # a word times an uint64 is computed in uint64
-        return ((words[0::2] * factor + low) >> np.uint64(32)).astype(np.int64)
+        return below(self.wide(n, step, offset), high)
 
     def normal(self, n: int, step: int = 0, offset: int = 0) -> NDArray[np.float64]:
         """Draw standard normal numbers by inversion of a 52-bit uniform number (for building networks).
@@ -351,14 +320,3 @@ class Stream:
         int64[n]
         """
         return np.argsort(self.wide(n, step), kind="stable")
-
-
-def open_uniform(words: NDArray[np.uint64]) -> NDArray[Any]:
-    """Numbers strictly between 0 and 1, symmetric about 1/2: (upper 52 bits + 1/2) * 2**-52, exact in float64.
-
-    Examples
-    --------
-    >>> float(open_uniform(np.zeros(1, np.uint64))[0]) == 2.0**-53
-    True
-    """
-    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

@@ -51,6 +51,8 @@ def si(value: Any, unit: str, what: str) -> Any:
         except Exception as error:  # pint's own error types are not known here
             raise InvalidValueError(f"{what} needs the unit {unit or '1'}, found {value}; {error}") from None
     try:
+        if value is None or isinstance(value, (str, bytes, bool)):  # numpy would read None as NaN, True and "1" as 1
+            raise TypeError
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise InvalidValueError(f"{what} must be a number or an array of numbers, found {value!r}") from None

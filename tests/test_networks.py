@@ -185,7 +185,9 @@ def test_microcircuit_at_full_scale() -> None:
 def test_digits_mlp() -> None:
     net = digits_mlp((32, 16), seed=5)
     source = net["image"]
-    assert isinstance(source, Input) and source.graded and source.n == 64
+    assert isinstance(source, Input) and not source.graded and source.n == 64
+    graded = digits_mlp((32,), graded=True)["image"]
+    assert isinstance(graded, Input) and graded.graded
     assert [(p.name, p.n, p.model.name) for p in net.populations] == [
         ("layer1", 32, "lif_soft"),
         ("layer2", 16, "lif_soft"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spikesim import rng
-from spikesim.equations.normal import inverse_normal
+from spikesim.equations.inversion import inverse_normal
 from spikesim.errors import InvalidValueError
 from spikesim.rng import Stream
 
@@ -34,6 +34,7 @@ def test_layout_is_the_documented_one():
     step = 5 + (2 << 32)
     np.testing.assert_array_equal(NOISE.bits(1000, step), expected)
     np.testing.assert_array_equal(NOISE.bits_at(index, step), expected)
+    np.testing.assert_array_equal(NOISE.wide_at(index[:500], step), NOISE.wide(500, step))
     np.testing.assert_array_equal(NOISE.bits_at(index.reshape(10, 100), step), expected.reshape(10, 100))
 
 
@@ -131,7 +132,7 @@ def test_bernoulli():
     assert each.tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize("high", [1, 2, 7, 1000, 2**31 + 1, 2**32 - 1])
+@pytest.mark.parametrize("high", [1, 2, 7, 1000, 2**31 + 1, 2**32 - 1, 2**32, 10**10, 2**62])
 def test_integers(high):
     drawn = NOISE.integers(50_000, high)
     assert drawn.dtype == np.int64 and drawn.min() >= 0 and drawn.max() < high
@@ -171,6 +172,7 @@ def test_permutation():
         lambda: NOISE.bits(1, step=-1),
         lambda: NOISE.bits(2, offset=2**34 - 1),
         lambda: NOISE.integers(3, 0),
+        lambda: NOISE.integers(3, 2**62 + 1),
         lambda: NOISE.bernoulli(3, 1.1),
         lambda: NOISE.bernoulli(3, float("nan")),
         lambda: NOISE.poisson(3, -0.1),

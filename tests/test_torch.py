@@ -34,7 +34,7 @@ def own(v, i, p):
     return s, u - p.v_th * s
 
 
-def recurrent(cell=own, delay=Uniform(1 * MS, 6 * MS)) -> Network:
+def recurrent(cell=own) -> Network:
     """Two populations with everything: drives, sources, a loop, random delays, a projection without delay."""
     return Network(
         [Population("a", 12, cell), Population("b", (3, 3), cell)],
@@ -42,7 +42,7 @@ def recurrent(cell=own, delay=Uniform(1 * MS, 6 * MS)) -> Network:
             Projection("in", "a", FixedProbability(0.6), weight=Normal(0.3, 0.2), delay=1 * MS),
             Projection("data", "a", Dense(np.random.default_rng(0).normal(0, 0.3, (12, 4))), delay=2 * MS),
             Projection("a", "b", Dense(np.random.default_rng(1).normal(0, 0.5, (9, 12)))),
-            Projection("b", "a", FixedProbability(0.7), weight=Normal(0.0, 0.6), delay=delay),
+            Projection("b", "a", FixedProbability(0.7), weight=Normal(0.0, 0.6), delay=Uniform(1 * MS, 6 * MS)),
             Projection("a", "a", FixedProbability(0.4), weight=-0.25, delay=1 * MS),
         ],
         [
@@ -179,7 +179,7 @@ def test_states_and_weights_can_be_read_and_changed():
     assert np.allclose(program.get_state("layer1", "v"), u - (u > 1), atol=1e-12)
     with pytest.raises(UnknownNameError, match="layer1"):
         program.get_state("layer", "v")
-    with pytest.raises(UnknownNameError, match="Known: v"):
+    with pytest.raises(UnknownNameError, match="known: v"):
         program.set_state("layer1", "u", 0)
     with pytest.raises(InvalidValueError, match="has 6 synapses, found 2"):
         program.set_weights("in->layer1", [1.0, 2.0])

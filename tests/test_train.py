@@ -139,6 +139,14 @@ def test_an_encoder_and_sequences():
     assert all(np.array_equal(a, b) for a, b in zip(weights(trained.network), weights(same.network), strict=True))
 
 
+def test_spike_encoders_by_name():
+    spiking = sequential(Input("x", 10), dense(48), lif_soft(), dense(4), lif_soft())
+    settings = {"epochs": 6, "learning_rate": 1e-2, "augment": Augment(noise=0.05, limits=(0.0, 1.0))}
+    for name in ("regular", "latency"):
+        trained = train(spiking, blobs(), encode=name, **settings)
+        assert evaluate(trained.network, *blobs(seed=2), backend="torch", encode=name).accuracy > 0.85
+
+
 def test_augment_shifts_and_adds_noise():
     image = torch.zeros(200, 1, 5, 5)
     image[:, 0, 2, 2] = 1.0
@@ -179,7 +187,7 @@ def test_unknown_names_are_answered_with_known_ones(settings, word):
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"epochs": 0, "learning_rate": -1.0, "batch_size": 0}, r"(?s)epochs must.*batch_size must.*learning_rate must be above 0"),
+        ({"epochs": 0, "learning_rate": -1.0}, r"(?s)epochs must be at least 1.*learning_rate must be above 0"),
         ({"validation_fraction": 1.0}, "validation_fraction must be from 0 to below 1"),
         ({"keep": "best", "validation_fraction": 0.0}, "keep='best' needs validation samples"),
         ({"readout": "membrane_mean"}, "does not fit read-out 'membrane_mean'; use 'rate'"),

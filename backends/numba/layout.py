@@ -100,12 +100,29 @@ def layout(graph: Graph, groups: list[Block]) -> Layout:
     ordered = [e for name in _unit_order(graph) for e in by_pre.get(name, [])]
     ports, port_rows, ring_size = _ports(graph)
     drive_base, drive_size = _drives(graph)
-    edges, edge_weights, arrays, weight_slices = _edges(ordered, ports, port_rows, graph)
+    table, edge_weights, (indptr, indices, weights, delays), weight_slices = _edges(ordered, ports, port_rows)
     units, names, spikes, values, widths = _units(graph, groups, by_pre, port_rows, drive_base)
     return Layout(
-        names, units, ports, edges, edge_weights, *arrays, ring_size, drive_size, spikes, values, widths[0], widths[1],
-        graph.neurons, drive_base, {e.name: k for k, e in enumerate(ordered)}, weight_slices,
-    )  # fmt: skip
+        unit_names=names,
+        units=units,
+        ports=ports,
+        edges=table,
+        edge_weights=edge_weights,
+        indptr=indptr,
+        indices=indices,
+        weights=weights,
+        delays=delays,
+        ring_size=ring_size,
+        drive_size=drive_size,
+        spike_sources=spikes,
+        value_sources=values,
+        spike_width=widths[0],
+        value_width=widths[1],
+        neurons=graph.neurons,
+        drive_base=drive_base,
+        edge_rows={e.name: k for k, e in enumerate(ordered)},
+        weight_slices=weight_slices,
+    )
 
 
 def _unit_order(graph: Graph) -> list[str]:
@@ -114,7 +131,9 @@ def _unit_order(graph: Graph) -> list[str]:
 
 def _ports(graph: Graph) -> tuple[NDArray[np.int64], dict[tuple[str, str], int], int]:
     """Give each port a ring of as many slots as its longest delay needs."""
-    rows, where, size = [], {}, 0
+    rows: list[list[int]] = []
+    where: dict[tuple[str, str], int] = {}
+    size = 0
     for node in graph.nodes:
         for port in node.model.inputs:
             longest = max((e.max_delay for e in graph.edges if (e.post, e.port) == (node.name, port)), default=0)
@@ -135,7 +154,7 @@ def _drives(graph: Graph) -> tuple[dict[tuple[str, str], int], int]:
 
 
 def _edges(
-    ordered: list[Edge], ports: NDArray[np.int64], port_rows: dict[tuple[str, str], int], graph: Graph
+    ordered: list[Edge], ports: NDArray[np.int64], port_rows: dict[tuple[str, str], int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[Any, ...], dict[str, slice]]:
     table, scalars, indptr, indices, weights, delays = [], [], [], [], [], []
     slices: dict[str, slice] = {}
@@ -177,7 +196,9 @@ def _units(
     drive_base: dict[tuple[str, str], int],
 ) -> tuple[NDArray[np.int64], list[str], list[str], list[str], tuple[int, int]]:
     rows: list[list[int]] = []
-    names, spikes, values = [], [], []
+    names: list[str] = []
+    spikes: list[str] = []
+    values: list[str] = []
     edge = neuron = 0
     widths = [0, 0]
     for source in graph.sources:

@@ -286,7 +286,7 @@ def _join(parts: list[Chunk]) -> Chunk:
     return Chunk(
         parts[0].first,
         sum(p.steps for p in parts),
-        {n: tuple(np.concatenate([p.spikes[n][k] for p in parts]) for k in range(3)) for n in parts[0].spikes},  # type: ignore[misc]
+        {n: tuple(np.concatenate([p.spikes[n][k] for p in parts]) for k in range(3)) for n in parts[0].spikes},
         {
             key: (
                 np.concatenate([p.traces[key][0] for p in parts]),

@@ -26,7 +26,7 @@ THETA = 20 * mV
 
 
 def brunel(n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recurrent: bool = True) -> Network:
-    """Return Brunel's network.
+    """Build Brunel's network: delta synapses, fixed in-degrees, Poisson input; asynchronous irregular at 32 Hz.
 
     Parameters
     ----------

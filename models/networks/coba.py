@@ -22,7 +22,7 @@ DT = 0.1 * ms
 
 
 def coba(n: int = 4000, seed: int = 1) -> Network:
-    """Return the COBA network.
+    """Build COBA: 4000 conductance-based neurons that keep each other active at about 20 Hz.
 
     Parameters
     ----------

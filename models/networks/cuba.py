@@ -6,9 +6,10 @@ threshold, and inhibition keeps them at about 5 Hz.
 Reference: Vogels and Abbott, J. Neurosci. 25:10786, 2005; Brette et al., J. Comput. Neurosci. 23:349, 2007; Brian2's
 example ``CUBA.py``.
 
-Deviations: none from Brian2's example but the random numbers. Spikes act at once there; here loops need a delay, and
-``delay`` of one step with ``arrival="start"`` gives the same equations: a spike of step t moves the membrane in t + 1.
-Other sizes keep the synapses per neuron (p = 0.02 * 4000 / n).
+Deviations: spikes act at once in Brian2's example; here loops need a delay, and one step with ``arrival="start"`` gives
+the same equations: a spike of step t moves the membrane in t + 1. The membrane is held for the 50 steps after a spike;
+Brian2 counts the step of the spike as well and holds it for 49. Other sizes keep the synapses per neuron
+(p = 0.02 * 4000 / n).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DT = 0.1 * ms
 
 
 def cuba(n: int = 4000, seed: int = 1) -> Network:
-    """Return the CUBA network.
+    """Build CUBA: 4000 current-based neurons that keep each other active at about 5 Hz.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def digits_mlp(
     seed: int = 0,
     dt: float = 1e-3,
 ) -> Network:
-    """Return an untrained network for digits.
+    """Build an untrained layered soft-reset network for the 8 x 8 digits.
 
     Parameters
     ----------
@@ -62,6 +62,5 @@ def digits_mlp(
     sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     layers = [part for n in sizes for part in (dense(n), cell)]
     last = lif_soft() if readout == "spikes" else li(beta=1.0)
-    return sequential(
-        Input("image", (64,), graded=graded), *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp"
-    )
+    image = Input("image", (64,), graded=graded)
+    return sequential(image, *layers, dense(10), last, dt=dt, seed=seed, name="digits_mlp")

@@ -73,7 +73,7 @@ def direct_current(target: str, scale: float) -> float:
 
 
 def microcircuit(scale: float = 0.1, seed: int = 1) -> Network:
-    """Return the microcircuit.
+    """Build the cortical microcircuit of Potjans and Diesmann: four layers, eight populations.
 
     Parameters
     ----------

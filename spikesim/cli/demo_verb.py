@@ -13,7 +13,7 @@ from spikesim.cli.common import Json, print_json, print_table
 def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report and the recording.")] = Path("demo"),
     seeds: Annotated[int, typer.Option(help="How many seeds to train.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the training digits.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Passes over the training digits.")] = 80,
     json: Json = False,
 ) -> None:
     """Train, run, quantise, emulate, run in Lava and profile a network on handwritten digits; write a report."""

@@ -37,7 +37,7 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
     from spikesim.models.neurons import NEURONS
 
     made = NEURONS[name](**parse_settings(settings))
-    model = getattr(made, "model", made)
+    model = made.model
     if source == "equations":
         return equations_text(model)
     if source == "latex":

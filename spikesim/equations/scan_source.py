@@ -19,7 +19,6 @@ from spikesim.equations.derivative import vector_jacobian
 from spikesim.equations.expression import Expressions
 from spikesim.equations.source import import_source, print_lines
 from spikesim.equations.surrogates import surrogate
-from spikesim.errors import InvalidValueError
 from spikesim.neuron import NeuronModel
 
 HEADER = '''"""Printed by spikesim: {kind} of the neuron {name} in {dtype}. Do not edit; a change has no effect."""
@@ -77,12 +76,6 @@ class Layout:
     dtype: str
     ports: tuple[str, ...]
     arrays: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        # names become Python source here, and a model may come from a file
-        for name in (*self.model.states, *self.model.inputs, *self.constants):
-            if not name.isidentifier():
-                raise InvalidValueError(f"a name in a neuron model must be a Python identifier, found {name!r}")
 
     @property
     def constants(self) -> list[str]:

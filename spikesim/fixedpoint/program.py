@@ -21,6 +21,7 @@ from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
 
+Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
@@ -75,7 +76,7 @@ class FixedProgram:
             active = active_updates(self.graph, steps, self.samples, given, spikes)
         return Chunk(first, steps, spikes, self._traces(run, final), emitted, active)
 
-    def _aligned(self, name: str, events: NDArray[Any], final: int | None) -> tuple[NDArray[Any], ...]:
+    def _aligned(self, name: str, events: NDArray[Any], final: int | None) -> Events:
         sample, column, neuron = (events[:, k].astype(np.int64) for k in range(3))
         step = column - self.lowered.lags[name]
         keep = step >= 0 if final is None else (step >= 0) & (step < final)
@@ -129,7 +130,8 @@ class FixedProgram:
         known = {p.name: p for p in self.lowered.network.projections}
         if projection not in known:
             raise UnknownNameError("projection", projection, list(known))
-        return np.array(known[projection].weights)
+        found = known[projection]
+        return np.asarray(found.weights >> max(-found.weight_exp, 0))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Weights are fixed on the chip while a program runs."""
@@ -143,7 +145,7 @@ def active_updates(
     steps: int,
     samples: int,
     given: Mapping[str, NDArray[Any]],
-    spikes: Mapping[str, tuple[NDArray[Any], ...]],
+    spikes: Mapping[str, Events],
 ) -> dict[str, NDArray[np.int64]]:
     """Count the updates with input or a spike from the spikes alone, for an engine that does not tell."""
     rasters = {name: values != 0 for name, values in given.items()}
@@ -185,5 +187,5 @@ def _sample(given: Mapping[str, NDArray[Any]], sample: int, first: int) -> IntSa
     return IntSample(spikes)
 
 
-def _per_neuron(events: tuple[NDArray[Any], ...], samples: int, n: int) -> NDArray[np.int64]:
+def _per_neuron(events: Events, samples: int, n: int) -> NDArray[np.int64]:
     return np.bincount(events[0] * n + events[2], minlength=samples * n).reshape(samples, n)

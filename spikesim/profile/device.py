@@ -187,8 +187,8 @@ def load_device(name: str | Path) -> Device:
         return parse_device(text, f"hw_profiles/{name}.toml")
     path = Path(name)
     if not path.is_file():
-        known = ", ".join(list_devices())
-        raise InvalidValueError(f"device file {path}: no such file; give a TOML file or one of: {known}")
+        names = ", ".join(list_devices())
+        raise InvalidValueError(f"device file {path}: no such file; give a TOML file or one of: {names}")
     try:
         return parse_device(path.read_text("utf-8"), str(path))
     except UnicodeDecodeError as error:

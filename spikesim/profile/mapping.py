@@ -198,11 +198,15 @@ def _loads(
             total = loads.setdefault(rule, np.zeros(cores, np.int64))
             (np.maximum if rule == "words_per_axon" else np.add).at(total, core_of_part[node.name], load)
     if device.limits.in_axons_per_core is not None:
-        loads["in_axons_per_core"] = np.bincount(np.concatenate([r.core for r in routes.values()]), minlength=cores)
+        loads["in_axons_per_core"] = _bincount([r.core for r in routes.values()], cores)
     if device.limits.out_axons_per_core is not None:
         home = [core_of_part[n][part_of(r.n, parts[n])][r.element] for n, r in routes.items() if not r.is_source]
-        loads["out_axons_per_core"] = np.bincount(np.concatenate([np.zeros(0, np.int64), *home]), minlength=cores)
+        loads["out_axons_per_core"] = _bincount(home, cores)
     return loads
+
+
+def _bincount(pieces: list[Ints], cores: int) -> Ints:
+    return np.bincount(np.concatenate([np.zeros(0, np.int64), *pieces]), minlength=cores)
 
 
 def _core_checks(device: Device, core_of: dict[str, Ints], loads: dict[str, Ints]) -> list[Check]:

@@ -7,7 +7,7 @@ numba and torch run it bit for bit like the emulator and Lava do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from spikesim.stimulus import Drive
 WEIGHT_LOW, WEIGHT_HIGH = -256, 254  # even values of a mixed 8-bit matrix
 THRESHOLD_HIGH = 2**17 - 1
 DECAY_ONE = 4096
-RESETS = {"hard": "to", "soft": "subtract", "none": "none"}
+RESETS: dict[str, Literal["to", "subtract", "none"]] = {"hard": "to", "soft": "subtract", "none": "none"}
 STATE_SCALE = 64  # the chip shifts its input left by 6
 
 

@@ -68,7 +68,7 @@ def evaluate(
     steps
         Steps that each sample is presented; a sequence has its own length.
     encode
-        ``"constant"``, ``"sequence"``, or a function of (samples, steps).
+        A name in :data:`spikesim.train.samples.ENCODINGS`, or a function of (samples, steps).
     readout
         A name in :data:`spikesim.train.readout.READOUTS`.
     **options

@@ -51,7 +51,7 @@ def membrane_cross_entropy(scores: Any, labels: Any, steps: int, scale: float = 
 
 
 def count_mse(scores: Any, labels: Any, steps: int, correct: float = 0.8, wrong: float = 0.1) -> Any:
-    """Mean squared difference of the rates (spikes per step) from one for the right class, one for the others."""
+    """Mean squared difference of the rates (spikes per step) from one target for the label, one for other classes."""
     from torch.nn import functional
 
     hot = functional.one_hot(labels, scores.shape[1]).to(scores.dtype)

@@ -1,4 +1,4 @@
-"""Read-outs: what the last population says about the class, from tensors while training and from recordings."""
+"""Read-outs: what the last population says about the class, from tensors in training and from recordings alike."""
 
 from __future__ import annotations
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Encode = str | Callable[[NDArray[Any], int], Any]
 ENCODINGS = {
     "constant": "the sample as a current that is the same at every step (direct coding)",
+    "regular": "evenly spaced spikes, as many as the value says (spikesim.encode.regular)",
+    "latency": "one spike, the earlier the stronger (spikesim.encode.latency)",
     "sequence": "the samples are [samples, steps, ...] already",
 }
 
@@ -33,10 +35,13 @@ class Augment:
         Standard deviation of normal noise added to every value.
     shift
         Images ``[..., height, width]`` are moved by up to so many pixels along each axis, zeros come in.
+    limits
+        Smallest and largest value afterwards; an encoder that makes spikes needs 0 and 1.
     """
 
     noise: float = 0.0
     shift: int = 0
+    limits: tuple[float, float] | None = None
 
     def __call__(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return varied samples, of the same shape."""
@@ -47,7 +52,7 @@ class Augment:
             x = _shifted(x, moves)
         if self.noise:
             x = x + self.noise * torch.randn(x.shape, generator=generator, dtype=x.dtype)
-        return x
+        return x if self.limits is None else x.clamp(*self.limits)
 
 
 def _shifted(x: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
@@ -129,6 +134,10 @@ def present(x: NDArray[Any], encode: Encode, steps: int, entry: Input) -> NDArra
     """Return samples over time, ``[steps, samples, *shape]``; a constant current is not copied for every step."""
     if callable(encode):
         over_time = np.asarray(encode(x, steps))
+    elif encode in ("regular", "latency"):
+        from spikesim import encode as encoders
+
+        over_time = getattr(encoders, encode)(x, steps)
     elif encode == "sequence":
         over_time = np.moveaxis(x, 1, 0)
     else:

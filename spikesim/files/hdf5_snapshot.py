@@ -1,20 +1,18 @@
-"""Reading what :mod:`spikesim.hdf5_stream` writes, checked before the HDF5 library sees it."""
+"""Reading what :mod:`spikesim.files.hdf5_stream` writes, checked before the HDF5 library sees it."""
 
 from __future__ import annotations
 
 import io
 import os
 import threading
-import time
 import weakref
 from pathlib import Path
 from typing import Any
 
-from spikesim.envelope import BLOCK, checksum, open_for_reading, read_user_block
 from spikesim.errors import FileFormatError
-from spikesim.hdf5_stream import HEAD
+from spikesim.files.envelope import BLOCK, checksum, open_for_reading, read_user_block
+from spikesim.files.hdf5_stream import HEAD
 
-ATTEMPTS = 8  # at reading a file that is being written
 _lock = threading.Lock()
 
 
@@ -48,17 +46,24 @@ class Snapshot(io.RawIOBase):
             self._descriptor = os.dup(file.fileno())
         self._closer = weakref.finalize(self, os.close, self._descriptor)
         self._at = 0
-        for attempt in range(ATTEMPTS):
-            self._head = self._from_file(0, HEAD)
-            fields = read_user_block(self._head, self.path, kind, version)
-            problem = self._load_area(fields)
-            if problem is None:
-                return
-            time.sleep(0.01 * attempt)  # a run that is still writing may have been quicker than we
-        raise FileFormatError(f"{str(path)!r} is damaged: {problem}; restore it from a copy")
+        self._head = self._from_file(0, HEAD)
+        while problem := self._load_area(kind, version):
+            before, self._head = self._head, self._from_file(0, HEAD)
+            if self._head == before:  # otherwise a run that is still writing was quicker than we: try again
+                raise problem
 
-    def _load_area(self, fields: dict[str, Any]) -> str | None:
-        """Read and check the area; return what is wrong with it, or None."""
+    def _load_area(self, kind: str, version: int) -> FileFormatError | None:
+        """Read and check the area that the head points to; return what is wrong with it, or None."""
+        try:
+            fields = read_user_block(self._head, self.path, kind, version)
+        except FileFormatError as error:
+            return error
+        problem = self._area_problem(fields)
+        if problem is None:
+            return None
+        return FileFormatError(f"{str(self.path)!r} is damaged: {problem}; restore it from a copy")
+
+    def _area_problem(self, fields: dict[str, Any]) -> str | None:
         places = [fields.get(name) for name in ("area", "bytes", "end")]
         if not all(isinstance(p, int) for p in places):
             return f"its head says {fields}"
