@@ -33,7 +33,7 @@ $ spikesim list backends
 def pages() -> dict[Path, str]:
     """Return the text of the page."""
     if not cli.app.registered_commands:
-        cli._register()
+        cli.register()
     root: Any = typer.main.get_command(cli.app)
     sections = [_section(f"spikesim {name}", root.commands[name]) for name in cli.VERBS]
     return {PAGE: OPENING + "\n" + "\n".join(sections)}
