@@ -1,8 +1,8 @@
 """Other simulators, each in an environment of its own that this file makes.
 
 ``python benchmarks/peers.py`` makes or checks the environments and says what is in them. Nothing here is a dependency
-of the package. ``SPIKESIM_PEERS`` may name a folder that holds (or shall hold) the environments; without it they live in
-``build/peers`` of the checkout.
+of the package. ``SPIKESIM_PEERS`` may name a folder that holds (or shall hold) the environments; without it they live
+in ``build/peers`` of the checkout.
 """
 
 from __future__ import annotations

@@ -178,13 +178,13 @@ def _case(
 
 
 def lif_delta() -> Case:
-    """LIF, delta synapses, refractory."""
+    """Return LIF, delta synapses, refractory."""
     params = {"tau_m": 20e-3, "e_l": 0.0, "v_th": 20e-3, "v_reset": 0.0, "t_ref": 2e-3}
     return _case("lif_delta", "lif", {"threshold": ">="}, params, (2.6e-3, 2e-3), (0.0, 20e-3), 90.0)
 
 
 def lif_exp() -> Case:
-    """LIF, exponential currents in units of the membrane (CUBA), resting below threshold."""
+    """Return LIF, exponential currents in units of the membrane (CUBA), resting below threshold."""
     params = {
         "tau_m": 20e-3, "tau_exc": 5e-3, "tau_inh": 10e-3, "e_l": -60e-3, "v_th": -50e-3, "v_reset": -60e-3,
         "t_ref": 5e-3,
@@ -193,13 +193,13 @@ def lif_exp() -> Case:
 
 
 def lif_exp_start() -> Case:
-    """The same, spikes acting on the membrane in the step of their arrival (the CUBA benchmark)."""
+    """Return the same, spikes acting on the membrane in the step of their arrival (the CUBA benchmark)."""
     case = lif_exp()
     return Case(**{**vars(case), "name": "lif_exp_start", "options": {"threshold": ">=", "arrival": "start"}})
 
 
 def lif_psc_exp() -> Case:
-    """LIF, exponential current in amperes, resting below threshold (microcircuit)."""
+    """Return LIF, exponential current in amperes, resting below threshold (microcircuit)."""
     params = {
         "c_m": 250e-12, "tau_m": 10e-3, "tau_syn": 0.5e-3, "e_l": -65e-3, "v_th": -50e-3, "v_reset": -65e-3,
         "t_ref": 2e-3, "i_e": 250e-12,
@@ -209,7 +209,7 @@ def lif_psc_exp() -> Case:
 
 
 def lif_alpha() -> Case:
-    """LIF, alpha-shaped currents."""
+    """Return LIF, alpha-shaped currents."""
     params = {
         "c_m": 250e-12, "tau_m": 10e-3, "tau_exc": 2e-3, "tau_inh": 3e-3, "e_l": -70e-3, "v_th": -55e-3,
         "v_reset": -70e-3, "t_ref": 2e-3, "i_e": 250e-12,
@@ -219,7 +219,7 @@ def lif_alpha() -> Case:
 
 
 def lif_cond_exp() -> Case:
-    """LIF, exponential conductances (COBA), resting below threshold."""
+    """Return LIF, exponential conductances (COBA), resting below threshold."""
     params = {
         "tau_m": 20e-3, "tau_exc": 5e-3, "tau_inh": 10e-3, "e_l": -60e-3, "e_exc": 0.0, "e_inh": -80e-3,
         "v_th": -50e-3, "v_reset": -60e-3, "t_ref": 5e-3,
@@ -229,14 +229,14 @@ def lif_cond_exp() -> Case:
 
 
 def izhikevich() -> Case:
-    """Izhikevich's neuron, regular spiking, published Euler steps."""
+    """Return Izhikevich's neuron, regular spiking, published Euler steps."""
     case = _case("izhikevich", "izhikevich", {}, {"a": 0.02, "b": 0.2, "c": -65.0, "d": 8.0, "v_peak": 30.0},
                  (90.0, 50.0), (-65.0, -60.0), 60.0)  # fmt: skip
     return Case(**{**vars(case), "init": {**case.init, "u": 0.2 * case.init["v"]}})
 
 
 def adex() -> Case:
-    """Adaptive exponential neuron, conductance synapses."""
+    """Return Adaptive exponential neuron, conductance synapses."""
     params = {
         "c_m": 281e-12, "g_l": 30e-9, "e_l": -70.6e-3, "v_t": -50.4e-3, "delta_t": 2e-3, "v_peak": 0.0,
         "v_reset": -70.6e-3, "tau_w": 144e-3, "a": 4e-9, "b": 80.5e-12, "i_e": 500e-12, "tau_exc": 2e-3,

@@ -8,6 +8,7 @@ binary grid, so that matrix products are exact whatever their order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,7 @@ def spikes_in(seed: int = 1) -> NDArray[np.float64]:
 def weights(gain: float, seed: int = 0) -> Arrays:
     """Return the weights of the layers, ``[targets, sources]``, with a positive mean so that all layers fire."""
     rng = np.random.default_rng(seed)
-    return [
-        on_grid(gain * (rng.standard_normal((b, a)) + 0.15) / np.sqrt(a * DENSITY))
-        for a, b in zip(SIZES, SIZES[1:], strict=False)
-    ]
+    return [on_grid(gain * (rng.standard_normal((b, a)) + 0.15) / np.sqrt(a * DENSITY)) for a, b in pairwise(SIZES)]
 
 
 # ------------------------------------------------------------------------------------------------------------ spikesim

@@ -232,3 +232,18 @@ def test_a_bias_behind_a_lag_is_refused_with_the_remedy() -> None:
 def test_a_read_out_that_never_fires_has_no_place_on_the_chip_yet() -> None:
     form, reasons = form_of(li())
     assert form is None and reasons
+
+
+def test_convolutions_stay_convolutions() -> None:
+    from spikesim import sequential
+    from spikesim.connect import Conv2d
+    from spikesim.layers import conv2d, dense, pool
+
+    net = sequential(Input("x", (1, 5, 5)), conv2d(3, 3), lif_soft(), pool(3, stride=1), dense(4), lif_soft(), seed=2)
+    network = quantise(net).network
+    assert isinstance(network["x->layer1"].rule, Conv2d)  # type: ignore[union-attr]
+    data = {"x": spikes(50, 2)}
+    reference = run(network, inputs=data)
+    assert all(len(s) > 20 for s in reference.spikes.values())
+    for backend in ("torch", "loihi"):
+        assert differing_spikes(reference, run(network, inputs=data, backend=backend)) == 0

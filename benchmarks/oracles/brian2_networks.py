@@ -51,7 +51,10 @@ def neurons(net: dict[str, Any], rng: np.random.Generator) -> b.NeuronGroup:
     populations, dt = net["populations"], net["dt"]
     first = populations[0]
     starts = [{"v": p["params"]["e_l"], **p["init"]} for p in populations]
-    init = {k: np.concatenate([draw(s[k], p["cells"], rng) for s, p in zip(starts, populations)]) for k in starts[0]}
+    init = {
+        k: np.concatenate([draw(s[k], p["cells"], rng) for s, p in zip(starts, populations, strict=True)])
+        for k in starts[0]
+    }
     more = ""
     if "i_e" in first["params"]:
         init["i_e"] = np.repeat([p["params"]["i_e"] for p in populations], [p["cells"] for p in populations])
@@ -86,13 +89,13 @@ def synapses(net: dict[str, Any], group: b.NeuronGroup, first: dict[str, int], r
         s = b.Synapses(group, group, "w_syn : 1" if varied else "", on_pre=action, namespace=names, **delay)
         drawn = [pairs(m, sizes[m["pre"]], sizes[m["post"]], rng) for m in members]
         s.connect(
-            i=np.concatenate([i + first[m["pre"]] for m, (i, _) in zip(members, drawn)]),
-            j=np.concatenate([j + first[m["post"]] for m, (_, j) in zip(members, drawn)]),
+            i=np.concatenate([i + first[m["pre"]] for m, (i, _) in zip(members, drawn, strict=True)]),
+            j=np.concatenate([j + first[m["post"]] for m, (_, j) in zip(members, drawn, strict=True)]),
         )
         if varied:
-            s.w_syn = np.concatenate([draw(m["weight"], len(i), rng) for m, (i, _) in zip(members, drawn)])
+            s.w_syn = np.concatenate([draw(m["weight"], len(i), rng) for m, (i, _) in zip(members, drawn, strict=True)])
         if steps is None:
-            seconds = np.concatenate([draw(m["delay"], len(i), rng) for m, (i, _) in zip(members, drawn)])
+            seconds = np.concatenate([draw(m["delay"], len(i), rng) for m, (i, _) in zip(members, drawn, strict=True)])
             s.delay = (np.maximum(np.rint(seconds / net["dt"]), 1) - early) * net["dt"] * b.second
         out.append(s)
     return out
@@ -120,7 +123,7 @@ def build(net: dict[str, Any], rng: np.random.Generator) -> tuple[b.Network, b.S
 def offsets(net: dict[str, Any]) -> dict[str, int]:
     """Return the first neuron of each population."""
     low = np.cumsum([0, *(p["cells"] for p in net["populations"])])
-    return {p["name"]: int(k) for p, k in zip(net["populations"], low)}
+    return {p["name"]: int(k) for p, k in zip(net["populations"], low, strict=False)}
 
 
 def simulate(request: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
     done = time.perf_counter()
     arrays = {}
     step, neuron = np.rint(np.asarray(monitor.t / dt)).astype(np.int64), np.asarray(monitor.i)
-    for k, (p, low) in enumerate(zip(net["populations"], offsets(net).values())):
+    for k, (p, low) in enumerate(zip(net["populations"], offsets(net).values(), strict=True)):
         own = (neuron >= low) & (neuron < low + p["cells"])
         arrays[f"step{k}"], arrays[f"neuron{k}"] = step[own], neuron[own] - low
     np.savez(request["events"], **arrays)
