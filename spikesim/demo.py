@@ -212,7 +212,7 @@ def _profile(result: Result) -> None:
     from spikesim.profile import profile
 
     network = result.need("quantised").network
-    result.profile = profile(result.need("fixed_run").recording, lower(network), weight_bits=8)
+    result.profile = profile(result.need("fixed_run").recording, lower(network))
 
 
 def _record(result: Result, folder: Path) -> None:

@@ -67,6 +67,9 @@ class Program(Protocol):
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps and return what happened in them; ``inputs`` are ``[steps, samples, n]``."""
 
+    def step(self, n: int = 1, inputs: Mapping[str, Any] | None = None) -> dict[str, NDArray[np.int64]]:
+        """Run some steps and return spike counts, for closed loops (:class:`Stepping`)."""
+
     def drain(self) -> list[Chunk]:
         """Return what is still under way after the last step (engines whose populations lag behind)."""
 
@@ -81,6 +84,64 @@ class Program(Protocol):
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights of a projection (snapped to the port's grid)."""
+
+
+class Stepping:
+    """What every program offers for closed loops, on top of `advance`."""
+
+    graph: Graph
+    samples: int
+
+    def step(self, n: int = 1, inputs: Mapping[str, Any] | None = None) -> dict[str, NDArray[np.int64]]:
+        """Run some steps and return how often each neuron fired in them.
+
+        Parameters
+        ----------
+        n
+            Number of steps.
+        inputs
+            Data for each :class:`~spikesim.stimulus.Input`: one value per element, held for all ``n`` steps
+            (``[*shape]`` or ``[samples, *shape]``), or ``[n, samples, *shape]``. What is left out is 0.
+
+        Returns
+        -------
+        dict
+            Population name to int64 ``[samples, neurons]``.
+
+        Raises
+        ------
+        UnknownNameError, InvalidValueError
+            If an input is not known or does not fit.
+        """
+        known = {s.name: s for s in self.graph.sources if isinstance(s, Input)}
+        given = dict(inputs or {})
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("input", name, list(known))
+        data = {name: held(source, given.get(name, 0), n, self.samples) for name, source in known.items()}
+        chunk = self.advance(n, data)  # type: ignore[attr-defined]
+        return {node.name: np.asarray(chunk.emitted[node.name]) for node in self.graph.nodes}
+
+
+def held(source: Input, value: Any, steps: int, samples: int) -> NDArray[Any]:
+    """Bring data for some steps to ``[steps, samples, n]``; one value per element is held."""
+    array = np.asarray(value, np.float64)
+    shape = (steps, samples, source.n)
+    fits = array.ndim == 0 or array.size in (source.n, samples * source.n, steps * samples * source.n)
+    if not fits:
+        raise InvalidValueError(
+            f"input {source.name!r} needs {source.n} values, or the shape [{samples}, {source.n}] or {list(shape)}, "
+            f"found {list(array.shape)}"
+        )
+    if array.size == steps * samples * source.n:
+        array = array.reshape(shape)
+    elif array.ndim:
+        array = array.reshape(1, -1, source.n)
+    if not np.isfinite(array).all() or not (source.graded or np.isin(array, (0, 1)).all()):
+        raise InvalidValueError(
+            f"input {source.name!r} must hold {'finite values' if source.graded else 'spikes, 0 or 1'}"
+        )
+    return np.broadcast_to(array, shape)
 
 
 @dataclass(frozen=True, eq=False)

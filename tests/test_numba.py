@@ -198,6 +198,24 @@ def test_closed_loop_reads_and_sets_state_and_weights() -> None:
         program.set_weights("p0->p1", [1.0, 2.0])
 
 
+def test_step_holds_its_inputs_and_returns_counts() -> None:
+    weights = np.eye(2) * 0.6
+    net = Network(
+        [Population("m", 2, lif_soft())], [Projection("x", "m", Dense(weights))], [Input("x", 2, graded=True)]
+    )
+    program = compile(net)
+    program.reset(3)
+    one = [program.step(1, {"x": [1.0, 0.0]})["m"] for _ in range(10)]
+    program.reset(3)
+    ten = program.step(10, {"x": np.array([1.0, 0.0])})["m"]
+    assert ten.shape == (3, 2) and (sum(one) == ten).all() and ten[0].tolist() == [6, 0]
+    assert (program.step(2)["m"] == 0).all()
+    with pytest.raises(UnknownNameError, match="input 'y'"):
+        program.step(1, {"y": [1.0]})
+    with pytest.raises(InvalidValueError, match="needs 2 values"):
+        program.step(1, {"x": [1.0, 2.0, 3.0, 4.0, 5.0]})
+
+
 def test_counts_are_what_happened() -> None:
     recording = run(chaotic(), steps=200)
     counts = recording.counts

@@ -17,7 +17,7 @@ import spikesim
 from spikesim.backends.numba import loop
 from spikesim.backends.numba.layout import Block, blocks, layout
 from spikesim.drive import DriveState, source_values
-from spikesim.engine import Chunk, Options
+from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels
 from spikesim.equations.numba_source import print_loop
 from spikesim.equations.source import import_source
@@ -50,7 +50,7 @@ def compiled_loop(groups: list[Block], dtype: str) -> Any:
     return import_source(kernel_source(groups, dtype), "loop", depends).simulate
 
 
-class NumbaProgram:
+class NumbaProgram(Stepping):
     """See :class:`spikesim.engine.Program`."""
 
     whole_run = False

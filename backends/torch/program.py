@@ -15,7 +15,7 @@ from spikesim.backends.torch.ops import DTYPES
 from spikesim.backends.torch.unit import Unit
 from spikesim.connect import Conv2d, Dense, Pool2d
 from spikesim.drive import DriveState, source_values
-from spikesim.engine import Chunk, Options
+from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph
 from spikesim.lowering import snap
@@ -24,7 +24,7 @@ from spikesim.stimulus import Source
 LAYERED_SAMPLES = 8  # with fewer samples at once, going from spike to spike is faster than a product
 
 
-class TorchProgram:
+class TorchProgram(Stepping):
     """See :class:`spikesim.engine.Program`."""
 
     whole_run = False

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
 from spikesim.drive import source_values
-from spikesim.engine import Chunk
+from spikesim.engine import Chunk, Stepping
 from spikesim.errors import UnknownNameError, UnsupportedError
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.fixedpoint.network import IntNetwork
@@ -26,7 +26,7 @@ Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
 
-class FixedProgram:
+class FixedProgram(Stepping):
     """See :class:`spikesim.engine.Program`. Spikes of lagging populations come out with the last columns (`drain`)."""
 
     def __init__(self, graph: Graph, make_engine: Callable[[IntNetwork], Engine], *, whole_run: bool) -> None:

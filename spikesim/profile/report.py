@@ -114,7 +114,7 @@ def profile(
     devices
         ``"all"``, a name, a device, or several; also paths of device files.
     weight_bits
-        Bits of a weight, if the network is quantised.
+        Bits of a weight; 8 for a network of ``loihi_lif`` neurons, else unknown by default.
     graded_as_events
         Price a graded value like one spike on devices that have no price for it (a lower bound).
 
@@ -130,6 +130,8 @@ def profile(
     _same_network(counts, graph)
     emitted: Emitted = {} if isinstance(run, Counts) else _emitted(run)
     fits, bills = {}, {}
+    if weight_bits is None and graph.nodes and all(n.model.name == "loihi_lif" for n in graph.nodes):
+        weight_bits = 8
     for device in _devices(devices):
         if device.kind == "logic":  # a price list: nothing to place
             bills[device.name] = price_logic(counts, device, weights=stored_weights(graph))
