@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from spikesim import partners
 from spikesim.connect import (
     AllToAll,
     Chain,
@@ -18,6 +17,7 @@ from spikesim.connect import (
     Pool2d,
     SmallWorld,
     Sparse,
+    partners,
 )
 from spikesim.errors import InvalidValueError
 from spikesim.rng import Stream
