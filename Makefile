@@ -32,6 +32,8 @@ bench: $(VENV)/.test
 	@set -e; for script in $(wildcard benchmarks/bench_*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
 docs: $(VENV)/.docs
+	$(BIN)/python docs/make_models.py
+	$(BIN)/python docs/make_cli.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:

@@ -2,6 +2,13 @@
 
 __version__ = "0.1.0"
 
+import os
+
+# Threads of OpenMP (torch, numba) that wait must sleep: by default they spin, and beside one busy process a training
+# that takes 18 s was measured to take 146 s. Read when the runtime is loaded; whoever has set it keeps their choice.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 from spikesim.engine import Options, compile, run
 from spikesim.equations.primitives import (
     absolute,

@@ -1,9 +1,9 @@
-"""What takes the chunks of a run: in memory here, in a file in :mod:`spikesim.recording_file`."""
+"""What takes the chunks of a run: in memory here, in a file in :mod:`spikesim.files.recording_writer`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from spikesim.counts import Counts, count
 from spikesim.engine import Chunk
 from spikesim.graph import Graph
 from spikesim.recording import Recording, Spikes, Trace
+
+
+class Probed(NamedTuple):
+    """Which neurons of a population are recorded, and the unit of what is recorded of them."""
+
+    neurons: NDArray[np.int64]
+    unit: str
 
 
 class Tally:
@@ -43,13 +50,14 @@ class Tally:
         """Return the counts so far."""
         return count(self.graph, self.steps, self._emitted, self._active)
 
-    def probed(self) -> dict[tuple[str, str], NDArray[np.int64]]:
-        """Return which neurons are recorded of each (population, state)."""
+    def probed(self) -> dict[tuple[str, str], Probed]:
+        """Return what is recorded of each (population, state)."""
         found = {}
         for probe in self.graph.probes:
-            everyone = np.arange(self.graph.node(probe.target).n)
-            neurons = everyone if probe.neurons is None else np.asarray(probe.neurons, np.int64)
-            found.update({(probe.target, variable): neurons for variable in probe.variables})
+            node = self.graph.node(probe.target)
+            neurons = np.arange(node.n) if probe.neurons is None else np.asarray(probe.neurons, np.int64)
+            for state in probe.variables:
+                found[probe.target, state] = Probed(neurons, node.model.states[state].unit)
         return found
 
 
@@ -81,16 +89,16 @@ class Collector(Tally):
             for n in self.graph.nodes
         }
         traces: dict[str, dict[str, Trace]] = {}
-        for (target, variable), neurons in self.probed().items():
-            traces.setdefault(target, {})[variable] = self._trace(target, variable, neurons)
+        for (target, variable), probed in self.probed().items():
+            traces.setdefault(target, {})[variable] = self._trace(self._traces[target, variable], probed)
         return Recording(spikes, traces, self.counts(), self._meta)
 
-    def _trace(self, target: str, variable: str, neurons: NDArray[np.int64]) -> Trace:
-        parts = self._traces[target, variable]
-        if not parts:
-            return Trace(np.zeros(0, np.int64), np.zeros((self.samples, 0, len(neurons))), neurons, self.graph.dt)
-        steps = np.concatenate([np.asarray(s, np.int64) for s, _ in parts])
-        return Trace(steps, np.concatenate([v for _, v in parts], axis=1), neurons, self.graph.dt)
+    def _trace(self, parts: list[Any], probed: Probed) -> Trace:
+        steps, values = np.zeros(0, np.int64), np.zeros((self.samples, 0, len(probed.neurons)))
+        if parts:
+            steps = np.concatenate([np.asarray(s, np.int64) for s, _ in parts])
+            values = np.concatenate([v for _, v in parts], axis=1)
+        return Trace(steps, values, probed.neurons, self.graph.dt, probed.unit)
 
 
 def sorted_spikes(parts: list[tuple[NDArray[Any], ...]], n: int, steps: int, samples: int, dt: float) -> Spikes:

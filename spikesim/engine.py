@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
-from spikesim.envelope import check_target
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import check_target
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network

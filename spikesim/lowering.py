@@ -77,7 +77,7 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         _sources(network),
         tuple(edges),
         drives,
-        network.probes,
+        tuple(network.probes),
         exactness,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -146,10 +146,10 @@ class Network(Value):
     3
     """
 
-    populations: tuple[Population, ...] = ()
-    projections: tuple[Projection, ...] = ()
-    stimuli: tuple[Stimulus, ...] = ()
-    probes: tuple[Probe, ...] = ()
+    populations: Sequence[Population] = ()
+    projections: Sequence[Projection] = ()
+    stimuli: Sequence[Stimulus] = ()
+    probes: Sequence[Probe] = ()
     dt: float = 1e-3
     seed: int = 0
     name: str = "network"
@@ -207,14 +207,14 @@ class Network(Value):
 
     def save(self, path: str | Path) -> None:
         """Write the network to an HDF5 file; it comes back exactly, user-written neurons included."""
-        from spikesim.storage import save_network
+        from spikesim.files.storage import save_network
 
         save_network(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """Read a network; nothing in the file is executed."""
-        from spikesim.storage import load_network
+        from spikesim.files.storage import load_network
 
         return load_network(path)
 

@@ -59,7 +59,7 @@ def chosen(total: int, p: float, stream: Stream) -> Keys:
             last = int(pieces[-1][-1])
         step += 1
     found = np.concatenate(pieces)
-    return np.asarray(found[: np.searchsorted(found, total)], dtype=np.int64)
+    return np.asarray(found[: np.searchsorted(found, total)], np.int64)
 
 
 def distinct(wanted: int, n: int, stream: Stream, rows: int, keep: Keys | None = None) -> Keys:

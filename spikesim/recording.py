@@ -81,12 +81,20 @@ class Trace:
         Which neurons, int64.
     dt
         Time step in seconds.
+    unit
+        SI unit of the values, ``""`` for a pure number.
     """
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
     neurons: NDArray[np.int64]
     dt: float
+    unit: str = ""
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds since the start of the sample (beginning of the steps, as for spikes)."""
+        return np.asarray(self.steps * self.dt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +141,14 @@ class Recording:
 
     def save(self, path: str | Path) -> None:
         """Write the recording to an HDF5 file."""
-        from spikesim.recording_file import save_recording
+        from spikesim.files.recording_writer import save_recording
 
         save_recording(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
         """Read a recording, also one that a killed run left behind."""
-        from spikesim.recording_file import load_recording
+        from spikesim.files.recording_writer import load_recording
 
         return load_recording(path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 import time
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 
 from spikesim.collect import Collector
 from spikesim.engine import Program
+from spikesim.files.versions import versions
 from spikesim.recording import Recording
-from spikesim.versions import versions
 
 if TYPE_CHECKING:
-    from spikesim.recording_file import Writer
+    from spikesim.files.recording_writer import Writer
 
 FIRST_CHUNK = 50  # steps; then as many as take about a third of a second
 SECONDS_PER_CHUNK = 0.3
@@ -96,7 +95,7 @@ class Session:
     def _sink(self) -> Collector | Writer:
         if self.out is None:
             return Collector(self.program.graph, self.samples)
-        from spikesim.recording_file import Writer
+        from spikesim.files.recording_writer import Writer
 
         return Writer(self.out, self.program.graph, self.samples, self.meta)
 
@@ -150,6 +149,10 @@ class _bar:
 
 
 def peak_memory_mb() -> float:
-    """Return the largest resident memory of this process so far, in megabytes."""
+    """Return the largest resident memory of this process so far, in megabytes; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -72,7 +72,7 @@ class Source(Value):
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: Any  # given as a number or a tuple, kept as a tuple
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _shape(self.name, self.shape))

@@ -16,11 +16,11 @@ class Value:
             return True
         if type(self) is not type(other):
             return NotImplemented
-        from spikesim.storage import fingerprint
+        from spikesim.files.storage import fingerprint
 
         return fingerprint(self) == fingerprint(other)
 
     def __hash__(self) -> int:
-        from spikesim.storage import fingerprint
+        from spikesim.files.storage import fingerprint
 
         return hash(fingerprint(self))

@@ -245,3 +245,17 @@ def test_inputs_are_checked() -> None:
         with pytest.raises(InvalidValueError, match=part):
             run(net, inputs=data)
     assert Options().dtype == "float64"
+
+
+def test_models_with_different_numbers_of_states_run_as_a_batch() -> None:
+    net = Network(
+        [Population("a", 5, lif(t_ref=2 * ms)), Population("b", 4, li()), Population("c", 3, relay)],
+        [Projection("in", name, Dense(np.full((n, 2), 0.4))) for name, n in (("a", 5), ("b", 4), ("c", 3))],
+        [Input("in", 2)],
+    )
+    x = np.random.default_rng(0).random((50, 3, 2)) < 0.5
+    batch = run(net, inputs={"in": x})
+    for k in range(3):
+        alone = run(net, inputs={"in": x[:, k]})
+        for name in ("a", "b", "c"):
+            assert np.array_equal(batch[name].dense()[:, k], alone[name].dense()[:, 0])

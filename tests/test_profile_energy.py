@@ -65,7 +65,10 @@ def test_truenorth_all_in_figure_stands_beside_and_shows_its_error() -> None:
 
 @pytest.mark.parametrize(("operations", "watts"), [(0.65e6, 35e-6), (37.5e6, 477e-6)])
 def test_odin_power(operations: float, watts: float) -> None:
-    """Biological rate and maximum rate (Frenkel 2019, Fig. 8b); every spike costs 256 operations."""
+    """Biological rate and maximum rate (Frenkel 2019, Fig. 8b); every spike costs 256 operations.
+
+    The clock of 75 MHz was chosen to reproduce the paper: this checks the arithmetic, not the model.
+    """
     spikes = round(operations / 256)
     bill = price(totals(256, 100, spikes, 3 * spikes), None, load_device("odin"))
     assert bill.mean_power_w == pytest.approx(watts, rel=0.25)

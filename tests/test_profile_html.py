@@ -136,3 +136,8 @@ def test_large_drawing_becomes_a_bitmap() -> None:
 def test_figure_needs_words() -> None:
     with pytest.raises(InvalidValueError, match="needs `alt`"):
         Figure(figure(), "").html()
+
+
+def test_headings_with_the_same_words_are_refused() -> None:
+    with pytest.raises(InvalidValueError, match="same address #energy"):
+        page("x", [Heading("Energy"), Heading("energy!", level=3)])

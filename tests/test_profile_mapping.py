@@ -120,6 +120,16 @@ def test_too_many_cores() -> None:
     assert cores.used == 196  # ceil(200 000 / 1024)
 
 
+@pytest.mark.parametrize(("cores", "verdict"), [(120, "fits"), (121, "fits"), (128, "fits"), (129, "does not fit")])
+def test_a_contested_wall_refuses_only_beyond_its_upper_end(cores: int, verdict: str) -> None:
+    """Loihi 2: 120 cores by papers and boards, 128 on the die; 28 assumed bytes a neuron leave 7021 on a core."""
+    fit = place(net([cores * 7000], OneToOne(), inputs=cores * 7000), load_device("loihi2")).fit
+    assert fit.cores == cores
+    assert fit.verdict == (verdict if verdict == "does not fit" else "fits under assumptions")
+    assert [w.rule for w in fit.warnings] == (["cores"] if cores in (121, 128) else [])
+    assert not fit.warnings or "allows 120 (contested: up to 128)" in fit.warnings[0].sentence
+
+
 def test_budget_warns_and_says_what_happens() -> None:
     fit = place(net([3], delay=20 * ms), load_device("spinnaker1")).fit
     assert fit.verdict == "fits under assumptions"

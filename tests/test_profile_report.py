@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from spikesim import Input, Network, Population, Projection, ms
+from spikesim.connect import Conv2d
 from spikesim.counts import Counts, count
 from spikesim.errors import FileFormatError, InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
@@ -23,6 +24,7 @@ from spikesim.lowering import lower
 from spikesim.models.neurons import lif
 from spikesim.plot.energy import energy_ranges, energy_terms
 from spikesim.profile import Profile, Stat, list_devices, load_device, profile
+from spikesim.profile.baseline import stored_weights
 from spikesim.profile.text import engineering
 from spikesim.profile.tidy import COLUMNS
 from spikesim.recording import Recording
@@ -87,6 +89,34 @@ def test_projections(result: Profile) -> None:
         ("h->h", "AC", True, 400, 400),
         ("h->out", "AC", False, 60, 60),
     ]
+
+
+def test_dense_counts_are_those_of_neurobench() -> None:
+    """20-30-10 network, 25 steps: NeuroBench 2.3 gave Dense 22500 and MembraneUpdates 1000."""
+    graph = lower(
+        Network(
+            populations=[Population("h", 30, lif(tau_m=10 * ms)), Population("out", 10, lif(tau_m=10 * ms))],
+            stimuli=[Input("in", 20)],
+            projections=[Projection("in", "h", weight=0.5), Projection("h", "out", weight=0.5)],
+        )
+    )
+    emitted = {name: np.zeros((1, n), int) for name, n in (("in", 20), ("h", 30), ("out", 10))}
+    counts = count(graph, 25, emitted, {"h": np.array([0]), "out": np.array([0])})
+    layers = profile(counts, graph, []).layers
+    assert sum(x.operations_dense for x in layers) == 22500
+    assert sum(x.updates_dense for x in layers) == 1000
+
+
+def test_a_convolution_stores_its_kernel_once() -> None:
+    graph = lower(
+        Network(
+            populations=[Population("h", (4, 8, 8), lif(tau_m=10 * ms))],
+            stimuli=[Input("in", (1, 8, 8))],
+            projections=[Projection("in", "h", Conv2d(np.ones((4, 1, 3, 3)), padding=1))],
+        )
+    )
+    assert graph.synapses == 4 * 22 * 22
+    assert stored_weights(graph) == 36
 
 
 def test_stat_of_one_sample_and_of_none() -> None:

@@ -46,11 +46,11 @@ from spikesim.connect import (
     Sparse,
 )
 from spikesim.distributions import Gamma, KaimingNormal, LogNormal, Normal, Uniform
-from spikesim.envelope import BLOCK, checksum, user_block
 from spikesim.errors import FileAccessError, FileFormatError, MissingFileError, NetworkError, UnsupportedError
+from spikesim.files.envelope import BLOCK, checksum, user_block
+from spikesim.files.storage import KIND, fingerprint
 from spikesim.lowering import lower
 from spikesim.models.neurons import NEURONS
-from spikesim.storage import KIND, fingerprint
 
 RANDOM = np.random.default_rng(0)
 

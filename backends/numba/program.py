@@ -105,8 +105,9 @@ class NumbaProgram:
     def reset(self, samples: int = 1) -> None:
         """Go back to step 0 with initial states."""
         self.samples, self.first = samples, 0
+        # order "C": a copy of a broadcast array would put the samples innermost, for one model and not for another
         self.states = tuple(
-            np.array(np.broadcast_to(b.initial().astype(self.dtype), (samples, len(b.model.states), b.n)))
+            np.array(np.broadcast_to(b.initial().astype(self.dtype), (samples, len(b.model.states), b.n)), order="C")
             for b in self.groups
         )
         self.rings = np.zeros((samples, self.layout.ring_size))

@@ -26,6 +26,8 @@ class LinearMap(nn.Module):  # type: ignore[misc]
         Whether the weights are parameters, or stay as they are.
     """
 
+    spikes = False  # whether everything that is projected is known to be 0 or 1
+
     def __init__(self, learn: bool) -> None:
         super().__init__()
         self.learn = learn
@@ -52,7 +54,7 @@ class DenseMap(LinearMap):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply."""
-        return product(x, self.weight)
+        return product(x, self.weight, self.spikes)
 
     def rule(self) -> Connection:
         """Return the rule, weights ``[n_post, n_pre]``."""
@@ -147,7 +149,7 @@ class SparseMap(LinearMap):
             values, rows, columns = values[chosen], rows[chosen], columns[chosen]
         if self.shape[0] * self.shape[1] <= DENSE_LIMIT:
             matrix = values.new_zeros(self.shape).index_put((rows, columns), values, accumulate=True)
-            return product(x, matrix)
+            return product(x, matrix, self.spikes)
         transposed = torch.sparse_coo_tensor(torch.stack([columns, rows]), values, self.shape[::-1])
         return torch.sparse.mm(transposed, x.t()).t()
 

@@ -12,7 +12,8 @@ from torch import nn
 from spikesim.backends.torch.linear import LinearMap, SparseMap, linear_map
 from spikesim.backends.torch.ops import DTYPES, step_constants
 from spikesim.backends.torch.scan import Scan
-from spikesim.backends.torch.unroll import Cell, Sums, Wire, add, advance, components
+from spikesim.backends.torch.unroll import Cell, add, advance, components
+from spikesim.backends.torch.wire import Sums, Wire
 from spikesim.drive import DriveState, source_values
 from spikesim.equations.scan_source import Surrogate
 from spikesim.errors import InvalidValueError, UnknownNameError
@@ -87,7 +88,9 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         found = None
         if np.ndim(edge.delays) == 0:
             found = linear_map(edge.rule, self._shape(edge.pre), learn, self.dtype, self.device)
-        return SparseMap(edge, learn, self.dtype, self.device) if found is None else found
+        found = SparseMap(edge, learn, self.dtype, self.device) if found is None else found
+        found.spikes = edge.pre in self.scans  # a user may feed values into an input declared for spikes
+        return found
 
     def _learn(self, population: str, names: Sequence[str]) -> None:
         nodes = {n.name: n for n in self.graph.nodes}

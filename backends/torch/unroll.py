@@ -7,43 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from spikesim.backends.torch.linear import LinearMap, SparseMap
+from spikesim.backends.torch.cycle import Member, run_cycle
 from spikesim.backends.torch.scan import Scan
-from spikesim.graph import Edge, Graph, Node
-
-Sums = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Wire:
-    """A projection with its map."""
-
-    edge: Edge
-    linear: LinearMap
-
-    def delays(self) -> list[int]:
-        """Return the delays that occur; the map has one part for each."""
-        return [d for d, _ in self.linear.groups] if isinstance(self.linear, SparseMap) else [self.edge.max_delay]
-
-    def apply(self, x: torch.Tensor, group: int) -> torch.Tensor:
-        """Project ``[m, n_pre]`` over the synapses of one delay."""
-        result: torch.Tensor = self.linear(x, group) if isinstance(self.linear, SparseMap) else self.linear(x)
-        return result
-
-    def all_steps(self, values: torch.Tensor) -> torch.Tensor:
-        """Project ``[steps, samples, n_pre]`` with one product per delay, and shift by the delay."""
-        steps, samples, _ = values.shape
-        total = values.new_zeros(())
-        for group, delay in enumerate(self.delays()):
-            rest = max(steps - delay, 0)
-            if values.stride(0) == 0:  # the same at every step: one product serves all
-                sums = self.apply(values[0], group).expand(rest, samples, self.edge.n_post)
-            else:
-                sums = self.apply(values[:rest].reshape(-1, self.edge.n_pre), group)
-                sums = sums.view(rest, samples, self.edge.n_post)
-            shifted = sums if not delay else torch.cat([sums.new_zeros((steps - rest, *sums.shape[1:])), sums])
-            total = total + shifted if group else shifted
-        return total.expand(steps, samples, self.edge.n_post)
+from spikesim.backends.torch.wire import Sums, Wire
+from spikesim.graph import Graph, Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,32 +89,18 @@ def advance(cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states:
 def _cycle(
     cells: Sequence[Cell], internal: Sequence[Wire], arriving: dict[str, Sums], states: Sums, size: tuple[int, int]
 ) -> Sums:
-    """Compute the populations of a cycle, step by step in the order of their levels."""
-    steps, samples = size
-    # unbind: x[t] of a tensor that needs gradients would cost a tensor of full size per step in the backward pass
-    feeds = {name: {p: x.unbind(0) for p, x in sums.items()} for name, sums in arriving.items()}
-    now = {c.node.name: {s: x.expand(samples, c.node.n) for s, x in c.init.items()} for c in cells}
-    fired: dict[str, list[torch.Tensor]] = {c.node.name: [] for c in cells}
-    traces: dict[str, list[torch.Tensor]] = {f"{c.node.name}/{s}": [] for c in cells for s in c.wanted}
-    for wire in internal:  # a port that hears only the cycle is silent at first
-        silence = next(iter(cells[0].init.values())).new_zeros((samples, wire.edge.n_post))
-        feeds[wire.edge.post].setdefault(wire.edge.port, (silence,) * steps)
-    for t in range(steps):
-        for cell in cells:
-            name = cell.node.name
-            sums = {p: x[t] for p, x in feeds[name].items()}
-            for wire in internal:
-                if wire.edge.post == name:
-                    for group, delay in enumerate(wire.delays()):
-                        if t >= delay:
-                            add(sums, wire.edge.port, wire.apply(fired[wire.edge.pre][t - delay], group))
-            inputs = cell.total(sums, {p: x[t] for p, x in cell.drives.items()})
-            spikes, now[name] = cell.scan.step(inputs, now[name], cell.constants, (samples, cell.node.n))
-            fired[name].append(spikes)
-            for state in cell.wanted:
-                traces[f"{name}/{state}"].append(now[name][state])
-    states |= {name: torch.stack(values) for name, values in traces.items()}
-    return {name: torch.stack(values) for name, values in fired.items()}
+    """Compute the populations of a cycle together."""
+    members = []
+    for cell in cells:
+        dtype = next(iter(cell.init.values())).dtype
+        init = {s: x.expand(size[1], cell.node.n) for s, x in cell.init.items()}
+        feeds = {p: x.to(dtype) for p, x in arriving[cell.node.name].items()}
+        member = Member(cell.node.name, cell.node.n, cell.scan, feeds, cell.drives, init, cell.constants)
+        members.append(member)
+    spikes, traces = run_cycle(members, internal, *size)
+    for cell in cells:
+        states |= {f"{cell.node.name}/{s}": traces[cell.node.name][s][1:] for s in cell.wanted}
+    return spikes
 
 
 def components(graph: Graph) -> list[list[Node]]:

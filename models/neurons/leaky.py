@@ -10,6 +10,9 @@
 ``"to"`` is its ``"zero"``. The two timings fire alike with ``"to"`` but not with ``"subtract"``: there ``beta q`` or
 ``q`` is missing from the next membrane.
 
+One difference: with ``reset_delay=False`` and "subtract", a membrane that is still above the threshold after its reset
+is reset a second time by snnTorch, before it fires again. Here (and in norse) every spike subtracts once.
+
 Reference: Eshraghian et al., "Training Spiking Neural Networks Using Lessons From Deep Learning", Proc. IEEE
 111:1016, 2023.
 """

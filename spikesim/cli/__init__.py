@@ -20,10 +20,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS = ("run", "train", "quantise", "show", "list", "compare", "data", "install", "demo")
+VERBS = (
+    "run",
+    "train",
+    "quantise",
+    "profile",
+    "export",
+    "convert",
+    "show",
+    "list",
+    "data",
+    "install",
+    "report",
+    "compare",
+    "demo",
+)
 
 
-def _register() -> None:
+def register() -> None:
+    """Add the verbs; their modules are imported here, so that importing the library stays quick."""
     for verb in VERBS:
         target = importlib.import_module(f"spikesim.cli.{verb}_verb").command
         if isinstance(target, typer.Typer):
@@ -34,7 +49,7 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one clear sentence and exit code 2."""
-    _register()
+    register()
     try:
         app()
     except SpikesimError as error:

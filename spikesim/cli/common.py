@@ -102,7 +102,6 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table for people."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -111,7 +110,14 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(v) for v in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console().print(table)
+
+
+def console() -> Any:
+    """Return where tables are printed: as wide as the terminal, or 160 columns in a file."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _cell(value: Any) -> str:

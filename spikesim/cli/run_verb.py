@@ -120,5 +120,6 @@ def _print(summary: dict[str, Any]) -> None:
 def _plot(recording: Any, path: str) -> None:
     from spikesim.plot import raster
 
-    axes = raster(recording)
-    axes.figure.savefig(path, dpi=150)
+    figure = raster(recording).get_figure(root=True)
+    if figure is not None:
+        figure.savefig(path, dpi=150)

@@ -37,13 +37,13 @@ def feedback(starts: Sequence[str], arrows: Sequence[tuple[str, str]]) -> list[b
         path = [(start, iter(leaving.get(start, [])))]
         while path:
             here, remaining = path[-1]
-            k = next(remaining, None)
-            if k is None:
+            following = next(remaining, None)
+            if following is None:
                 state[here] = 2
                 path.pop()
                 continue
-            there = arrows[k][1]
-            back[k] = state.get(there) == 1
+            there = arrows[following][1]
+            back[following] = state.get(there) == 1
             if there not in state:
                 state[there] = 1
                 path.append((there, iter(leaving.get(there, []))))

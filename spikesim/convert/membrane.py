@@ -139,9 +139,13 @@ READERS: dict[str, Callable[[_Values], Membrane]] = {
 
 def _from_equations(node: Node) -> tuple[Membrane | None, list[str]]:
     """Any neuron whose step is affine between spikes, whoever wrote it."""
+    if len(node.model.inputs) > 1:
+        ports = ", ".join(node.model.inputs)
+        return None, [f"it has the input ports {ports}, where an integrate-and-fire neuron has one"]
     form, problems = chip_form(node)
     if form is None:
-        return None, problems
+        start = f"population {node.name!r} (neuron {node.model.name!r}): "
+        return None, [f"it is no integrate-and-fire neuron: {p.removeprefix(start)}" for p in problems]
     p = _Values(node)
     zero = p.array(0.0)
     shifted = () if form.rest == 0.0 else (f"its membrane is shifted so that {form.rest:g} becomes 0",)

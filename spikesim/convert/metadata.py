@@ -1,7 +1,7 @@
 """Parts of a network as one array of bytes, for the free part of other people's formats.
 
-The bytes are a ZIP archive of plain arrays: ``structure`` holds JSON (:mod:`spikesim.codec`), ``0``, ``1``, ... the
-arrays it refers to. Reading them never executes anything.
+The bytes are a ZIP archive of plain arrays: ``structure`` holds JSON (:mod:`spikesim.files.codec`), ``0``, ``1``, ...
+the arrays it refers to. Reading them never executes anything.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.codec import Arrays, decode, encode
 from spikesim.errors import FileFormatError
+from spikesim.files.codec import Arrays, decode, encode
 
 KEY = "spikesim"
 

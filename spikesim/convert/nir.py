@@ -6,11 +6,14 @@ NIR says what a neuron does in continuous time. It knows neither a time step nor
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from spikesim.convert.files import target
+from spikesim.convert.metadata import KEY
 from spikesim.convert.nir_export import OnLossy, export
 from spikesim.convert.nir_graph import view
 from spikesim.convert.nir_import import Importer
@@ -19,6 +22,7 @@ from spikesim.convert.nir_repair import clock_for
 from spikesim.convert.nir_restore import check_stored_rules, read_frame
 from spikesim.convert.report import ExportReport, ImportReport
 from spikesim.errors import FileFormatError, InvalidValueError, MissingFileError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import write_atomically
 from spikesim.network import Network
 from spikesim.optional import require
 from spikesim.units import si
@@ -65,8 +69,9 @@ def to_nir(
 def write_nir(network: Network, path: str | Path, **options: Any) -> ExportReport:
     """Write a network to a NIR file; options and errors as for :func:`to_nir`."""
     nir = require("nir", "export to NIR")
+    place = target(path, "NIR", "node")
     graph, report = to_nir(network, **options)
-    nir.write(str(path), graph)
+    write_atomically(place, lambda file: nir.write(file, graph))
     return report
 
 
@@ -77,6 +82,7 @@ def from_nir(
     integrator: Integrator = "euler",
     graded: bool = False,
     repair: bool = True,
+    metadata: bool = True,
 ) -> tuple[Network, ImportReport]:
     """Return the network in a NIR file or graph.
 
@@ -92,6 +98,8 @@ def from_nir(
         Whether the inputs take real values instead of spikes.
     repair
         Recognise and mend the known defects of snnTorch's and norse's files; the report says so.
+    metadata
+        False leaves out what spikesim stored beside the plain nodes: the network that other tools see.
 
     Returns
     -------
@@ -111,10 +119,13 @@ def from_nir(
     if integrator not in ("euler", "exact"):
         raise UnknownNameError("integrator", integrator, ["euler", "exact"])
     graph, name = _graph(source)
+    graph = graph if metadata else _bare(copy.deepcopy(graph))
     report = ImportReport("NIR")
     frame = read_frame(graph, report.warnings)
     if dt is None and not frame:
-        raise InvalidValueError("NIR holds no time step; pass dt= in seconds (snnTorch means 1e-4, norse 1e-3 by default)")
+        raise InvalidValueError(
+            "NIR holds no time step; pass dt= in seconds (snnTorch means 1e-4, norse 1e-3 by default)"
+        )
     step = _step(frame["dt"] if dt is None else dt)
     seen = view(graph)
     if frame:
@@ -143,6 +154,14 @@ def from_nir(
         frame.get("name", name),
     )
     return check_stored_rules(importer, network), report
+
+
+def _bare(graph: Any) -> Any:
+    """Remove spikesim's metadata from a graph and everything in it."""
+    graph.metadata = {k: v for k, v in (getattr(graph, "metadata", None) or {}).items() if k != KEY}
+    for node in getattr(graph, "nodes", {}).values():
+        _bare(node)
+    return graph
 
 
 def _step(dt: Any) -> float:

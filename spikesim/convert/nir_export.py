@@ -74,10 +74,10 @@ def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple
     if problems:
         raise UnsupportedError(problems, f"network {network.name!r} cannot be written as NIR:")
     ex.flat = _flat_populations(network)
-    for part in (*_sources(network), *network.populations):
-        ex.names[part.name] = ex.fresh(part.name)
+    for name in (*(s.name for s in sources(network)), *(p.name for p in network.populations)):
+        ex.names[name] = ex.fresh(name)
     _write_sources(ex)
-    around = feedback([s.name for s in _sources(network)], [(e.pre, e.post) for e in graph.edges])
+    around = feedback([s.name for s in sources(network)], [(e.pre, e.post) for e in graph.edges])
     for edge, turn in zip(graph.edges, around, strict=True):
         _write_projection(ex, edge, membranes[edge.post][0], turn)
     for node in graph.nodes:
@@ -88,7 +88,8 @@ def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple
     return _assemble(ex), ex.report
 
 
-def _sources(network: Network) -> list[Source]:
+def sources(network: Network) -> list[Source]:
+    """Return the stimuli that project."""
     return [s for s in network.stimuli if isinstance(s, Source)]
 
 
@@ -98,7 +99,7 @@ def _membranes(ex: Exporter) -> tuple[dict[str, tuple[Membrane, str]], list[str]
         membrane, reasons = membrane_of(node)
         if membrane is None:
             start = f"population {node.name!r}: neuron {node.model.name!r} has no NIR node"
-            problems += [f"{start}: {r.removeprefix(f'population {node.name!r}: ')}" for r in reasons]
+            problems += [f"{start}: {r}" for r in reasons]
             continue
         kind, reasons = nir_kind(membrane)
         problems += [f"population {node.name!r}: {r}" for r in reasons]
@@ -126,7 +127,7 @@ def _stages(rule: Any) -> list[Any]:
 
 def _flat_populations(network: Network) -> set[str]:
     """Return the populations that NIR must see as a vector: those that anything but an image layer leads to."""
-    shaped = {p.name: p.shape for p in (*network.populations, *_sources(network))}
+    shaped = {p.name: p.shape for p in network.populations} | {s.name: s.shape for s in sources(network)}
     flat: set[str] = set()
     while True:
         more = {
@@ -148,31 +149,38 @@ def _is_identity(projection: Any) -> bool:
 
 # ---------------------------------------------------------------------------------------------------------- stimuli
 def _write_sources(ex: Exporter) -> None:
-    for source in _sources(ex.network):
+    for source in sources(ex.network):
         name = ex.names[source.name]
-        ex.nodes[name] = ex.nir.Input(input_type={"input": np.array(source.shape)}, metadata={KEY: {"name": source.name}})
+        ex.nodes[name] = _input(ex, source.shape, {"name": source.name})
         if isinstance(source, Input):
             ex.report.add(source.name, "Input")
         else:
             kind = type(source).__name__
-            ex.report.add(source.name, "Input", "approximated", f"NIR has no {kind}; a reader expects its spikes as data")
+            ex.report.add(
+                source.name, "Input", "approximated", f"NIR has no {kind}; a reader expects its spikes as data"
+            )
     for drive in ex.network.stimuli:
         if isinstance(drive, Drive):
             name = ex.fresh(drive.name)
             shape = ex.network.population(drive.target).shape
-            ex.nodes[name] = ex.nir.Input(input_type={"input": np.array(shape)}, metadata={KEY: {"drive": drive.name}})
+            ex.nodes[name] = _input(ex, shape, {"drive": drive.name})
             ex.edges.append((name, ex.names[drive.target]))
             detail = f"NIR has no {type(drive).__name__}; a reader expects its values as data"
             ex.report.add(drive.name, "Input", "impossible", detail)
 
 
+def _input(ex: Exporter, shape: Shape, described: dict[str, str]) -> Any:
+    return ex.nir.Input(input_type={"input": np.array(shape)}, metadata={KEY: described})
+
+
 # ------------------------------------------------------------------------------------------------------- projections
 def _write_projection(ex: Exporter, edge: Edge, membrane: Membrane, turn: bool) -> None:
     projection: Any = ex.network[edge.name]
-    dt, delays = ex.network.dt, np.asarray(edge.delays)
+    delays = np.asarray(edge.delays)
     usual = 1 if turn else 0  # a reader's own clock delays a loop by a step
     plain = delays.ndim == 0 and int(delays) == usual
-    if _is_identity(projection) and plain and edge.name == f"{edge.pre}->{edge.post}" and ex.shape(edge.pre) == ex.shape(edge.post):
+    unnamed = edge.name == f"{edge.pre}->{edge.post}" and ex.shape(edge.pre) == ex.shape(edge.post)
+    if _is_identity(projection) and plain and unnamed:
         ex.edges.append((ex.names[edge.pre], ex.names[edge.post]))
         ex.report.add(edge.name, "edge")
         return
@@ -183,7 +191,7 @@ def _write_projection(ex: Exporter, edge: Edge, membrane: Membrane, turn: bool) 
     for layer in layers:
         node = _linear_node(ex, layer, bias if layer is layers[-1] else None)
         first = first or node
-        name = ex.fresh(f"{edge.pre}_{edge.post}" if len(layers) == 1 else f"{edge.pre}_{edge.post}_{type(node).__name__}")
+        name = ex.fresh("_".join([edge.pre, edge.post, *([type(node).__name__] if len(layers) > 1 else [])]))
         ex.nodes[name] = node
         ex.edges.append((here, name))
         made.append(type(node).__name__)
@@ -204,7 +212,11 @@ def _delayed(ex: Exporter, edge: Edge, plain: bool) -> tuple[str, Any, str]:
     each = np.broadcast_to(np.asarray(edge.delays), (edge.synapses,))
     source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
     if not each.any():
-        return ex.names[edge.pre], "approximated", "closes a loop without delay of its own; a reader delays it by a step"
+        return (
+            ex.names[edge.pre],
+            "approximated",
+            "closes a loop without delay of its own; a reader delays it by a step",
+        )
     longest = np.zeros(edge.n_pre, np.int64)
     np.maximum.at(longest, source, each)
     if (each != longest[source]).any():
@@ -245,8 +257,10 @@ def _as_matrix(ex: Exporter, edge: Edge) -> Dense:
     source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
     np.add.at(matrix, (edge.indices, source), np.broadcast_to(edge.weights, (edge.synapses,)))
     if matrix.nbytes > LARGE:
-        note = f"projection {edge.name!r}: {edge.synapses} synapses became a dense matrix of {matrix.nbytes / 2**20:.0f} MB"
-        ex.report.notes.append(f"{note}; NIR has no sparse form")
+        size = f"{matrix.nbytes / 2**20:.0f} MB"
+        ex.report.notes.append(
+            f"projection {edge.name!r}: {edge.synapses} synapses became a dense matrix of {size}; NIR has no other"
+        )
     return Dense(matrix)
 
 
@@ -296,20 +310,31 @@ def _write_population(ex: Exporter, node: Node, membrane: Membrane, kind: str) -
     shaped = {k: v.reshape(ex.shape(node.name)) for k, v in values.items()}
     made = getattr(ex.nir, kind)(**shaped)
     options = {k: str(v) for k, v in node.model.options.items()}
-    readable = {"population": node.name, "model": node.model.name, "integrator": "exact" if own_tau else "euler", **options}
+    readable = {
+        "population": node.name,
+        "model": node.model.name,
+        "integrator": "exact" if own_tau else "euler",
+        **options,
+    }
     keep = ex.keep_lossy or not losses
-    _describe(made, readable, {"name": node.name, "shape": population.shape, "neuron": population.neuron} if keep else None)
+    stored = {"name": node.name, "shape": population.shape, "neuron": population.neuron}
+    _describe(made, readable, stored if keep else None)
     ex.nodes[ex.names[node.name]] = made
     remarks = list(membrane.remarks)
     if own_tau:
-        euler, exact = 1.0 - ex.network.dt / membrane.tau, membrane.keep_v  # type: ignore[operator]
-        worst = int(np.argmax(np.abs(euler - exact)))
-        remarks.append(
-            f"integrated exactly (keeps {exact[worst]:.6g} a step); a reader with Euler steps keeps {euler[worst]:.6g}, unless euler_dt is given"
-        )
+        remarks.append(_euler_remark(membrane, ex.network.dt))
     kept = "kept in metadata" if keep else "dropped"
     detail = "; ".join([*(f"{x} ({kept})" for x in losses), *remarks])
     ex.report.add(node.name, kind, "impossible" if losses else "approximated" if remarks else "exact", detail)
+
+
+def _euler_remark(membrane: Membrane, dt: float) -> str:
+    exact, euler = membrane.keep_v, 1.0 - dt / np.asarray(membrane.tau)
+    worst = int(np.argmax(np.abs(euler - exact)))
+    return (
+        f"integrated exactly (keeps {exact[worst]:.6g} a step); a reader with Euler steps keeps {euler[worst]:.6g}, "
+        "unless euler_dt is given"
+    )
 
 
 def _write_outputs(ex: Exporter) -> None:
@@ -328,10 +353,12 @@ def _describe(node: Any, readable: dict[str, Any], stored: Any) -> None:
 def _assemble(ex: Exporter) -> Any:
     net = ex.network
     frame = {"name": net.name, "dt": net.dt, "seed": net.seed, "stimuli": net.stimuli, "probes": net.probes}
-    frame["order"] = {"populations": [p.name for p in net.populations], "projections": [p.name for p in net.projections]}
+    frame["order"] = {k: [p.name for p in getattr(net, k)] for k in ("populations", "projections")}
     metadata = {KEY: {"version": __version__, "dt": net.dt, "written_for_dt": ex.dt, "value": pack(frame)}}
     try:
         return ex.nir.NIRGraph(nodes=ex.nodes, edges=ex.edges, metadata=metadata)
     except ValueError as error:
-        ex.report.notes.append(f"nir's own check of shapes does not follow this network ({error}); read it with type_check=False")
+        ex.report.notes.append(
+            f"nir's check of shapes does not follow this network ({error}); read with type_check=False"
+        )
         return ex.nir.NIRGraph(nodes=ex.nodes, edges=ex.edges, metadata=metadata, type_check=False)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spikesim.connect import Connection, Dense, Sparse
+from spikesim.convert.image_rules import array, conv_rule, pool_rule
 from spikesim.convert.nir_neurons import NEURONS
-from spikesim.convert.nir_rules import array, conv_rule, pool_rule
 
 Shape = tuple[int, ...]
 LINEAR = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Delay")
@@ -164,7 +164,9 @@ class View:
         delay = array(self.nodes[name].delay).reshape(-1)
         equal = bool((delay == delay[:1]).all())
         if not equal and any(p.rules for p in arrived.paths):
-            self.problems.append(f"node {name!r}: a Delay with several values behind a weight layer; put it before the layer")
+            self.problems.append(
+                f"node {name!r}: a Delay with several values behind a weight layer; put it before the layer"
+            )
         amount = float(delay[0]) if equal else delay
         return replace(
             arrived, paths=tuple(replace(p, delay=p.delay + amount, nodes=(*p.nodes, name)) for p in arrived.paths)
@@ -202,7 +204,9 @@ def view(graph: Any) -> View:
             seen.problems.append(f"edge {a!r} -> {b!r} leads to a node that is not there")
     known = (*NEURONS, *LINEAR, "Input", "Output")
     seen.problems += [
-        f"node {n!r}: the class {type(v).__name__} is not one of nir 1.0.8" for n, v in nodes.items() if type(v).__name__ not in known
+        f"node {n!r}: the class {type(v).__name__} is not one of nir 1.0.8"
+        for n, v in nodes.items()
+        if type(v).__name__ not in known
     ]
     return seen
 

@@ -139,17 +139,26 @@ class Importer:
     def _impossible(self, name: str, membrane: Membrane) -> bool:
         values = [("tau", membrane.keep_v), ("tau_syn", membrane.keep_u)]
         found = [
-            f"node {name!r}: {what} is shorter than the step of {self.clock.dt:g} s, which an Euler step cannot follow; "
+            f"node {name!r}: {what} is shorter than the step of {self.clock.dt:g} s, too long for Euler; "
             "give a smaller dt or integrator='exact'"
             for what, keep in values
             if keep is not None and (keep < 0).any()
         ]
-        everything = [membrane.keep_v, membrane.rest, membrane.v_reset, membrane.gain, membrane.threshold, membrane.keep_u]
+        everything = [
+            membrane.keep_v,
+            membrane.rest,
+            membrane.v_reset,
+            membrane.gain,
+            membrane.threshold,
+            membrane.keep_u,
+        ]
         if any(v is not None and not np.isfinite(v).all() for v in everything):
             found.append(f"node {name!r}: its parameters are infinite or NaN at this step")
         sizes = {v.size for v in everything if v is not None}
         if sizes != {int(np.prod(self.shapes[name]))}:
-            found.append(f"node {name!r}: its parameters have {sorted(sizes)} values for a shape of {self.shapes[name]}")
+            found.append(
+                f"node {name!r}: its parameters have {sorted(sizes)} values for a shape of {self.shapes[name]}"
+            )
         self.problems.extend(found)
         return bool(found)
 
@@ -158,7 +167,7 @@ class Importer:
         origin = self.seen.kind(path.origin)
         if origin in SILENT:
             self.problems.append(
-                f"node {path.origin!r}: a {origin} sends its membrane on to {name!r}; spikesim's populations send spikes"
+                f"node {path.origin!r}: a {origin} sends its membrane on to {name!r}; spikesim's neurons send spikes"
             )
             return
         if path.origin not in self.names:
@@ -171,7 +180,9 @@ class Importer:
                 self.stored_rules[stored["name"]] = rule
                 rule, weight = stored["rule"], stored["weight"]
             self.projections.append(
-                Projection(pre, post, rule, weight=weight, delay=stored["delay"], port=stored["port"], name=stored["name"])
+                Projection(
+                    pre, post, rule, weight=weight, delay=stored["delay"], port=stored["port"], name=stored["name"]
+                )
             )
             return
         delay = self._delay(name, path, rule, turn)

@@ -23,7 +23,9 @@ def nir_kind(membrane: Membrane) -> tuple[str, list[str]]:
     problems = []
     full = membrane.keep_v >= 1.0
     if full.any() and not full.all():
-        problems.append("some of its neurons leak and others do not, NIR has one kind of node for a population; split it")
+        problems.append(
+            "some of its neurons leak and others do not, NIR has one kind of node for a population; split it"
+        )
     if membrane.keep_u is not None:
         if full.any():
             problems.append("a current that feeds a membrane without leak has no NIR node")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.convert.image_rules import array
 from spikesim.convert.nir_graph import View
 from spikesim.convert.nir_neurons import Clock
-from spikesim.convert.nir_rules import array
 
 SNNTORCH_DT = 1e-4
 NORSE_DT = 1e-3
@@ -41,13 +41,13 @@ def clock_for(seen: View, dt: float, exact: bool, repair: bool) -> tuple[Clock, 
         known = "" if np.isclose(dt, SNNTORCH_DT) else f"; the step of the network is {dt:g} s, as asked"
         return Clock(SNNTORCH_DT, unit_gain=True), [
             f"the file looks like snnTorch's, which writes every time constant for a step of {SNNTORCH_DT:g} s: "
-            f"beta was restored from that{known}. snnTorch writes 'subtract' and 'none' as hard reset without saying so: "
-            "check the model's reset_mechanism"
+            f"beta was restored from that{known}. snnTorch writes 'subtract' and 'none' as hard reset without saying "
+            "so: check the model's reset_mechanism"
         ]
     if leaky and all((_tau(node) < dt).all() and (array(node.r) == 1.0).all() for node in leaky):
         return Clock(dt, exact, unit_current=True, tau_unit=1.0 / NORSE_DT), [
-            f"the file looks like norse 1.1.0's, which multiplies time constants by its step (norse#411): "
-            f"they were divided by {NORSE_DT:g} s; norse's soft reset is written as hard reset and v_reset is not written"
+            f"the file looks like norse 1.1.0's, which multiplies time constants by its step (norse#411): they were "
+            f"divided by {NORSE_DT:g} s. norse writes a soft reset as hard reset, and no v_reset: check the model"
         ]
     ones = [n for n in seen.named("IF", "I") if (array(seen.nodes[n].r) == 1.0).all()]
     if ones and not np.isclose(dt, 1.0):

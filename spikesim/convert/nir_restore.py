@@ -41,12 +41,14 @@ def restored_neuron(im: Importer, name: str, found: Membrane, bias: Vector) -> t
     stored = metadata.unpack(described["value"])
     neuron, shape = stored["neuron"], stored["shape"]
     try:
-        single = Network([Population(stored["name"], shape, neuron)], dt=im.frame["dt"], seed=im.frame["seed"])
+        single = Network((Population(stored["name"], shape, neuron),), dt=im.frame["dt"], seed=im.frame["seed"])
         expected, _ = membrane_of(lower(single).nodes[0])
     except SpikesimError:
         expected = None
     if expected is None or not _agree(expected, found, bias):
-        im.report.warnings.append(f"node {name!r} was changed since spikesim wrote it; what was stored with it is not used")
+        im.report.warnings.append(
+            f"node {name!r} was changed since spikesim wrote it; what was stored with it is ignored"
+        )
         return None, ()
     im.shapes[name] = shape
     return neuron, shape
@@ -54,14 +56,19 @@ def restored_neuron(im: Importer, name: str, found: Membrane, bias: Vector) -> t
 
 def _agree(stored: Membrane, found: Membrane, bias: Vector) -> bool:
     pairs = [(stored.keep_v, found.keep_v), (stored.keep_u, found.keep_u), (stored.threshold, found.threshold)]
-    for a, b in pairs:
-        if (a is None) != (b is None) or (a is not None and (a.shape != b.shape or not np.allclose(a, b, rtol=1e-6))):  # type: ignore[union-attr]
-            return False
+    if not all(_equal(a, b) for a, b in pairs):
+        return False
     carried = bias if found.keep_u is None else 0.0
     constant = carried + (1.0 - found.keep_v) * found.rest
     expected = stored.bias + (1.0 - stored.keep_v) * stored.rest
     unsaid = (stored.keep_v >= 1.0).all() and not np.any(constant)  # an IF has no word for a bias
     return bool(unsaid or np.allclose(constant, expected, rtol=1e-6, atol=1e-12))
+
+
+def _equal(a: Vector | None, b: Vector | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-6))
 
 
 def check_stored_rules(im: Importer, network: Network) -> Network:

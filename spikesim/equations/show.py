@@ -50,7 +50,7 @@ def equations_text(model: NeuronModel) -> str:
     states = [f"{n} = {_number(s.init)}{' ' + s.unit if s.unit else ''}" for n, s in model.states.items()]
     params = [f"{n} = {_number(p.default)}{' ' + p.unit if p.unit else ''}" for n, p in model.params.items()]
     lines = [
-        f"{model.name}: {model.doc}",
+        f"{model.name}: {model.doc}" if model.doc else model.name,
         f"  state {', '.join(states)}",
         f"  input {', '.join(model.inputs) or 'none'}",
     ]

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import UnsupportedError
+from spikesim.errors import DeviceLimitError, UnsupportedError
 from spikesim.fixedpoint.limits import find_violations
 from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection, ResetKind
+from spikesim.fixedpoint.weights import optimize_weight_bits, sign_mode_of
 from spikesim.graph import Edge, Graph, Node
 from spikesim.lowering import is_graded_input
 
@@ -106,7 +108,20 @@ def _weight_problems(edge: Edge) -> list[str]:
             f"projection {edge.name!r}: weights must be whole numbers; bring the network to fixed point with "
             "spikesim.quantise"
         ]
+    try:
+        _stored(weights.astype(np.int32))
+    except DeviceLimitError as error:
+        return [f"projection {edge.name!r}: {p}" for p in error.problems]
     return []
+
+
+def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
+    """Return weights as the chip stores them without losing a bit: odd ones move up and get an exponent."""
+    if not (weights % 2).any():
+        return weights, {"sign_mode": "mixed"}
+    mode = sign_mode_of(weights)
+    moved, bits, exponent = optimize_weight_bits(weights, mode)
+    return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent}
 
 
 def _bias_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
@@ -145,8 +160,6 @@ def _population(node: Node) -> IntPopulation:
 
 def _projection(edge: Edge, lags: Mapping[str, int]) -> IntProjection:
     extra = lags[edge.post] - lags[edge.pre] - 1  # Lava's delay 0 takes one step
-    weights = np.broadcast_to(np.asarray(edge.weights), (edge.synapses,))
     delays = edge.delays + extra if np.ndim(edge.delays) == 0 else np.asarray(edge.delays) + extra
-    return IntProjection(
-        edge.name, edge.pre, edge.post, edge.indptr, edge.indices, weights.astype(np.int32), delays, sign_mode="mixed"
-    )
+    weights, options = _stored(np.broadcast_to(np.asarray(edge.weights), (edge.synapses,)).astype(np.int32))
+    return IntProjection(edge.name, edge.pre, edge.post, edge.indptr, edge.indices, weights, delays, **options)

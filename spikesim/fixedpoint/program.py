@@ -130,7 +130,8 @@ class FixedProgram:
         known = {p.name: p for p in self.lowered.network.projections}
         if projection not in known:
             raise UnknownNameError("projection", projection, list(known))
-        return np.array(known[projection].weights)
+        found = known[projection]
+        return np.asarray(found.weights >> max(-found.weight_exp, 0))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Weights are fixed on the chip while a program runs."""

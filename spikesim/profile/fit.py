@@ -66,6 +66,8 @@ class Check(Record):
         What uses it: a population, a core, a projection.
     used, limit, unit
         The numbers.
+    limit_high
+        The upper end where the limit is contested; what lies between is a warning.
     kind
         ``wall`` or ``budget``.
     evidence, source
@@ -78,6 +80,7 @@ class Check(Record):
     subject: str
     used: float
     limit: float
+    limit_high: float
     unit: str
     kind: Literal["wall", "budget"]
     evidence: Evidence
@@ -88,6 +91,11 @@ class Check(Record):
     def exceeded(self) -> bool:
         """Whether more is used than allowed."""
         return self.used > self.limit
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is a wall, and even its upper end is exceeded."""
+        return self.kind == "wall" and self.used > self.limit_high
 
     @property
     def share(self) -> float:
@@ -109,7 +117,7 @@ class Fit(Record):
     binding
         Walls that the network breaks.
     warnings
-        Budgets that it exceeds.
+        Budgets that it exceeds, and walls whose height is contested.
     headroom
         Limits that hold, the fullest first.
     unchecked
@@ -146,8 +154,10 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
     limit = device.limits.get(rule)
     if limit is None:
         return None
+    high = limit.value if limit.high is None else limit.high
+    allowed = f"{limit.value:g}" + (f" (contested: up to {high:g})" if high > limit.value else "")
     label = LABELS.get(rule, rule.replace("_", " "))
-    sentence = f"{subject}: {used:g} {label}, {device.title} allows {limit.value:g} ({limit.source}; {limit.evidence})"
+    sentence = f"{subject}: {used:g} {label}, {device.title} allows {allowed} ({limit.source}; {limit.evidence})"
     if used > limit.value:
         sentence += f"; {limit.consequence if limit.kind == 'budget' else REMEDIES[rule]}"
     return Check(
@@ -155,6 +165,7 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
         subject=subject,
         used=used,
         limit=limit.value,
+        limit_high=high,
         unit=limit.unit,
         kind=limit.kind,
         evidence=limit.evidence,
@@ -165,8 +176,8 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
 
 def judge(device: Device, cores: int | None, checks: list[Check], assumptions: list[str], notes: list[str]) -> Fit:
     """Sort checks into walls, budgets and headroom, add what is unchecked, and give the verdict."""
-    binding = sorted((c for c in checks if c.exceeded and c.kind == "wall"), key=lambda c: -c.share)
-    warnings = [c for c in checks if c.exceeded and c.kind == "budget"]
+    binding = sorted((c for c in checks if c.broken), key=lambda c: -c.share)
+    warnings = [c for c in checks if c.exceeded and not c.broken]
     unchecked = _unchecked(device, cores)
     verdict: Verdict = "fits"
     if binding:

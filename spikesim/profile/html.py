@@ -213,8 +213,17 @@ def page(
         File to write.
     language
         Language of the text.
+
+    Raises
+    ------
+    InvalidValueError
+        Two headings with the same words, rows of unequal length, a figure without ``alt``.
     """
     parts = list(sections)
+    anchors = [h.anchor for h in parts if isinstance(h, Heading)]
+    again = sorted({a for a in anchors if anchors.count(a) > 1})
+    if again:
+        raise InvalidValueError(f"two headings would have the same address #{again[0]}; give them different words")
     tops = [s for s in parts if isinstance(s, Heading) and s.level == 2]
     links = "".join(f'<li><a href="#{h.anchor}">{escape(h.text)}</a></li>' for h in tops)
     contents = f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(tops) > 2 else ""

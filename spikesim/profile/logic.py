@@ -20,6 +20,7 @@ from spikesim.profile.quantity import Band, Energy, EnergyPrice, Evidence, weake
 from spikesim.profile.schema import Arithmetic, MemoryLevel
 
 MAC = "one multiplication and one addition"
+UPDATE = f"a neuron update is {MAC}, and one read and one write of a state, whatever the model"
 STATE_BITS = 16  # the least width of a membrane potential or an accumulator; 8 bits do not hold a sum of 8-bit weights
 
 
@@ -171,7 +172,7 @@ def price_logic(counts: Counts, device: Device, precision: str = "fp32", *, weig
         _term("neuron update", "neurons", updates, prices.multiply_add, [a.multiply, a.add], MAC),
         _term("state access", "neurons", accesses, prices.state(), [s.energy], _access(s, max(a.bits, STATE_BITS))),
     ]
-    return _bill(device, f"{device.title}, {precision} spiking", terms, [f"{precision} arithmetic"])
+    return _bill(device, f"{device.title}, {precision} spiking", terms, [f"{precision} arithmetic", UPDATE])
 
 
 def price_ann(

@@ -16,12 +16,13 @@ from spikesim.errors import FileFormatError, InvalidValueError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network
-from spikesim.profile.baseline import Baselines, baselines
+from spikesim.profile.baseline import Baselines, baselines, stored_weights
 from spikesim.profile.bill import Bill
 from spikesim.profile.device import Device, list_devices, load_device
 from spikesim.profile.energy import price
 from spikesim.profile.fit import Fit
 from spikesim.profile.layers import LayerProfile, ProjectionProfile, layer_profiles, projection_profiles
+from spikesim.profile.logic import price_logic
 from spikesim.profile.mapping import place
 from spikesim.profile.partition import elements
 from spikesim.profile.quantity import Record
@@ -130,10 +131,11 @@ def profile(
     emitted: Emitted = {} if isinstance(run, Counts) else _emitted(run)
     fits, bills = {}, {}
     for device in _devices(devices):
-        mapping = None
-        if device.kind == "chip":
-            mapping = place(graph, device, weight_bits=weight_bits)
-            fits[device.name] = mapping.fit
+        if device.kind == "logic":  # a price list: nothing to place
+            bills[device.name] = price_logic(counts, device, weights=stored_weights(graph))
+            continue
+        mapping = place(graph, device, weight_bits=weight_bits)
+        fits[device.name] = mapping.fit
         bills[device.name] = price(counts, mapping, device, emitted=emitted, graded_as_events=graded_as_events)
     return Profile(
         network=graph.name,

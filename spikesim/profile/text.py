@@ -43,7 +43,8 @@ def rests_on(bill: Bill) -> str:
         return "no published price"
     natures = sorted({t.nature for t in used})
     scope = "whole chip, " if any(t.scope == "all_in" for t in used) else ""
-    return f"{scope}{'/'.join(natures)}; {bill.evidence}"
+    task = "power of another task x time, " if bill.pricing == "time_based" else ""
+    return f"{scope}{task}{'/'.join(natures)}; {bill.evidence}"
 
 
 def outside(bill: Bill) -> str:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from spikesim.connect import Connection, Sparse
+from spikesim.connect import Connection, Conv2d, Dense, Sparse
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge, Graph, Node
 from spikesim.lowering import lower
@@ -81,7 +82,7 @@ class ProjectionReport:
     synapses: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Quantised:
     """A network in fixed point, and what that cost.
 
@@ -99,6 +100,11 @@ class Quantised:
     populations: dict[str, PopulationReport] = field(default_factory=dict)
     projections: dict[str, ProjectionReport] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return the report as lines of text."""
+        lines = [f"{r['part']}: {r['what']} error {r['error']:.2g} ({r['detail']})" for r in self.rows()]
+        return "\n".join([f"{self.network.name}", *(f"  {line}" for line in [*lines, *self.notes])])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the report as rows of a table."""
@@ -217,7 +223,7 @@ def _convert(
     projections, reports = [], {}
     for edge, floats in zip(edges, weights, strict=True):
         integers = to_even(floats * scale)
-        projections.append(_projection(edge, integers, dt))
+        projections.append(_projection(edge, integers, form.gain * scale, dt))
         reports[edge.name] = _weight_report(edge, floats, integers, scale, largest)
     population, report = _population(node, form, scale)
     return population, report, projections, reports, remarks
@@ -251,15 +257,17 @@ def to_even(x: NDArray[Any]) -> NDArray[np.int64]:
     return np.clip(2 * np.rint(np.asarray(x) / 2), WEIGHT_LOW, WEIGHT_HIGH).astype(np.int64)
 
 
-def _projection(edge: Edge, integers: NDArray[np.int64], dt: float) -> Projection:
-    return Projection(edge.pre, edge.post, _integer_rule(edge, integers), delay=edge.delays * dt, name=edge.name)
+def _projection(edge: Edge, integers: NDArray[np.int64], factor: float, dt: float) -> Projection:
+    rule = _integer_rule(edge, integers, factor)
+    return Projection(edge.pre, edge.post, rule, delay=edge.delays * dt, name=edge.name)
 
 
-def _integer_rule(edge: Edge, integers: NDArray[np.int64]) -> Connection:
-    from scipy.sparse import csr_matrix
-
+def _integer_rule(edge: Edge, integers: NDArray[np.int64], factor: float) -> Connection:
+    """Keep layers what they are, so that exporters still see them; anything else becomes a sparse matrix."""
+    if isinstance(edge.rule, (Dense, Conv2d)):
+        return edge.rule.map_weights(lambda w: to_even(w * factor).astype(np.float64))
     values = np.broadcast_to(integers, (edge.synapses,)).astype(np.float64)
-    by_source = csr_matrix((values, edge.indices, edge.indptr), shape=(edge.n_pre, edge.n_post))
+    by_source = csr_array((values, edge.indices, edge.indptr), shape=(edge.n_pre, edge.n_post))
     return Sparse(by_source.T)
 
 

@@ -1,4 +1,4 @@
-"""NIR's convolutions and pools as connection rules; those that no rule expresses as sparse matrices."""
+"""Other tools' convolutions and pools as connection rules; those that no rule expresses as sparse matrices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def array(value: Any) -> NDArray[np.float64]:
     return np.asarray(value, np.float64)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """Return (height, width) of one number or two."""
     numbers = np.asarray(value).reshape(-1)
     return int(numbers[0]), int(numbers[-1])
 
@@ -34,35 +35,50 @@ def _padding(value: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> 
             raise FileFormatError(f"padding must be 'same', 'valid' or numbers, found {value!r}")
         total = [d * (k - 1) if value == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
         return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
-    first, second = _pair(value)
+    first, second = pair(value)
     return (first, first), (second, second)
 
 
 def conv_rule(node: Any, before: Shape) -> tuple[Weighted, Shape]:
-    """Return the rule of a Conv1d or Conv2d node, and the shape it leads to."""
+    """Return the rule of a NIR Conv1d or Conv2d node, and the shape it leads to."""
     weight, one = array(node.weight), type(node).__name__ == "Conv1d"
     if one:
         weight, before = weight[:, :, None, :], (before[0], 1, *before[1:])
     if len(before) != 3:
         raise FileFormatError(f"a {type(node).__name__} needs an image (channels, ...), found the shape {before}")
-    stride, dilation, groups = _pair(node.stride), _pair(node.dilation), int(np.asarray(node.groups))
+    stride, dilation, groups = pair(node.stride), pair(node.dilation), int(np.asarray(node.groups))
     if one:
         stride, dilation = (1, stride[1]), (1, dilation[1])
     padding = _padding(node.padding, (weight.shape[2], weight.shape[3]), dilation)
-    padding = ((0, 0), padding[1]) if one else padding
-    plain = stride[0] == stride[1] and dilation == (1, 1) and groups == 1 and len({*padding[0], *padding[1]}) == 1
-    if plain and not one:
+    if not one:
+        return any_conv(weight, before, stride, padding, dilation, groups)
+    matrix, shape = conv_matrix(weight, before, stride, ((0, 0), padding[1]), dilation, groups)
+    return Sparse(matrix), (shape[0], shape[2])
+
+
+def any_conv(
+    weight: NDArray[np.float64],
+    before: Shape,
+    stride: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    dilation: tuple[int, int],
+    groups: int,
+) -> tuple[Weighted, Shape]:
+    """Return the rule of any two-dimensional cross-correlation, and the shape it leads to."""
+    if stride[0] == stride[1] and dilation == (1, 1) and groups == 1 and len({*padding[0], *padding[1]}) == 1:
         rule = Conv2d(weight, stride=stride[0], padding=padding[0][0])
         return rule, rule.output_shape(before)
     matrix, shape = conv_matrix(weight, before, stride, padding, dilation, groups)
-    return Sparse(matrix), ((shape[0], shape[2]) if one else shape)
+    return Sparse(matrix), shape
 
 
 def pool_rule(node: Any, before: Shape) -> tuple[Weighted, Shape]:
     """Return the rule of a SumPool2d or AvgPool2d node, and the shape it leads to."""
     if len(before) != 3:
-        raise FileFormatError(f"a {type(node).__name__} needs an image (channels, height, width), found the shape {before}")
-    size, stride, padding = _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
+        raise FileFormatError(
+            f"a {type(node).__name__} needs an image (channels, height, width), found the shape {before}"
+        )
+    size, stride, padding = pair(node.kernel_size), pair(node.stride), pair(node.padding)
     kind = "average" if type(node).__name__ == "AvgPool2d" else "sum"
     if size[0] == size[1] and stride[0] == stride[1] and padding == (0, 0):
         rule = Pool2d(size[0], stride=stride[0], kind=kind)
@@ -86,12 +102,12 @@ def conv_matrix(
     c_out, c_in, *kernel = weight.shape
     if before[0] != c_in * groups:
         raise FileFormatError(f"a convolution for {c_in * groups} channels is given {before[0]}")
-    sides = [
-        (before[k + 1] + sum(padding[k]) - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in (0, 1)
-    ]
+    sides = [(before[k + 1] + sum(padding[k]) - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in (0, 1)]
     if min(sides) < 1:
         raise FileFormatError(f"a kernel of {kernel} is larger than its input {before[1:]}")
-    co, ci, ky, kx, oy, ox = np.meshgrid(*(np.arange(k) for k in (c_out, c_in, *kernel, *sides)), indexing="ij", sparse=True)
+    co, ci, ky, kx, oy, ox = np.meshgrid(
+        *(np.arange(k) for k in (c_out, c_in, *kernel, *sides)), indexing="ij", sparse=True
+    )
     iy = oy * stride[0] + ky * dilation[0] - padding[0][0]
     ix = ox * stride[1] + kx * dilation[1] - padding[1][0]
     channel = ci + co // (c_out // groups) * c_in

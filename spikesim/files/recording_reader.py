@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikesim.counts import Counts, PopulationCounts, ProjectionCounts
 from spikesim.errors import FileFormatError
-from spikesim.hdf5_snapshot import Snapshot
+from spikesim.files.hdf5_snapshot import Snapshot
 from spikesim.recording import Recording, Spikes, Trace
 
 KIND, VERSION = "spikesim recording", 1
@@ -76,12 +76,12 @@ class _File:
         """Return the whole as a value."""
         try:
             sizes = {name: int(n) for name, n in self.structure["populations"].items()}
-            probed = {name: list(states) for name, states in self.structure["traces"].items()}
+            probed = {name: dict(units) for name, units in self.structure["traces"].items()}
             counts = self._counts()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._damaged(error) from None
         spikes = Lazy(list(sizes), lambda name: self._spikes(name, sizes[name]))
-        traces = {p: Lazy(states, partial(self._trace, p)) for p, states in probed.items()}
+        traces = {p: Lazy(list(units), partial(self._trace, p, units)) for p, units in probed.items()}
         return Recording(spikes, traces, counts, self.meta)
 
     def _counts(self) -> Counts:
@@ -116,13 +116,13 @@ class _File:
         order = np.argsort(sample, kind="stable")  # within a sample they are sorted already
         return Spikes(sample[order], step[order], neuron[order], n, self.steps, self.samples, self.dt)
 
-    def _trace(self, population: str, state: str) -> Trace:
+    def _trace(self, population: str, units: Mapping[str, str], state: str) -> Trace:
         place = f"traces/{population}/{state}"
         found = self.read(f"{place}/step", f"{place}/values", f"{place}/neurons")
         neurons: NDArray[np.int64] = found[f"{place}/neurons"]
         values = found.get(f"{place}/values", np.zeros((0, self.samples, len(neurons))))
         steps = found.get(f"{place}/step", np.zeros(0, np.int64))
-        return Trace(steps, np.ascontiguousarray(values.swapaxes(0, 1)), neurons, self.dt)
+        return Trace(steps, np.ascontiguousarray(values.swapaxes(0, 1)), neurons, self.dt, str(units[state]))
 
 
 class Lazy(Mapping[str, T], Generic[T]):

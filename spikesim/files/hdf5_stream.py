@@ -14,7 +14,9 @@ Two areas take turns; one that has become too small is left behind for one of tw
 
 from __future__ import annotations
 
+import itertools
 import os
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,15 +24,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim import hdf5_bytes as hdf5
-from spikesim.envelope import (
+from spikesim.errors import FileAccessError
+from spikesim.files import hdf5_bytes as hdf5
+from spikesim.files.envelope import (
     BLOCK,
     check_target,
     checksum,
     temporary,
     user_block,
 )
-from spikesim.errors import FileAccessError
 
 CHUNK_BYTES = 2**17  # of a table, before compression
 LEVEL = 1  # of deflate: the fastest
@@ -99,6 +101,12 @@ class Table:
         return hdf5.table(self.dtype, (self.rows, *self.row_shape), self.chunk_rows, chunks, LEVEL, area)
 
 
+def free_name(path: Path) -> Path:
+    """Return a name beside a path that no file has: ``run-1.h5``, ``run-2.h5``, ..."""
+    names = (path.with_stem(f"{path.stem}-{k}") for k in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
 def deflated(rows: NDArray[Any]) -> bytes:
     """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated."""
     raw = np.frombuffer(rows.tobytes(), np.uint8).reshape(-1, rows.itemsize)
@@ -113,7 +121,7 @@ class Stream:
     path
         Where. Nothing appears there before the first commit; then a file of the same kind is replaced.
     kind, version
-        What the file is (:mod:`spikesim.envelope`).
+        What the file is (:mod:`spikesim.files.envelope`).
 
     Raises
     ------
@@ -212,17 +220,36 @@ class Stream:
             ) from None
 
     def _publish(self) -> None:
-        if not self._published:
-            try:
-                os.replace(self._temporary, self.target)
-            except OSError as error:
-                raise FileAccessError(f"{str(self.target)!r} cannot be replaced: {error.strerror or error}") from None
-            self._published = True
+        if self._published:
+            return
+        try:
+            if os.name == "nt":  # where an open file cannot be renamed
+                self._file.close()
+            os.replace(self._temporary, self.target)
+            if self._file.closed:
+                self._file = self.target.open("r+b", buffering=0)
+        except OSError as error:
+            raise FileAccessError(f"{str(self.target)!r} cannot be replaced: {error.strerror or error}") from None
+        self._published = True
+
+    def _name_is_taken(self) -> bool:
+        """Tell whether something else has replaced our file, such as another run with the same name."""
+        try:
+            return self._published and not os.path.samestat(os.stat(self.target), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """Commit for the last time and close; leave out the room that areas have taken, where it is worth it."""
         used = sum(int(t.chunks[:, 1].sum()) for t in self.tables.values())
-        if self._end > 1.1 * (used + HEAD) + 2**16 or not self._published:
+        taken = self._name_is_taken()
+        if taken:
+            wanted, self.target = self.target, free_name(self.target)
+            warnings.warn(
+                f"{str(wanted)!r} was replaced or deleted during the run; its recording is in {str(self.target)!r}",
+                stacklevel=2,
+            )
+        if taken or self._end > 1.1 * (used + HEAD) + 2**16:
             self._compact()
         self.commit(compress=True)
         self._file.close()

@@ -2,9 +2,9 @@
 
 ::
 
-    (user block)   what the file is, its length, and a checksum of the rest (spikesim.envelope)
+    (user block)   what the file is, its length, and a checksum of the rest (spikesim.files.envelope)
     (attributes)   format, version, spikesim: what wrote it
-    structure      JSON: the network; {"$array": k} stands for arrays/k (spikesim.codec)
+    structure      JSON: the network; {"$array": k} stands for arrays/k (spikesim.files.codec)
     arrays/0, ...  parameter values, weights, connection rules, stimuli
 
 A neuron is stored as its traced expressions, a closed grammar, so the file runs without the script that made it.
@@ -21,10 +21,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.codec import Arrays, decode, encode
-from spikesim.envelope import BLOCK, check_target, open_for_reading, read_user_block, user_block, write_atomically
 from spikesim.errors import FileFormatError
-from spikesim.versions import versions
+from spikesim.files.codec import Arrays, decode, encode
+from spikesim.files.envelope import BLOCK, check_target, open_for_reading, read_user_block, user_block, write_atomically
+from spikesim.files.versions import versions
 
 if TYPE_CHECKING:
     from spikesim.network import Network

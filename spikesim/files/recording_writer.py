@@ -4,7 +4,7 @@
 
     (attributes)                        format, version, dt, steps, samples
     meta                                JSON: backend, seed, versions, configuration, timings, "interrupted"
-    structure                           JSON: populations, projections and sources with their sizes
+    structure                           JSON: populations, projections and sources with their sizes; units of traces
     spikes/<population>/step, neuron    integers, sorted by (step, sample, neuron)
     spikes/<population>/sample          as long; where there is more than one sample
     traces/<population>/<state>/step    the steps recorded
@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.collect import Tally, order_of
+from spikesim.collect import Probed, Tally, order_of
 from spikesim.counts import Counts
 from spikesim.engine import Chunk
+from spikesim.files.hdf5_stream import Stream
+from spikesim.files.recording_reader import KIND, VERSION, load_recording
 from spikesim.graph import Graph
-from spikesim.hdf5_stream import Stream
 from spikesim.recording import Recording
-from spikesim.recording_reader import KIND, VERSION, load_recording
 
 COMMIT_SECONDS = 0.5  # with chunks of a third of a second, a killed run lacks less than its last second
 
@@ -61,8 +61,7 @@ class Writer(Tally):
 
     def __init__(self, path: str | Path, graph: Graph, samples: int, meta: Mapping[str, Any]) -> None:
         super().__init__(graph, samples)
-        self._probed = self.probed()
-        self._file = _Layout(path, [n.name for n in graph.nodes], self._probed, samples)
+        self._file = _Layout(path, [n.name for n in graph.nodes], self.probed(), samples)
         self._meta = {**meta, "interrupted": True}
         self._intact = True
         self._commit()
@@ -80,7 +79,7 @@ class Writer(Tally):
             self._commit()
 
     def _commit(self) -> None:
-        self._file.describe(self.counts(), self._probed, self._meta)
+        self._file.describe(self.counts(), self._meta)
         self._file.stream.commit()
         self._committed = time.monotonic()
 
@@ -89,7 +88,7 @@ class Writer(Tally):
         if not self._intact:  # something broke within `add`: the file stays as it was before that chunk
             self._file.stream.abandon()
             return
-        self._file.describe(self.counts(), self._probed, meta)
+        self._file.describe(self.counts(), meta)
         self._file.stream.close()
 
     def recording(self) -> Recording:
@@ -101,7 +100,7 @@ class _Layout:
     """The parts of a recording as tables and values of a stream."""
 
     def __init__(
-        self, path: str | Path, populations: Iterable[str], probed: Iterable[tuple[str, str]], samples: int
+        self, path: str | Path, populations: Iterable[str], probed: Mapping[tuple[str, str], Probed], samples: int
     ) -> None:
         self.stream = Stream(path, KIND, VERSION)
         columns = {"step": np.int64, "neuron": np.int32} | ({"sample": np.int32} if samples > 1 else {})
@@ -110,6 +109,10 @@ class _Layout:
             for name in populations
         }
         self._steps = {key: self.stream.table(f"traces/{'/'.join(key)}/step", np.int64) for key in probed}
+        self._units: dict[str, dict[str, str]] = {}
+        for (population, state), (neurons, unit) in probed.items():
+            self._units.setdefault(population, {})[state] = unit
+            self.stream.values[f"traces/{population}/{state}/neurons"] = neurons
 
     def add_spikes(self, name: str, sample: NDArray[Any], step: NDArray[Any], neuron: NDArray[Any]) -> None:
         """Append events in the order of the file; those of one call follow those of the calls before."""
@@ -128,31 +131,25 @@ class _Layout:
         if path in self.stream.tables:
             self.stream.tables[path].append(rows)
 
-    def describe(
-        self, counts: Counts, probed: Mapping[tuple[str, str], NDArray[np.int64]], meta: Mapping[str, Any]
-    ) -> None:
+    def describe(self, counts: Counts, meta: Mapping[str, Any]) -> None:
         """Set everything that is small."""
         values = self.stream.values
         self.stream.attributes |= {"dt": float(counts.dt), "steps": int(counts.steps), "samples": int(counts.samples)}
         values["meta"] = json.dumps(dict(meta), default=_plain)
-        values["structure"] = json.dumps(_structure(counts, probed))
-        values |= {f"traces/{'/'.join(key)}/neurons": neurons for key, neurons in probed.items()}
+        values["structure"] = json.dumps({**_sizes(counts), "traces": self._units})
         values |= {f"counts/spikes/{k}": p.spikes for k, p in counts.populations.items()}
         values |= {f"counts/active/{k}": p.active for k, p in counts.populations.items()}
         values |= {f"counts/events/{k}": p.events for k, p in counts.projections.items()}
         values |= {f"counts/emitted/{k}": emitted for k, emitted in counts.sources.items()}
 
 
-def _structure(counts: Counts, probed: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    traces: dict[str, list[str]] = {}
-    for population, state in probed:
-        traces.setdefault(population, []).append(state)
+def _sizes(counts: Counts) -> dict[str, Any]:
     projections = {
         name: {"pre": p.pre, "post": p.post, "synapses": p.synapses, "graded": p.graded, "recurrent": p.recurrent}
         for name, p in counts.projections.items()
     }
     populations = {name: p.neurons for name, p in counts.populations.items()}
-    return {"populations": populations, "projections": projections, "sources": counts.source_sizes, "traces": traces}
+    return {"populations": populations, "projections": projections, "sources": dict(counts.source_sizes)}
 
 
 def _plain(value: Any) -> Any:
@@ -177,7 +174,7 @@ def save_recording(recording: Recording, path: str | Path) -> None:
     FileAccessError
         If the file cannot be written.
     """
-    probed = {(p, v): t.neurons for p, traces in recording.traces.items() for v, t in traces.items()}
+    probed = {(p, v): Probed(t.neurons, t.unit) for p, traces in recording.traces.items() for v, t in traces.items()}
     layout = _Layout(path, recording.spikes, probed, recording.samples)
     try:
         for name, spikes in recording.spikes.items():
@@ -185,7 +182,7 @@ def save_recording(recording: Recording, path: str | Path) -> None:
         for population, variable in probed:
             trace = recording.traces[population][variable]
             layout.add_trace((population, variable), trace.steps, trace.values)
-        layout.describe(recording.counts, probed, recording.meta)
+        layout.describe(recording.counts, recording.meta)
     except BaseException:
         layout.stream.abandon()
         raise

@@ -1,4 +1,4 @@
-"""Reading what :mod:`spikesim.hdf5_stream` writes, checked before the HDF5 library sees it."""
+"""Reading what :mod:`spikesim.files.hdf5_stream` writes, checked before the HDF5 library sees it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from spikesim.envelope import BLOCK, checksum, open_for_reading, read_user_block
 from spikesim.errors import FileFormatError
-from spikesim.hdf5_stream import HEAD
+from spikesim.files.envelope import BLOCK, checksum, open_for_reading, read_user_block
+from spikesim.files.hdf5_stream import HEAD
 
 _lock = threading.Lock()
 
