@@ -56,18 +56,21 @@ def print_advance(model: NeuronModel, arrays: Collection[str], number: int) -> s
     out += ["", "", "@njit(error_model='numpy', nogil=True)"]
     out += [f"def advance_{number}(b, lo, hi, state, {REST}):"]
     body = [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
-    body += [f"p_{name} = vectors[{k}]" for k, name in enumerate(vectors)]
-    body += [f"x_{name} = state[b, {k}]" for k, name in enumerate(states)]
-    body += [f"r_{name} = ring[slots[{k}] : slots[{k}] + hi - lo]" for k, name in enumerate(model.inputs)]
-    body += ["active = 0", "for j in range(lo, hi):"]
+    # slices, so that every index is j from 0 on: an index that might be negative keeps a loop from being vectorised
+    body += ["n = hi - lo"]
+    body += [f"p_{name} = vectors[{k}, lo:hi]" for k, name in enumerate(vectors)]
+    body += [f"x_{name} = state[b, {k}, lo:hi]" for k, name in enumerate(states)]
+    body += [f"r_{name} = ring[slots[{k}] : slots[{k}] + n]" for k, name in enumerate(model.inputs)]
+    body += [f"e_{name} = ext[base + {k} * n : base + {k} * n + n]" for k, name in enumerate(model.inputs)]
+    body += ["fired = flags[offset + lo : offset + hi]", "active = 0", "for j in range(n):"]
     loop = [f"s_{name} = x_{name}[j]" for name in states]
-    for k, name in enumerate(model.inputs):
-        loop += [f"g_{name} = r_{name}[j - lo]", f"r_{name}[j - lo] = 0.0"]
-        loop += [f"i_{name} = F(g_{name} + ext[base + {k} * (hi - lo) + j - lo]) if has_ext else F(g_{name})"]
+    for name in model.inputs:
+        loop += [f"g_{name} = r_{name}[j]", f"r_{name}[j] = 0.0"]
+        loop += [f"i_{name} = F(g_{name} + e_{name}[j]) if has_ext else F(g_{name})"]
     loop += lines
     loop += [f"x_{name}[j] = {results[name]}" for name in states]
     fired = f"{results['spike']} > ZERO"
-    loop += [f"flags[offset + j] = {fired}"]
+    loop += [f"fired[j] = {fired}"]
     had_input = [f"g_{name} != 0.0" for name in model.inputs]
     loop += [f"active += 1 if ({' or '.join([*had_input, fired])}) else 0"]
     out += ["    " + line for line in body] + ["        " + line for line in loop] + ["    return active", ""]
