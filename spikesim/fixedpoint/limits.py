@@ -95,5 +95,5 @@ def _outside(owner: str, part: object, name: str, limit: Limit) -> Iterator[str]
     bad = np.flatnonzero((values < limit.low) | (values > limit.high))
     if bad.size:
         flat = values.reshape(-1)
-        where = "" if flat.size == 1 else f" at {bad.size} places, first at {bad[0]}"
+        where = "" if flat.size == 1 else f" at {bad.size} of {flat.size} places, first at index {bad[0]}"
         yield f"{owner}: {name} is {flat[bad[0]]}{where}; allowed is {limit.low}..{limit.high} ({limit.source})"
