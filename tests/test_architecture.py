@@ -20,7 +20,7 @@ OPTIONAL = {"torch", "snntorch", "norse", "nir", "nirtorch", "lava", "pint", "xa
 ALSO_ABOUT = {"torch": {"train", "snntorch", "norse", "nirtorch", "triton"}, "nir": {"nirtorch"}, "quantities": {"neo"}}
 
 # What a model may use: the description of networks and equations, never what is done with them.
-CORE_FOLDERS = {"spikesim.equations", "spikesim.models"}
+CORE_FOLDERS = {"spikesim.connect", "spikesim.equations", "spikesim.models"}
 
 
 class Import(NamedTuple):
