@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.equations.elementary import exp
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Graph
 from spikesim.lowering import snap_input
@@ -67,7 +68,7 @@ def _poisson_source(graph: Graph, source: Poisson, first: int, steps: int, sampl
     out = np.zeros((steps, samples, source.n), np.uint8)
     for k in range(steps):
         step = first + k
-        probability = -np.expm1(-np.asarray(_rate_at(source.rate, step * graph.dt)) * graph.dt)
+        probability = 1.0 - exp(-np.asarray(_rate_at(source.rate, step * graph.dt)) * graph.dt)
         draws = stream.uniform(samples * width, step=step).reshape(samples, width)[:, : source.n]
         out[k] = draws < probability
     return out
@@ -132,6 +133,6 @@ class DriveState:
         if self.noise is None:
             self.noise = drive.mean + drive.sd * xi
         else:
-            decay = np.exp(-self.graph.dt / drive.tau)
+            decay = float(exp(-self.graph.dt / drive.tau))
             self.noise = drive.mean + (self.noise - drive.mean) * decay + drive.sd * np.sqrt(1 - decay**2) * xi
         return self.noise.copy()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.encode._checks import positive, samples, step_count, within
+from spikesim.equations.elementary import exp, log
 from spikesim.errors import InvalidValueError
 from spikesim.rng import Stream
 
@@ -125,7 +126,7 @@ def poisson(rates: ArrayLike, steps: int, *, dt: float, seed: int, first_sample:
     """
     hertz = samples(rates, "poisson")
     within(hertz, 0.0, np.inf, "poisson: rates", "a rate cannot be negative")
-    probability = -np.expm1(-hertz.astype(np.float64) * positive(dt, "poisson: dt"))
+    probability = 1.0 - exp(-hertz.astype(np.float64) * positive(dt, "poisson: dt"))
     return _tosses(probability, step_count(steps, "poisson"), seed, "encode/poisson", first_sample)
 
 
@@ -178,7 +179,7 @@ def latency(x: ArrayLike, steps: int, *, tau: float | None = None, threshold: fl
         when = np.rint((1.0 - intensity) * (n - 1))
     else:
         charged = np.where(fires, intensity, 1.0)  # what never fires must not divide by zero
-        when = np.floor(positive(tau, "latency: tau") * np.log(charged / (charged - level)))
+        when = np.floor(positive(tau, "latency: tau") * log(charged / (charged - level)))
     steps_first = np.arange(n).reshape(-1, *[1] * intensity.ndim)
     spikes: NDArray[np.bool_] = fires & (steps_first == when)
     return spikes
