@@ -232,3 +232,17 @@ def test_mpr_slopes() -> None:
 def test_unknown_surrogate() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'arctan'"):
         surrogate("arctn")
+
+
+def test_infinite_numbers_are_refused() -> None:
+    from spikesim import minimum, neuron, spike
+    from spikesim.equations.expression import Expressions
+    from spikesim.errors import FileFormatError, InvalidValueError
+
+    def step(v, i, p):
+        return spike(v), minimum(v + i, float("inf"))
+
+    with pytest.raises(InvalidValueError, match="finite numbers"):
+        neuron(step)
+    with pytest.raises(FileFormatError, match="the number inf"):
+        Expressions.from_json({"nodes": [["const", [], "inf"]], "outputs": {"spike": 0}})

@@ -133,7 +133,10 @@ class Expressions:
             for op, args, value in data["nodes"]:
                 if not _in_grammar(op, args, value, len(nodes)):
                     raise FileFormatError(f"stored expression: node {len(nodes)} ({op!r}) is not in the grammar")
-                nodes.append(Node(op, tuple(args), float.fromhex(value) if op == "const" else value))
+                number = float.fromhex(value) if op == "const" else 0.0
+                if not math.isfinite(number):
+                    raise FileFormatError(f"stored expression: node {len(nodes)} is the number {number}")
+                nodes.append(Node(op, tuple(args), number if op == "const" else value))
             outputs = {str(k): int(v) for k, v in data["outputs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, FileFormatError):
@@ -169,7 +172,15 @@ class Tape:
         return self._index[key]
 
     def const(self, value: float) -> int:
-        """Append a number."""
+        """Append a number.
+
+        Raises
+        ------
+        InvalidValueError
+            If it is infinite or not a number: no target could print it.
+        """
+        if not math.isfinite(value):
+            raise InvalidValueError(f"a step function uses finite numbers, found {value}; leave the bound out")
         return self.add("const", (), float(value))
 
     def symbol(self, op: str, name: str) -> Symbol:
@@ -222,12 +233,13 @@ class Symbol:
         if isinstance(value, Symbol):
             return value.index
         try:
-            return self.tape.const(float(value))
+            number = float(value)
         except (TypeError, ValueError):
             raise InvalidValueError(
                 f"a step function works on numbers, found {type(value).__name__}; "
-                f"compute arrays outside it and pass them as parameters"
+                "compute arrays outside it and pass them as parameters"
             ) from None
+        return self.tape.const(number)
 
     def _reflected(self, op: str, other: float) -> Symbol:
         return Symbol(self.tape, self.tape.add(op, (self.lift(other), self.index)))
