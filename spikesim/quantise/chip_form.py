@@ -190,6 +190,8 @@ def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
         Why it does not match, one sentence each.
     """
     who = f"population {node.name!r} (neuron {node.model.name!r})"
+    if node.model.name == "loihi_lif":
+        return None, [f"{who} is in fixed point already"]
     varying = [n for n, v in node.constants.items() if np.ndim(v) and len(np.unique(v)) > 1]
     if varying:
         return None, [
