@@ -115,9 +115,9 @@ def rows_of_networks(names: tuple[str, ...], runs: int, with_peers: bool) -> lis
             show(out[-1])
         if not with_peers:
             continue
-        for peer, threads in (("nest", 1), ("nest", 2), ("brian2", 1)):
+        for peer, threads in (("nest", 1), ("brian2", 1)):
             row = {"workload": name, "who": peer, "dtype": "float64", "threads": threads}
-            few = 1 if large or peer == "brian2" else min(3, runs)
+            few = 1 if large else min(3, runs)
             out.append(row | measure_peer(peer, name, threads, few))
             show(out[-1])
     return out

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 ORACLES = ROOT / "oracles"
 REQUIREMENTS = {
     "nest": ["nest-simulator>=3.8"],
-    "brian2": ["brian2>=2.6", "setuptools"],
+    "brian2": ["brian2>=2.6", "numpy<2.4", "setuptools<81"],  # Brian2 2.9 does not import with numpy 2.4
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 LIMIT_S = 600.0

@@ -104,6 +104,9 @@ spikesim's float64 row on one thread: how many times longer the simulation takes
   precision: a number above a second means that this kernel was made in that run). Brian2 compiles a C++ program for
   every network (`cpp_standalone`); its time counts that program's main loop only. NEST is compiled once.
 - NEST and Brian2 are run in a new process each time; where only one run was made there is no range.
+- All on one thread. NEST on two threads, in an earlier run of this benchmark beside other work on the same two cores:
+  cuba 0.45 to 6.9 s (one thread 0.64 to 1.1 s), brunel_12500 121 s (one thread 16 s). Its threads meet in every step,
+  so these rows say more about the machine's load than about NEST and are left out.
 
 What the peers do that we do not: NEST distributes a network over threads and machines (MPI); here a single sample runs
 on one thread, threads share the samples of a batch. NEST integrates coba adaptively, with an error bound, and that
