@@ -61,6 +61,7 @@ def command(
     if out:
         print(f"recording written to {out}")
     if summary["interrupted"]:
+        print("stopped by Ctrl-C; everything up to then is kept")
         raise typer.Exit(130)
 
 
