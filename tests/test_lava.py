@@ -69,16 +69,28 @@ def test_a_late_child_is_ended() -> None:
         runner._run_child([sys.executable, "-c", "import time; time.sleep(60)"], 0.5)
 
 
-def test_what_lava_cannot_hold_is_listed() -> None:
-    from spikesim.backends.lava import LavaBackend
+def multapses(weight: object, delay: object = 1 * ms) -> Network:
     from spikesim.connect import FixedIndegree
 
-    net = Network(
-        [Population("a", 3, lif_soft())],
-        [Projection("x", "a", FixedIndegree(6), weight=0.5)],
-        [Input("x", 2)],
-    )
-    problems = LavaBackend().check(lower(quantise(net).network))
-    assert len(problems) == 1 and "several synapses between one pair" in problems[0]
+    parts = [Projection("x", "a", FixedIndegree(6), weight=0.5), Projection("a", "a", FixedIndegree(5), weight, delay)]
+    return Network([Population("a", 8, lif_soft())], parts, [Input("x", 20)])
+
+
+@pytest.mark.lava
+def test_several_synapses_between_one_pair_are_summed() -> None:
+    network = quantise(multapses(0.1).swap(Projection("x", "a", weight=0.5))).network
+    data = {"x": np.random.default_rng(0).random((40, 1, 20)) < 0.1}
+    emulated, real = (run(network, inputs=data, backend=b, timeout=120) for b in ("loihi", "lava"))
+    assert len(emulated["a"]) > 20 and differing_spikes(emulated, real) == 0
+
+
+def test_what_lava_cannot_hold_is_listed() -> None:
+    from spikesim.backends.lava import LavaBackend
+
+    too_strong = LavaBackend().check(lower(quantise(multapses(0.5)).network))
+    assert len(too_strong) == 2 and all("cannot hold their sum" in p for p in too_strong)
+    delayed = LavaBackend().check(lower(quantise(multapses(0.01, Uniform(1 * ms, 9 * ms))).network))
+    assert any("different delays" in p for p in delayed)
+    net = multapses(0.1)
     with pytest.raises(UnsupportedError, match="not in fixed point"):
-        run(net, inputs={"x": np.zeros((4, 1, 2))}, backend="loihi")
+        run(net, inputs={"x": np.zeros((4, 1, 20))}, backend="loihi")

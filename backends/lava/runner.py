@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from spikesim.backends.lava.job import Job, read_outcome, write_job
 from spikesim.errors import BackendError
-from spikesim.fixedpoint import IntCounts, IntNetwork, IntRun, IntSample, IntState
+from spikesim.fixedpoint import IntCounts, IntNetwork, IntProjection, IntRun, IntSample, IntState
 from spikesim.fixedpoint.program import Engine
 from spikesim.optional import available
 
+WEIGHT_RANGE = (-256, 254)  # a mixed 8-bit matrix
 TAIL = 2000  # characters of the child's output that an error shows
 
 
@@ -41,10 +42,24 @@ def check(network: IntNetwork) -> list[str]:
         if p.reset_interval:
             found.append(f"population {p.name!r}: a periodic reset is not handed to Lava yet; leave it out")
     for q in network.projections:
-        pairs = q.sources.astype(np.int64) * network.size(q.post) + q.indices
-        if len(np.unique(pairs)) < len(pairs):
-            found.append(f"projection {q.name!r} has several synapses between one pair; Lava's matrices have one each")
+        found += _pair_problems(q, network.size(q.post))
     return found
+
+
+def _pair_problems(projection: IntProjection, n_post: int) -> list[str]:
+    """Lava's matrices have one synapse per pair: several of them must be one synapse with the summed weight."""
+    pairs = projection.sources.astype(np.int64) * n_post + projection.indices
+    unique, place = np.unique(pairs, return_inverse=True)
+    if len(unique) == len(pairs):
+        return []
+    who = f"projection {projection.name!r} has several synapses between one pair of neurons"
+    sums = np.bincount(place, weights=projection.effective_weights)
+    if sums.min() < WEIGHT_RANGE[0] or sums.max() > WEIGHT_RANGE[1]:
+        return [f"{who}, and Lava's one synapse cannot hold their sum {sums.max():g}; connect without multapses"]
+    delays = np.broadcast_to(projection.delay, pairs.shape)
+    if len(np.unique(pairs * 64 + delays)) > len(unique):
+        return [f"{who} with different delays, and Lava has one synapse per pair; connect without multapses"]
+    return []
 
 
 def engine(timeout: float) -> Any:
