@@ -47,6 +47,16 @@ class Synapses(NamedTuple):
     weight: I16
 
 
+class Runs(NamedTuple):
+    """Synapses by source whose places follow each other, as all-to-all connections have them: a run a row."""
+
+    indptr: I64
+    place: I32
+    begin: I64
+    length: I32
+    weight: I16
+
+
 class Bins(NamedTuple):
     """Sums that have to be complete before they are shifted right: one bin a projection, delay and target."""
 
@@ -147,6 +157,19 @@ def _deliver(synapses, source, ring, base):
 
 
 @numba.njit(nogil=True, cache=True)
+def _deliver_runs(runs, source, ring, base):
+    """Do the same for weights that are added to neighbours; slices let the compiler use vector instructions."""
+    for r in range(runs.indptr[source], runs.indptr[source + 1]):
+        place = base + runs.place[r]
+        if place >= ring.size:
+            place -= ring.size
+        sums = ring[place : place + runs.length[r]]
+        weights = runs.weight[runs.begin[r] : runs.begin[r] + runs.length[r]]
+        for k in range(weights.size):
+            sums[k] += weights[k]
+
+
+@numba.njit(nogil=True, cache=True)
 def _collect(synapses, source, sums, touched, n_touched, seen):
     """Add the weights of one source to the bins; return the number of bins touched so far in this column."""
     for k in range(synapses.indptr[source], synapses.indptr[source + 1]):
@@ -196,16 +219,18 @@ def _trace(traces, state, row):
 
 
 @numba.njit(nogil=True, cache=True)
-def advance(neurons, direct, binned, bins, state, stimulus, counters, traces, stride, first_column, progress, steps):
+def advance(
+    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, stride, first_column, progress, steps
+):
     """Run one sample up to column ``first_column + steps``.
 
     Stops early when the room for spikes could run out, so that the caller can empty it and call again.
 
     Parameters
     ----------
-    neurons, direct, binned, bins, state, stimulus, counters, traces
-        The tuples of this module. `direct` are the synapses that can be added at once, `binned` those of projections
-        with a negative exponent.
+    neurons, direct, runs, binned, bins, state, stimulus, counters, traces
+        The tuples of this module. `direct` and `runs` are the synapses that can be added at once, `binned` those of
+        projections with a negative exponent.
     stride
         u and v are traced in the columns that it divides.
     first_column
@@ -241,6 +266,7 @@ def advance(neurons, direct, binned, bins, state, stimulus, counters, traces, st
             source = spiking[j]
             counters.fired[source] += 1
             _deliver(direct, source, state.ring, base)
+            _deliver_runs(runs, source, state.ring, base)
             n_touched = _collect(binned, source, sums, touched, n_touched, seen)
             if traces.record[source]:
                 traces.spike_column[n_spikes] = column
@@ -251,6 +277,7 @@ def advance(neurons, direct, binned, bins, state, stimulus, counters, traces, st
             source = stimulus.source[event]
             counters.fired[source] += 1
             _deliver(direct, source, state.ring, base)
+            _deliver_runs(runs, source, state.ring, base)
             n_touched = _collect(binned, source, sums, touched, n_touched, seen)
             event += 1
         progress[1] = event

@@ -9,9 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.backends.loihi.kernels import HARD, NONE, SOFT, Bins, Neurons, Synapses
+from spikesim.backends.loihi.kernels import HARD, NONE, SOFT, Bins, Neurons, Runs, Synapses
 from spikesim.errors import DeviceLimitError
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
+
+# From this length on a run of neighbouring targets pays for its bookkeeping.
+_SHORTEST_RUN = 8
 
 _RESETS = {"hard": HARD, "soft": SOFT, "none": NONE}
 
@@ -24,7 +27,7 @@ class Layout:
     ----------
     network
         What it was made from.
-    neurons, direct, binned, bins
+    neurons, direct, runs, binned, bins
         See `spikesim.backends.loihi.kernels`.
     first
         For each population its first neuron, for each input its first source; inputs come after all neurons.
@@ -37,6 +40,7 @@ class Layout:
     network: IntNetwork
     neurons: Neurons
     direct: Synapses
+    runs: Runs
     binned: Synapses
     bins: Bins
     first: dict[str, int]
@@ -75,13 +79,15 @@ def lay_out(network: IntNetwork) -> Layout:
         raise DeviceLimitError(
             [f"{n_neurons} neurons with {slots} delay slots need {n_neurons * slots} sums; the emulator holds 2^31 - 1"]
         )
-    direct = [_direct(p, first, n_neurons) for p in network.projections if p.weight_exp >= 0]
+    at_once = _sorted([_direct(p, first, n_neurons) for p in network.projections if p.weight_exp >= 0])
+    direct, runs = _split_runs(at_once, n_neurons, bounds[-1])
     binned, bins = _binned([p for p in network.projections if p.weight_exp < 0], first, n_neurons)
     return Layout(
         network=network,
         neurons=_neurons(network, first),
-        direct=_by_source(direct, bounds[-1]),
-        binned=_by_source(binned, bounds[-1]),
+        direct=direct,
+        runs=runs,
+        binned=_by_source(_sorted(binned), bounds[-1]),
         bins=bins,
         first=first,
         n_neurons=n_neurons,
@@ -129,13 +135,36 @@ def _binned(projections: list[IntProjection], first: dict[str, int], n_neurons: 
     return listed, Bins(np.concatenate(places), np.concatenate(shifts))
 
 
-def _by_source(listed: list[_Listed], n_sources: int) -> Synapses:
-    """Merge the synapses of several projections into rows by source."""
+def _sorted(listed: list[_Listed]) -> _Listed:
+    """Merge the synapses of several projections, sorted by source and place."""
     empty = _Listed(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int16))
     source, place, weight = (np.concatenate(column) for column in zip(empty, *listed, strict=True))
-    order = np.argsort(source, kind="stable")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_sources))])
-    return Synapses(indptr.astype(np.int64), place[order], weight[order])
+    order = np.lexsort((place, source))
+    return _Listed(source[order], place[order], weight[order])
+
+
+def _row_starts(source: NDArray[np.int64], n_sources: int) -> NDArray[np.int64]:
+    """Turn sorted sources into the bounds of their rows."""
+    return np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_sources))]).astype(np.int64)
+
+
+def _by_source(synapses: _Listed, n_sources: int) -> Synapses:
+    return Synapses(_row_starts(synapses.source, n_sources), synapses.place, synapses.weight)
+
+
+def _split_runs(synapses: _Listed, n_neurons: int, n_sources: int) -> tuple[Synapses, Runs]:
+    """Separate runs of neighbouring targets from the synapses that have to be added one by one."""
+    source, place, weight = synapses
+    # A run may not cross from one delay slot into the next: the ring can end between them.
+    starts = np.ones(source.size, bool)
+    starts[1:] = (np.diff(source) != 0) | (np.diff(place) != 1) | (place[1:] % n_neurons == 0)
+    begin = np.flatnonzero(starts)
+    length = np.diff(begin, append=source.size)
+    long = length >= _SHORTEST_RUN
+    single = np.repeat(~long, length)
+    begin, length = begin[long], length[long]
+    runs = Runs(_row_starts(source[begin], n_sources), place[begin], begin, length.astype(np.int32), weight)
+    return _by_source(_Listed(source[single], place[single], weight[single]), n_sources), runs
 
 
 def _neurons(network: IntNetwork, first: dict[str, int]) -> Neurons:

@@ -58,6 +58,7 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
         written = advance(
             layout.neurons,
             layout.direct,
+            layout.runs,
             layout.binned,
             layout.bins,
             state,

@@ -205,10 +205,10 @@ def _canonical(
     spikes, drive = {}, {}
     for name in inputs.keys() & sample.spikes.keys():
         events = np.asarray(sample.spikes[name])
-        events = events.reshape(0, 2) if events.size == 0 else events
+        events = _sorted(events.reshape(0, 2) if events.size == 0 else events)
         found = list(_event_problems(events, inputs[name], first, steps))
         problems += [f"{where}input {name!r}: {p}" for p in found]
-        spikes[name] = events if found else _sorted(events)
+        spikes[name] = events if found else events.astype(np.int32)
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -231,10 +231,16 @@ def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int)
         yield f"columns {column.min()}..{column.max()} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
         yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
-    if np.unique(events, axis=0).shape[0] != events.shape[0]:
+    if np.any((np.diff(column) == 0) & (np.diff(source) == 0)):
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
 
 
-def _sorted(events: NDArray[np.generic]) -> Events:
-    order = np.lexsort((events[:, 1], events[:, 0]))
-    return np.ascontiguousarray(events[order], dtype=np.int32)
+def _sorted(events: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
+    if events.ndim != 2 or events.shape[1] != 2:
+        return events
+    column, source = events.T
+    if np.all((column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & (source[1:] >= source[:-1]))):
+        return events
+    ordered: NDArray[np.generic] = events[np.lexsort((source, column))]
+    return ordered
