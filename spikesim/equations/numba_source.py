@@ -61,20 +61,28 @@ def print_advance(model: NeuronModel, arrays: Collection[str], number: int) -> s
     body += [f"p_{name} = vectors[{k}, lo:hi]" for k, name in enumerate(vectors)]
     body += [f"x_{name} = state[b, {k}, lo:hi]" for k, name in enumerate(states)]
     body += [f"r_{name} = ring[slots[{k}] : slots[{k}] + n]" for k, name in enumerate(model.inputs)]
-    body += [f"e_{name} = ext[base + {k} * n : base + {k} * n + n]" for k, name in enumerate(model.inputs)]
-    body += ["fired = flags[offset + lo : offset + hi]", "active = 0", "for j in range(n):"]
-    loop = [f"s_{name} = x_{name}[j]" for name in states]
+    body += ["fired = flags[offset + lo : offset + hi]", "active = 0"]
+    # two loops instead of a choice inside one: with the choice LLVM was measured not to vectorise large bodies
+    body += ["if has_ext:"]
+    body += [f"    e_{name} = ext[base + {k} * n : base + {k} * n + n]" for k, name in enumerate(model.inputs)]
+    body += ["    " + line for line in _neuron_loop(model, lines, results, driven=True)]
+    body += ["else:", *("    " + line for line in _neuron_loop(model, lines, results, driven=False))]
+    return "\n".join([*out, *("    " + line for line in body), "    return active", ""])
+
+
+def _neuron_loop(model: NeuronModel, lines: list[str], results: dict[str, str], *, driven: bool) -> list[str]:
+    """Return the loop over neurons, with or without drives."""
+    loop = [f"s_{name} = x_{name}[j]" for name in model.states]
     for name in model.inputs:
         loop += [f"g_{name} = r_{name}[j]", f"r_{name}[j] = 0.0"]
-        loop += [f"i_{name} = F(g_{name} + e_{name}[j]) if has_ext else F(g_{name})"]
+        loop += [f"i_{name} = F(g_{name} + e_{name}[j])" if driven else f"i_{name} = F(g_{name})"]
     loop += lines
-    loop += [f"x_{name}[j] = {results[name]}" for name in states]
+    loop += [f"x_{name}[j] = {results[name]}" for name in model.states]
     fired = f"{results['spike']} > ZERO"
     loop += [f"fired[j] = {fired}"]
     had_input = [f"g_{name} != 0.0" for name in model.inputs]
     loop += [f"active += 1 if ({' or '.join([*had_input, fired])}) else 0"]
-    out += ["    " + line for line in body] + ["        " + line for line in loop] + ["    return active", ""]
-    return "\n".join(out)
+    return ["for j in range(n):", *("    " + line for line in loop)]
 
 
 def print_loop(models: list[tuple[NeuronModel, frozenset[str]]], dtype: str, imports: str) -> str:
