@@ -1,1 +1,80 @@
 """spikesim: simulate spiking networks, export them to neuromorphic hardware, profile spikes and energy."""
+
+__version__ = "0.1.0"
+
+import os
+
+# Threads of OpenMP (torch, numba) that wait must sleep: by default they spin, and beside one busy process a training
+# that takes 18 s was measured to take 146 s. Read when the runtime is loaded; whoever has set it keeps their choice.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+from spikesim.engine import Options, compile, run
+from spikesim.equations.primitives import (
+    absolute,
+    clip,
+    detach,
+    exp,
+    floor,
+    log,
+    maximum,
+    minimum,
+    spike,
+    sqrt,
+    tanh,
+    where,
+)
+from spikesim.layers import sequential
+from spikesim.network import Network, Population, Probe, Projection
+from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
+from spikesim.recording import Recording
+from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
+from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
+
+__all__ = [
+    "Current",
+    "Hz",
+    "Input",
+    "MOhm",
+    "Network",
+    "Neuron",
+    "NeuronModel",
+    "Options",
+    "OrnsteinUhlenbeck",
+    "Param",
+    "Poisson",
+    "PoissonDrive",
+    "Population",
+    "Probe",
+    "Projection",
+    "Rate",
+    "Recording",
+    "SpikeTrains",
+    "State",
+    "absolute",
+    "clip",
+    "compile",
+    "detach",
+    "exp",
+    "floor",
+    "kHz",
+    "log",
+    "mV",
+    "maximum",
+    "minimum",
+    "ms",
+    "nA",
+    "nF",
+    "nS",
+    "neuron",
+    "pA",
+    "pF",
+    "run",
+    "s",
+    "sequential",
+    "spike",
+    "sqrt",
+    "tanh",
+    "us",
+    "where",
+]

@@ -8,8 +8,11 @@
     │   └── DeviceLimitError                a network that a device cannot hold; lists all limits
     ├── UnknownNameError (LookupError)      a name that is not known; says the nearest one that is
     ├── FileFormatError (ValueError)        a damaged or foreign file
+    ├── FileAccessError (OSError)           a file that cannot be written, or must not be overwritten
+    │   └── MissingFileError (FileNotFoundError)   a file that is not there
     ├── UnsupportedError (TypeError)        a backend or format cannot express the network; lists all reasons
     ├── MissingPackageError (ImportError)   an optional package is absent; says the command that installs it
+    ├── MissingDataError (FileNotFoundError) a data set is not on this machine; says where it was looked for
     └── BackendError (RuntimeError)         an engine failed while running
 
 Every message says what, what was found, what is allowed, and what to do.
@@ -60,6 +63,14 @@ class FileFormatError(SpikesimError, ValueError):
     """A file that is damaged, foreign, or from a newer version."""
 
 
+class FileAccessError(SpikesimError, OSError):
+    """A file that cannot be read or written, or that must not be overwritten."""
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """A file that is not there."""
+
+
 class UnsupportedError(ProblemList, TypeError):
     """A backend or a file format that cannot express the network."""
 
@@ -84,8 +95,8 @@ class UnknownNameError(SpikesimError, LookupError):
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         self.kind, self.name, self.known = kind, name, list(known)
         near = difflib.get_close_matches(str(name), self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(sorted(self.known)) or 'none'}.")
+        hint = f"; did you mean {near[0]!r}? Known: " if near else "; known: "
+        super().__init__(f"unknown {kind} {name!r}{hint}{', '.join(sorted(self.known)) or 'none'}")
 
 
 class MissingPackageError(SpikesimError, ImportError):
@@ -104,3 +115,21 @@ class MissingPackageError(SpikesimError, ImportError):
     def __init__(self, package: str, purpose: str, command: str) -> None:
         self.package, self.command = package, command
         super().__init__(f"{purpose} needs the package {package!r}, which is not installed; run: {command}")
+
+
+class MissingDataError(SpikesimError, FileNotFoundError):
+    """A data set that is not on this machine.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    looked_in
+        The folders that were searched.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, name: str, looked_in: Sequence[str], remedy: str) -> None:
+        self.name, self.looked_in = name, list(looked_in)
+        super().__init__(f"the files of the data set {name!r} are in none of {', '.join(looked_in)}; {remedy}")

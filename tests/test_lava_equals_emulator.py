@@ -3,23 +3,16 @@
 All networks travel to one child process; each test then looks at its own.
 """
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spikesim.backends.lava.availability import availability
 from spikesim.backends.lava.runner import make_job, run_jobs
 from spikesim.backends.loihi.emulator import emulate
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection, IntRun, IntSample
 
-pytestmark = [
-    pytest.mark.lava,
-    pytest.mark.skipif(
-        not availability().available and not os.environ.get("CI"), reason=f"Lava: {availability().reason}"
-    ),
-]
+pytestmark = pytest.mark.lava
 
 STEPS = 60
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import NamedTuple
+
+from spikesim.optional import available
 
 LAVA_VERSION = "0.10.0"
 REMEDY = "spikesim install lava"
@@ -13,34 +15,28 @@ REMEDY = "spikesim install lava"
 _ALSO_NEEDED = ("networkx", "asteval", "scipy")
 
 
-class Availability(NamedTuple):
-    """Whether Lava can run, why not, and the command that helps."""
+class LavaAvailability(NamedTuple):
+    """Whether Lava can run, what is missing (as the name of a package), and the command that helps."""
 
-    available: bool
-    reason: str
-    remedy: str
+    ok: bool
+    missing: str = ""
+    remedy: str = ""
 
 
-def availability() -> Availability:
-    """Look for lava-nc 0.10.0 and what it needs.
-
-    Returns
-    -------
-    Availability
-        With an empty reason and remedy if Lava can run.
-    """
+def availability() -> LavaAvailability:
+    """Look for lava-nc 0.10.0 and what it needs."""
     if sys.platform == "win32":
-        return Availability(False, "Lava starts its processes by fork, which Windows does not have", "")
-    try:
-        found = version("lava-nc")
-    except PackageNotFoundError:
-        return Availability(False, "lava-nc is not installed", REMEDY)
-    if found != LAVA_VERSION:
-        return Availability(False, f"lava-nc {found} is installed, spikesim knows {LAVA_VERSION} only", REMEDY)
+        return LavaAvailability(False, "lava-nc, whose processes start by fork, which Windows lacks", "use Linux")
+    ok, found = available("lava")
+    if not ok:
+        return LavaAvailability(False, "lava-nc", REMEDY)
+    if found.split()[-1] != LAVA_VERSION:
+        return LavaAvailability(False, f"lava-nc=={LAVA_VERSION} (found {found})", REMEDY)
     missing = [name for name in _ALSO_NEEDED if find_spec(name) is None]
     if missing:
-        return Availability(False, f"lava-nc needs {' and '.join(missing)}, not installed", REMEDY)
+        return LavaAvailability(False, " and ".join(missing), REMEDY)
     numpy = version("numpy")
+    # Parts of Lava hang there: numpy 2.4 no longer turns arrays of one element into numbers.
     if tuple(int(part) for part in numpy.split(".")[:2]) >= (2, 4):
-        return Availability(False, f"parts of lava-nc hang on numpy {numpy}; numpy 2.0 to 2.3 works", REMEDY)
-    return Availability(True, "", "")
+        return LavaAvailability(False, f"numpy<2.4 (found numpy {numpy})", REMEDY)
+    return LavaAvailability(True)

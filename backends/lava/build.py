@@ -16,11 +16,11 @@ from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from spikesim.backends.lava._procs.soft_lif import SoftLIF
-from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection, sign_mode_of
+from spikesim.backends.lava.job import one_per_pair, resolved_sign_mode, summed_weights
+from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection
 
 # Below this many entries a matrix costs nothing, above this density a sparse one costs more.
 _LARGE, _THIN = 1 << 16, 0.1
@@ -74,25 +74,21 @@ def _neurons(p: IntPopulation) -> Any:
 
 
 def _connection(p: IntProjection, n_pre: int, n_post: int) -> Any:
-    # Always explicit: a Dense learns the mode from its weights, but a chip is told.
-    mode = sign_mode_of(p.weights) if p.sign_mode == "auto" else p.sign_mode
+    _, first, place = one_per_pair(p)
+    target, source = p.indices[first], p.sources[first]
+    # Lava truncates the weights itself; only sums of several synapses are handed over truncated.
+    weights = p.weights[first] if first.size == p.n_synapses else summed_weights(p, place)
     options = {
         "weight_exp": p.weight_exp,
         "num_weight_bits": p.num_weight_bits,
-        "sign_mode": SignMode[mode.upper()],
+        "sign_mode": SignMode[resolved_sign_mode(p).upper()],
     }
-    if p.max_delay == 0 and n_pre * n_post >= _LARGE and p.n_synapses < _THIN * n_pre * n_post:
-        by_source = csr_matrix((p.weights, p.indices, p.indptr), shape=(n_pre, n_post))
-        return Sparse(weights=by_source.T.tocsr(), **options)
-    weights = _matrix(p, p.weights, n_pre, n_post)
-    if p.max_delay == 0:
-        return Dense(weights=weights, **options)
-    delays = _matrix(p, np.broadcast_to(p.delay, p.n_synapses), n_pre, n_post)
-    return DelayDense(weights=weights, delays=delays, **options)
-
-
-def _matrix(p: IntProjection, values: NDArray[np.int32], n_pre: int, n_post: int) -> NDArray[np.int64]:
-    """Write one value per synapse into a matrix (n_post, n_pre), 0 where there is none."""
+    if p.max_delay == 0 and n_pre * n_post >= _LARGE and first.size < _THIN * n_pre * n_post:
+        return Sparse(weights=csr_matrix((weights, (target, source)), shape=(n_post, n_pre)), **options)
     matrix = np.zeros((n_post, n_pre), np.int64)
-    matrix[p.indices, p.sources] = values
-    return matrix
+    matrix[target, source] = weights
+    if p.max_delay == 0:
+        return Dense(weights=matrix, **options)
+    delays = np.zeros((n_post, n_pre), np.int64)
+    delays[target, source] = np.broadcast_to(p.delay, p.n_synapses)[first]
+    return DelayDense(weights=matrix, delays=delays, **options)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.errors import UnsupportedError
-from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection, IntSample
+from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection, IntSample, sign_mode_of, truncate_weights
+from spikesim.fixedpoint.weights import SignMode
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class LavaJob:
 def find_unsupported(network: IntNetwork) -> list[str]:
     """List what Lava's processes cannot express; empty if there is nothing.
 
-    Values that are within the limits of the chip but not of the processes: Lava's LIF takes scalars for du, dv and
+    These are values within the limits of the chip but not of the processes: Lava's LIF takes scalars for du, dv and
     vth, a matrix holds one synapse per pair, and a process that resets at intervals resets hard.
     """
     found: list[str] = []
@@ -68,19 +70,50 @@ def _population(population: IntPopulation) -> Iterator[str]:
         values = np.unique(getattr(population, name))
         if values.size > 1:
             label = name.removeprefix("soft_")
-            yield f"{owner}: {label} has {values.size} different values, Lava's LIF takes one; split the population"
+            yield f"{owner}: Lava has one {label} per population, not {values.size}; split it into populations"
     if population.reset_interval and population.reset != "hard":
         yield f"{owner}: reset_interval with reset={population.reset!r}; Lava's LIFReset resets hard"
 
 
 def _projection(projection: IntProjection) -> Iterator[str]:
-    pairs = np.stack([projection.sources, projection.indices])
-    repeated = projection.n_synapses - np.unique(pairs, axis=1).shape[1]
-    if repeated:
-        yield (
-            f"projection {projection.name!r}: {repeated} synapses repeat a pair of neurons, Lava's matrices hold one "
-            "for each; split the projection"
-        )
+    """Lava's matrices hold one synapse per pair, so several must be one synapse with the summed weight."""
+    owner = f"projection {projection.name!r} has several synapses between one pair of neurons"
+    _, first, place = one_per_pair(projection)
+    if first.size == projection.n_synapses:
+        return
+    sums = summed_weights(projection, place)
+    stored = truncate_weights(sums, projection.num_weight_bits, resolved_sign_mode(projection))
+    if not np.array_equal(stored, sums):
+        worst = sums[stored != sums][0]
+        yield f"{owner}, and Lava's one synapse cannot hold their sum {worst}; connect without multapses"
+    delays = np.broadcast_to(projection.delay, projection.n_synapses)
+    if np.any(delays != delays[first][place]):
+        yield f"{owner} with different delays, and Lava has one synapse per pair; connect without multapses"
+
+
+def one_per_pair(projection: IntProjection) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Group the synapses by pair of neurons.
+
+    Returns
+    -------
+    pairs, first, place
+        A number for each pair, its first synapse, and for every synapse the place of its pair.
+    """
+    pairs = projection.sources.astype(np.int64) << 32 | projection.indices
+    unique, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+    return unique, first, place
+
+
+def summed_weights(projection: IntProjection, place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add the effective weights of each pair; a weight as given may lose other bits than the sum would."""
+    sums = np.zeros(place.max(initial=-1) + 1, np.int64)
+    np.add.at(sums, place, projection.effective_weights)
+    return sums
+
+
+def resolved_sign_mode(projection: IntProjection) -> SignMode:
+    """Return the sign mode, found from the weights if it is automatic."""
+    return sign_mode_of(projection.weights) if projection.sign_mode == "auto" else projection.sign_mode
 
 
 def components(network: IntNetwork) -> list[IntNetwork]:

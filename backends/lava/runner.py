@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -21,7 +21,8 @@ from spikesim.backends.lava.availability import availability
 from spikesim.backends.lava.job import LavaJob, check_job
 from spikesim.backends.lava.jobfile import LavaResult, read_results, write_jobs
 from spikesim.errors import BackendError, InvalidValueError, MissingPackageError, UnknownNameError
-from spikesim.fixedpoint import IntCounts, IntNetwork, IntRun, IntSample, check_network, synaptic_events
+from spikesim.fixedpoint import IntCounts, IntNetwork, IntRun, IntSample, IntState, check_network, synaptic_events
+from spikesim.fixedpoint.program import Engine
 from spikesim.fixedpoint.run import InputsLike, as_samples
 
 Which: TypeAlias = bool | Collection[str]
@@ -29,6 +30,18 @@ Which: TypeAlias = bool | Collection[str]
 # Long enough for Lava's processes to end and for Python's resource tracker to remove their shared memory.
 _GRACE_S = 0.5
 _TAIL = 4000
+
+
+def engine(timeout_s: float) -> Callable[[IntNetwork], Engine]:
+    """Return a maker of engines that run a network in Lava, with a limit in seconds."""
+
+    def make(network: IntNetwork) -> Engine:
+        def run(columns: int, samples: list[IntSample], wanted: list[str], state: IntState | None) -> IntRun:
+            return run_in_lava(network, columns, samples, record_u=wanted, record_v=wanted, timeout_s=timeout_s)
+
+        return run
+
+    return make
 
 
 def make_job(
@@ -106,12 +119,14 @@ def run_jobs(jobs: Sequence[LavaJob], *, timeout_s: float = 300.0) -> list[IntRu
 def measure_jobs(jobs: Sequence[LavaJob], *, timeout_s: float = 300.0) -> list[LavaResult]:
     """Run several jobs in one child process and return what it measured, with times."""
     able = availability()
-    if not able.available:
-        raise MissingPackageError("lava-nc", f"running in Lava ({able.reason})", able.remedy)
+    if not able.ok:
+        raise MissingPackageError(able.missing, "running in Lava", able.remedy)
     with tempfile.TemporaryDirectory(prefix="spikesim-lava-") as folder:
         job_path, result_path = Path(folder, "job.h5"), Path(folder, "result.h5")
         write_jobs(job_path, jobs)
-        _run_worker([str(job_path), str(result_path)], Path(folder, "output.txt"), timeout_s)
+        worker = [sys.executable, "-m", "spikesim.backends.lava.worker"]
+        # The worker ends its process group when its standard input closes, so it cannot outlive us, however we end.
+        _run_child([*worker, str(job_path), str(result_path), "--end-with-stdin"], timeout_s)
         return read_results(result_path)
 
 
@@ -125,12 +140,11 @@ def _names(network: IntNetwork, which: Which) -> list[str]:
     return [name for name in known if name in which]
 
 
-def _run_worker(arguments: list[str], output: Path, timeout_s: float) -> None:
-    """Run the worker in a process group of its own and leave nothing of the group behind."""
-    with output.open("w+b") as log:
+def _run_child(command: list[str], timeout_s: float) -> None:
+    """Run a command in a process group of its own and leave nothing of the group behind."""
+    with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "spikesim.backends.lava.worker", *arguments, "--end-with-stdin"],
-            # The child ends its group when this pipe closes, so it cannot outlive us, however we end.
+            command,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -100,7 +100,7 @@ def main(job_path: str, result_path: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4) or sys.argv[3:] not in ([], ["--end-with-stdin"]):
-        raise SystemExit("usage: python -m spikesim.backends.lava.worker JOB.h5 RESULT.h5 [--end-with-stdin]")
+        sys.exit("usage: python -m spikesim.backends.lava.worker JOB.h5 RESULT.h5 [--end-with-stdin]")
     if len(sys.argv) == 4:
         _end_with_caller()
     main(sys.argv[1], sys.argv[2])

@@ -1,1 +1,42 @@
 """Compiled CPU kernels: event-driven synapses, delays, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spikesim.engine import Availability, Options, Program
+from spikesim.graph import Graph
+
+
+class NumbaBackend:
+    """The default engine: any model, any connectivity, any delay, on the CPU."""
+
+    name = "numba"
+
+    def availability(self) -> Availability:
+        """Say yes: numba belongs to the base install."""
+        return Availability(True)
+
+    def capabilities(self) -> Mapping[str, str]:
+        """Say what the engine can do."""
+        return {
+            "neurons": "any model, also the user's own",
+            "synapses": "event-driven; sparse, dense and convolutional; any delay",
+            "precision": "float64 or float32 state, exact sums",
+            "threads": "over samples; the same spikes for any number",
+        }
+
+    def check(self, graph: Graph) -> list[str]:
+        """Return what the engine cannot do: nothing, for a graph that was lowered."""
+        ports = [
+            f"neuron {n.model.name!r} has {len(n.model.inputs)} input ports, at most 16 are possible"
+            for n in graph.nodes
+            if len(n.model.inputs) > 16
+        ]
+        return ports
+
+    def compile(self, graph: Graph, options: Options) -> Program:
+        """Print, compile (or find in the cache) and load the kernels of a network."""
+        from spikesim.backends.numba.program import NumbaProgram
+
+        return NumbaProgram(graph, options)

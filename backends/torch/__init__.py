@@ -1,1 +1,54 @@
 """Batched, differentiable simulation on CPU and CUDA."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spikesim.engine import Availability, Options, Program
+from spikesim.graph import Graph
+
+if TYPE_CHECKING:
+    from spikesim.backends.torch.module import SpikingModule
+
+
+class TorchBackend:
+    """Samples side by side in tensors; the same spikes as ``numba`` in float64, and gradients."""
+
+    name = "torch"
+
+    def availability(self) -> Availability:
+        """Tell whether torch is installed."""
+        if importlib.util.find_spec("torch") is None:
+            return Availability(False, "torch", "pip install 'spikesim[torch]'")
+        return Availability(True)
+
+    def capabilities(self) -> Mapping[str, str]:
+        """Say what the engine can do."""
+        return {
+            "neurons": "any model, also the user's own",
+            "synapses": "layered (dense, convolution, pooling) and event-driven; any delay",
+            "precision": "float64 or float32 state, exact sums",
+            "devices": "CPU and whatever torch has (device='cuda', ...)",
+            "gradients": "derived from the equations; any surrogate",
+        }
+
+    def check(self, graph: Graph) -> list[str]:
+        """Return what the engine cannot do: nothing, for a graph that was lowered."""
+        return []
+
+    def compile(self, graph: Graph, options: Options) -> Program:
+        """Put a network on a device."""
+        from spikesim.backends.torch.program import TorchProgram
+
+        return TorchProgram(graph, options)
+
+    def module(self, graph: Graph, **settings: Any) -> SpikingModule:
+        """Return the network as a ``torch.nn.Module``; see :class:`spikesim.backends.torch.module.SpikingModule`."""
+        from spikesim.backends.torch.module import SpikingModule
+
+        return SpikingModule(graph, **settings)
+
+
+__all__ = ["TorchBackend"]

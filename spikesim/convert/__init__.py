@@ -1,1 +1,143 @@
-"""Other people's formats, both ways."""
+"""Other people's formats: networks in, networks out, with a report of what each format cannot say.
+
+=======  =====================================================  ==================================================
+format   write                                                  read
+=======  =====================================================  ==================================================
+h5       :meth:`spikesim.Network.save`                          :meth:`spikesim.Network.load`
+nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
+netx     :func:`write_netx`                                     :func:`read_netx`
+=======  =====================================================  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spikesim.convert.report import ConversionReport, ExportReport, ImportReport, Row, Verification
+from spikesim.convert.verify import compare_spikes
+from spikesim.errors import UnknownNameError
+from spikesim.network import Network
+
+
+class Format(NamedTuple):
+    """A file format for networks."""
+
+    write: Callable[..., ExportReport]
+    """``write(network, path, **options)``."""
+    read: Callable[..., tuple[Network, ImportReport]]
+    """``read(path, **options)``."""
+    suffixes: tuple[str, ...]
+    """By which files are known; the first one is for new files."""
+    write_options: tuple[str, ...] = ()
+    """Options that ``write`` takes."""
+    read_options: tuple[str, ...] = ()
+    """Options that ``read`` takes."""
+
+
+def to_nir(network: Network, **options: Any) -> tuple[Any, ExportReport]:
+    """Return a network as a NIR graph; see :func:`spikesim.convert.nir.to_nir`."""
+    from spikesim.convert import nir
+
+    return nir.to_nir(network, **options)
+
+
+def write_nir(network: Network, path: str | Path, **options: Any) -> ExportReport:
+    """Write a network to a NIR file; see :func:`spikesim.convert.nir.to_nir`."""
+    from spikesim.convert import nir
+
+    return nir.write_nir(network, path, **options)
+
+
+def from_nir(source: Any, **options: Any) -> tuple[Network, ImportReport]:
+    """Return the network in a NIR file or graph; see :func:`spikesim.convert.nir.from_nir`."""
+    from spikesim.convert import nir
+
+    return nir.from_nir(source, **options)
+
+
+def write_netx(network: Any, path: str | Path, **options: Any) -> ExportReport:
+    """Write a network in fixed point to a netx file; see :func:`spikesim.convert.netx.write_netx`."""
+    from spikesim.convert import netx
+
+    return netx.write_netx(network, path, **options)
+
+
+def read_netx(path: str | Path, **options: Any) -> tuple[Network, ImportReport]:
+    """Read a netx file; see :func:`spikesim.convert.netx.read_netx`."""
+    from spikesim.convert import netx
+
+    return netx.read_netx(path, **options)
+
+
+def _write_h5(network: Network, path: str | Path) -> ExportReport:
+    network.save(path)
+    report = ExportReport("h5")
+    report.add(network.name, "network", "exact", "everything comes back")
+    return report
+
+
+def _read_h5(path: str | Path) -> tuple[Network, ImportReport]:
+    network = Network.load(path)
+    report = ImportReport("h5")
+    report.add(network.name, "network")
+    return network, report
+
+
+FORMATS: dict[str, Format] = {
+    "h5": Format(_write_h5, _read_h5, (".h5", ".hdf5")),
+    "nir": Format(write_nir, from_nir, (".nir",), ("on_lossy", "euler_dt"), ("dt", "integrator", "graded", "metadata")),
+    "netx": Format(write_netx, read_netx, (".net", ".netx"), ("reset", "inputs", "steps"), ("dt",)),
+}
+"""Every format by name."""
+
+
+def find_format(name: str) -> Format:
+    """Return a format by name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name.
+    """
+    if name not in FORMATS:
+        raise UnknownNameError("format", name, list(FORMATS))
+    return FORMATS[name]
+
+
+def format_of(path: str | Path) -> str:
+    """Return the name of the format that a file's suffix stands for.
+
+    >>> format_of("model.nir")
+    'nir'
+
+    Raises
+    ------
+    UnknownNameError
+        If the suffix is not known.
+    """
+    suffix = Path(path).suffix.lower()
+    for name, known in FORMATS.items():
+        if suffix in known.suffixes:
+            return name
+    raise UnknownNameError("file suffix", suffix, [s for f in FORMATS.values() for s in f.suffixes])
+
+
+__all__ = [
+    "FORMATS",
+    "ConversionReport",
+    "ExportReport",
+    "Format",
+    "ImportReport",
+    "Row",
+    "Verification",
+    "compare_spikes",
+    "find_format",
+    "format_of",
+    "from_nir",
+    "read_netx",
+    "to_nir",
+    "write_netx",
+    "write_nir",
+]

@@ -1,1 +1,17 @@
-"""Plots: functions that take and return a matplotlib Axes."""
+"""Plots: functions that take and return a matplotlib Axes.
+
+>>> from spikesim.plot import raster
+>>> from spikesim.recording import Spikes
+>>> import numpy as np
+>>> spikes = Spikes(np.zeros(2, np.int32), np.array([1, 7]), np.array([0, 1]), n=2, steps=10, samples=1, dt=1e-3)
+>>> axes = raster(spikes)
+>>> axes.get_xlabel()
+'time (ms)'
+"""
+
+from spikesim.plot.distributions import correlation, isi, rates
+from spikesim.plot.matrices import activity, confusion, confusion_matrix
+from spikesim.plot.raster import psth, raster
+from spikesim.plot.traces import traces
+
+__all__ = ["activity", "confusion", "confusion_matrix", "correlation", "isi", "psth", "raster", "rates", "traces"]

@@ -1,0 +1,75 @@
+"""Projections over time: a linear map with one delay, or one for each group of its synapses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from spikesim.backends.torch.events import weight_gradient
+from spikesim.backends.torch.linear import DenseMap, LinearMap, SparseMap
+from spikesim.graph import Edge
+
+Sums = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Wire:
+    """A projection with its map."""
+
+    edge: Edge
+    linear: LinearMap
+
+    def delays(self) -> list[int]:
+        """Return the delays that occur; the map has one part for each."""
+        return [d for d, _ in self.linear.groups] if isinstance(self.linear, SparseMap) else [self.edge.max_delay]
+
+    def apply(self, x: torch.Tensor, group: int) -> torch.Tensor:
+        """Project ``[m, n_pre]`` over the synapses of one delay."""
+        result: torch.Tensor = self.linear(x, group) if isinstance(self.linear, SparseMap) else self.linear(x)
+        return result
+
+    def all_steps(self, values: torch.Tensor) -> torch.Tensor:
+        """Project ``[steps, samples, n_pre]`` with one product per delay, and shift by the delay."""
+        steps, samples, _ = values.shape
+        total = values.new_zeros(())
+        for group, delay in enumerate(self.delays()):
+            rest = max(steps - delay, 0)
+            if values.stride(0) == 0:  # the same at every step: one product serves all
+                sums = self.apply(values[0], group).expand(rest, samples, self.edge.n_post)
+            else:
+                sums = self.apply(values[:rest].reshape(-1, self.edge.n_pre), group)
+                sums = sums.view(rest, samples, self.edge.n_post)
+            shifted = sums if not delay else torch.cat([sums.new_zeros((steps - rest, *sums.shape[1:])), sums])
+            total = total + shifted if group else shifted
+        return total.expand(steps, samples, self.edge.n_post)
+
+    def transposed(self, gradient: torch.Tensor, group: int) -> torch.Tensor:
+        """Return the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply`."""
+        if isinstance(self.linear, DenseMap):
+            back: torch.Tensor = gradient @ self.linear.weight.detach().t()
+            return back
+        with torch.enable_grad():
+            x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
+            return torch.autograd.grad(self.apply(x, group), x, gradient)[0]
+
+    def weight_gradients(self, spikes: torch.Tensor, d_input: torch.Tensor) -> list[torch.Tensor | None]:
+        """Return the gradients of the map's parameters.
+
+        Parameters
+        ----------
+        spikes
+            What was projected, ``[steps, samples, n_pre]``.
+        d_input
+            Gradient of where it arrived, ``[steps, samples, n_post]``.
+        """
+        parameters = list(self.linear.parameters())
+        if not parameters:
+            return []
+        if isinstance(self.linear, DenseMap):
+            (delay,), steps = self.delays(), len(spikes)
+            emitted = spikes[: max(steps - delay, 0)].reshape(-1, self.edge.n_pre)
+            return [weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)]
+        with torch.enable_grad():
+            arrived = self.all_steps(spikes)
+            return list(torch.autograd.grad(arrived, parameters, d_input, allow_unused=True))

@@ -1,0 +1,171 @@
+"""Layered workloads, here and in torch, snnTorch and norse: inference 784-1024-1024-10, training 784-512-512-10.
+
+``u = 0.9 v + W x, s = (u > 1), v = u (1 - s)``; a spike passes all layers in its step. Input density 5 %.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from spikesim.layers import dense, sequential
+from spikesim.models.neurons import leaky
+from spikesim.network import Network
+from spikesim.stimulus import Input
+
+INFERENCE = ((784, 1024, 1024, 10), (0.06, 0.08, 0.08), 100)
+TRAINING = ((784, 512, 512, 10), (0.06, 0.10, 0.12), 50)
+DENSITY, BETA = 0.05, 0.9
+
+
+def matrices(workload: Any) -> list[Any]:
+    """Return the weights, ``[targets, sources]``."""
+    sizes, gains, _ = workload
+    rng = np.random.default_rng(0)
+    return [
+        (rng.standard_normal((b, a)) * g).astype(np.float32) for (a, b), g in zip(pairwise(sizes), gains, strict=True)
+    ]
+
+
+def inputs(workload: Any, batch: int) -> Any:
+    """Return the input spikes, ``[steps, batch, 784]``."""
+    return np.random.default_rng(1).random((workload[2], batch, workload[0][0])) < DENSITY
+
+
+def network(workload: Any) -> Network:
+    """Return the network in spikesim."""
+    cell = leaky(beta=BETA, reset="to", timing="same")
+    return sequential(Input("in", workload[0][0]), *[p for w in matrices(workload) for p in (dense(len(w), w), cell)])
+
+
+# ---------------------------------------------------------------------------------------------------- torch and friends
+def _step_fns(kind: str, count: int) -> list[Callable[[Any, Any], Any]]:
+    """Return one function (input, state) -> (spikes, state) per layer."""
+    import torch
+
+    if kind == "snntorch":
+        import snntorch
+
+        cells = [snntorch.Leaky(beta=BETA, reset_mechanism="zero", reset_delay=False) for _ in range(count)]
+        return [lambda x, v, c=c: c(x, torch.zeros_like(x) if v is None else v) for c in cells]
+    if kind == "norse":
+        import norse.torch as norse
+
+        cells = [norse.LIFBoxCell() for _ in range(count)]
+        return [lambda x, v, c=c: c(x, v) for c in cells]
+
+    class Spike(torch.autograd.Function):
+        """The step function with the arc tangent's derivative."""
+
+        @staticmethod
+        def forward(ctx: Any, u: Any) -> Any:
+            ctx.save_for_backward(u)
+            return (u > 0).to(u.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            (u,) = ctx.saved_tensors
+            return gradient / (1 + (np.pi * u) ** 2)
+
+    def step(x: Any, v: Any) -> Any:
+        u = x if v is None else BETA * v + x
+        s = Spike.apply(u - 1.0)
+        return s, u * (1 - s)
+
+    return [step] * count
+
+
+def torch_forward(kind: str, workload: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+    """Return a function input -> spikes of the last layer ``[steps, batch, 10]``, and its weights."""
+    import torch
+
+    scale = 10.0 if kind == "norse" else 1.0  # norse multiplies its input by dt / tau = 0.1
+    weights = [torch.nn.Parameter(torch.from_numpy(w) * scale) for w in matrices(workload)]
+    cells = _step_fns(kind, len(weights))
+
+    def forward(x: Any) -> Any:
+        states: list[Any] = [None] * len(weights)
+        out = []
+        for row in x.unbind(0):
+            for k, (w, cell) in enumerate(zip(weights, cells, strict=True)):
+                row, states[k] = cell(torch.nn.functional.linear(row, w), states[k])
+            out.append(row)
+        return torch.stack(out)
+
+    return forward, weights
+
+
+def spikesim_forward(workload: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+    """Return the same of spikesim's torch backend."""
+    from spikesim.backends.torch.module import SpikingModule
+    from spikesim.lowering import lower
+
+    graph = lower(network(workload))
+    module, last = SpikingModule(graph), graph.nodes[-1].name
+    return lambda x: module({"in": x})[last], list(module.parameters())
+
+
+# --------------------------------------------------------------------------------------------------------------- timing
+def time_inference(kind: str, batch: int, runs: int, threads: int) -> dict[str, Any]:
+    """Return milliseconds per step."""
+    x = inputs(INFERENCE, batch)
+    if kind == "spikesim numba":
+        return _numba(x, runs, threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    forward, _ = spikesim_forward(INFERENCE) if kind == "spikesim torch" else torch_forward(kind, INFERENCE)
+    given = torch.from_numpy(x.astype(np.float32))
+    with torch.no_grad():
+        rate = float(forward(given).mean())
+        seconds = [_timed(lambda: forward(given)) for _ in range(runs)]
+    return {"ms_per_step": [s / INFERENCE[2] * 1e3 for s in seconds], "last_layer_rate": rate}
+
+
+def _numba(x: Any, runs: int, threads: int) -> dict[str, Any]:
+    from spikesim.engine import Options, compile
+
+    begin = time.perf_counter()
+    program = compile(network(INFERENCE), "numba", Options("float32", threads))
+    ready = time.perf_counter() - begin
+    seconds, rate = [], 0.0
+    for k in range(runs + 1):
+        program.reset(x.shape[1])
+        start = time.perf_counter()
+        chunk = program.advance(len(x), {"in": x})
+        seconds.append(time.perf_counter() - start)
+        rate = len(chunk.spikes["layer3"][0]) / (x.shape[0] * x.shape[1] * 10)
+        del k
+    ms = [s / INFERENCE[2] * 1e3 for s in seconds[1:]]
+    return {"ms_per_step": ms, "last_layer_rate": rate, "ready_s": ready}
+
+
+def time_training(kind: str, runs: int, threads: int, batch: int = 128) -> dict[str, Any]:
+    """Return seconds of one forward and backward pass."""
+    import torch
+
+    torch.set_num_threads(threads)
+    forward, weights = spikesim_forward(TRAINING) if kind == "spikesim torch" else torch_forward(kind, TRAINING)
+    given = torch.from_numpy(inputs(TRAINING, batch).astype(np.float32))
+    labels = torch.from_numpy(np.random.default_rng(3).integers(0, 10, batch))
+    rates = []
+
+    def iteration() -> None:
+        for w in weights:
+            w.grad = None
+        out = forward(given)
+        rates.append(float(out.detach().mean()))
+        torch.nn.functional.cross_entropy(out.sum(0), labels).backward()
+
+    iteration()
+    return {"seconds": [_timed(iteration) for _ in range(runs)], "last_layer_rate": rates[-1]}
+
+
+def _timed(function: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin

@@ -1,0 +1,112 @@
+"""``spikesim export``: write a network in another tool's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikesim.cli.common import Json, NetworkName, Settings, find_network, parse_settings, print_json, print_table
+
+FormatName = Annotated[str, typer.Option("--to", help="nir, netx (lava-dl, Loihi 2), or h5 (spikesim's own).")]
+OutPath = Annotated[Path | None, typer.Option("--out", "-o", help="File to write; the network's name by default.")]
+Reset = Annotated[
+    str | None,
+    typer.Option(help="hard: write a soft reset as a hard one, where the format has no other (netx measures it)."),
+]
+OnLossy = Annotated[str, typer.Option(help="NIR: metadata keeps what NIR cannot say, error refuses it.")]
+EulerDt = Annotated[float | None, typer.Option(help="NIR: step of the reader in seconds (snnTorch: 1e-4).")]
+Verify = Annotated[bool, typer.Option("--verify", help="Read the file back and compare spikes on random input.")]
+
+
+def command(
+    network: NetworkName,
+    to: FormatName,
+    out: OutPath = None,
+    reset: Reset = None,
+    on_lossy: OnLossy = "metadata",
+    euler_dt: EulerDt = None,
+    verify: Verify = False,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Write a network for another tool: `spikesim export quantised.h5 --to netx --out model.net`."""
+    value = find_network(network, parse_settings(settings))
+    options = write_options(to, reset, on_lossy, euler_dt)
+    target = out or default_target(value.name, to)
+    report = write(value, to, target, options, verify)
+    show(report, target, json)
+
+
+def default_target(name: str, to: str) -> Path:
+    """Return a file name for a network."""
+    from spikesim.convert import find_format
+
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    return Path(plain).with_suffix(find_format(to).suffixes[0])
+
+
+def write_options(to: str, reset: str | None, on_lossy: str, euler_dt: float | None) -> dict[str, Any]:
+    """Return the options that a format takes; refuse those that it does not."""
+    from spikesim.convert import find_format
+    from spikesim.errors import InvalidValueError, UnknownNameError
+
+    if reset not in (None, "hard"):
+        raise UnknownNameError("--reset", str(reset), ["hard"])
+    wanted: dict[str, Any] = {}
+    if reset:
+        wanted["on_lossy" if to == "nir" else "reset"] = reset
+    if on_lossy != "metadata":
+        wanted["on_lossy"] = on_lossy
+    if euler_dt is not None:
+        wanted["euler_dt"] = euler_dt
+    allowed = find_format(to).write_options
+    for name in wanted:
+        if name not in allowed:
+            raise InvalidValueError(f"the format {to!r} has no --{name.replace('_', '-')}; leave it out")
+    return wanted
+
+
+def write(network: Any, to: str, target: Path, options: dict[str, Any], verify: bool) -> Any:
+    """Write a network, on request read it back and compare spikes; return the report."""
+    from spikesim.convert import compare_spikes, find_format
+
+    known = find_format(to)
+    report = known.write(network, target, **options)
+    if verify and report.verification is None:
+        after, _ = known.read(target)
+        report.verification = compare_spikes(network, after)
+        if "metadata" in known.read_options and report.status != "exact":
+            report.notes.append(_plain_reader(network, target, options.get("euler_dt") or network.dt))
+    return report
+
+
+def _plain_reader(network: Any, file: Path, dt: float) -> str:
+    """Say what a reader sees who has the plain nodes only."""
+    from spikesim.convert import compare_spikes, from_nir
+    from spikesim.stimulus import Input
+
+    if not all(isinstance(s, Input) for s in network.stimuli):
+        return "what a reader without the metadata sees was not measured: its stimuli are not in the file"
+    plain, _ = from_nir(file, dt=dt, graded=any(s.graded for s in network.stimuli), metadata=False, repair=False)
+    if {p.name for p in plain.populations} != {p.name for p in network.populations}:
+        return "what a reader without the metadata sees was not measured: names are not the same"
+    seen = compare_spikes(network, plain.with_(dt=network.dt))
+    return f"an Euler reader without the metadata sees: {seen}"
+
+
+def show(report: Any, target: Path, json: bool, warnings: tuple[str, ...] = ()) -> None:
+    """Print what became of every part."""
+    if json:
+        print_json({"out": target, **report.as_dict(), "warnings": [*warnings, *report.warnings]})
+        return
+    rows = [(r.part, r.written_as, r.status, r.detail) for r in report.rows]
+    print_table(f"{report.format}: {report.status}", ("part", "written as", "status", "detail"), rows)
+    for warning in (*warnings, *report.warnings):
+        print(f"warning: {warning}")
+    for note in report.notes:
+        print(f"note: {note}")
+    if report.verification:
+        print(f"spikes: {report.verification}")
+    print(f"written to {target}")

@@ -1,0 +1,81 @@
+"""``spikesim list``: what there is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spikesim.cli.common import Json, print_json, print_table
+from spikesim.errors import UnknownNameError
+
+
+def _backends() -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    from spikesim.engine import backends
+
+    rows = []
+    for name, make in backends().items():
+        engine = make()
+        state = engine.availability()
+        ability = "; ".join(f"{k}: {v}" for k, v in engine.capabilities().items())
+        rows.append((name, "yes" if state.ok else f"no: {state.reason}", state.remedy, ability))
+    return ("backend", "available", "remedy", "can do"), rows
+
+
+def _registry(kind: str, table: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    rows = [(name, (f.__doc__ or "").strip().split("\n")[0]) for name, f in sorted(table.items())]
+    return (kind, "what it is"), rows
+
+
+def _neurons() -> Any:
+    from spikesim.models.neurons import NEURONS
+
+    rows = [(name, make().model.doc, ", ".join(make().model.inputs)) for name, make in sorted(NEURONS.items())]
+    return ("neuron", "what it is", "input ports"), rows
+
+
+def _networks() -> Any:
+    from spikesim.models.networks import NETWORKS
+
+    return _registry("network", dict(NETWORKS))
+
+
+def _surrogates() -> Any:
+    from spikesim.equations.surrogates import SURROGATES
+
+    return _registry("surrogate", dict(SURROGATES))
+
+
+def _hardware() -> Any:
+    from spikesim.profile import device_rows
+
+    return ("device", "what it is", "price model", "evidence"), device_rows()
+
+
+def _data() -> Any:
+    from spikesim.data import dataset_rows
+
+    return ("data set", "samples", "licence", "where"), dataset_rows()
+
+
+KINDS = {
+    "backends": _backends,
+    "neurons": _neurons,
+    "networks": _networks,
+    "surrogates": _surrogates,
+    "hardware": _hardware,
+    "data": _data,
+}
+
+
+def command(
+    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = "backends", json: Json = False
+) -> None:
+    """List backends, neurons, networks, surrogates, hardware or data sets."""
+    if kind not in KINDS:
+        raise UnknownNameError("list", kind, list(KINDS))
+    header, rows = KINDS[kind]()
+    if json:
+        print_json({kind: [dict(zip(header, row, strict=True)) for row in rows]})
+    else:
+        print_table(kind, header, rows)

@@ -1,0 +1,126 @@
+"""``spikesim run``: simulate a network and print what happened."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spikesim.cli.common import (
+    BackendName,
+    Json,
+    NetworkName,
+    OutFile,
+    Seed,
+    Settings,
+    Threads,
+    find_network,
+    parse_settings,
+    print_json,
+    print_table,
+)
+
+DEFAULT_DURATION = 1.0  # seconds
+
+
+def command(
+    network: NetworkName,
+    backend: BackendName = "numba",
+    duration: Annotated[float, typer.Option("--duration", "-d", help="Biological time in seconds.")] = DEFAULT_DURATION,
+    seed: Seed = None,
+    dtype: Annotated[str, typer.Option(help="float64 or float32 state.")] = "float64",
+    threads: Threads = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
+    out: OutFile = None,
+    plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10 --out result.h5`."""
+    from spikesim.engine import run
+
+    value = find_network(network, parse_settings(settings), seed)
+    recording = run(
+        value,
+        duration,
+        backend=backend,
+        seed=seed,
+        dtype=dtype,
+        threads=threads,
+        device=device,
+        out=out,
+        progress=not json,
+    )
+    summary = summarise(value, recording, network)
+    if plot:
+        _plot(recording, plot)
+    if json:
+        print_json(summary)
+        return
+    _print(summary)
+    if out:
+        print(f"recording written to {out}")
+    if summary["interrupted"]:
+        print("stopped by Ctrl-C; everything up to then is kept")
+        raise typer.Exit(130)
+
+
+def summarise(network: Any, recording: Any, name: str) -> dict[str, Any]:
+    """Return the figures of a run that people compare."""
+    from spikesim.statistics import cv_isi
+
+    meta, counts = recording.meta, recording.counts
+    populations = {
+        label: {"neurons": s.n, "spikes": len(s), "rate_hz": s.rate(), "cv_isi": cv_isi(s)}
+        for label, s in recording.spikes.items()
+    }
+    neurons = sum(p["neurons"] for p in populations.values())
+    seconds = recording.steps * recording.dt * recording.samples
+    spikes = counts.spikes
+    return {
+        "model": name,
+        "backend": meta["backend"],
+        "seed": meta["seed"],
+        "neurons": neurons,
+        "synapses": meta["synapses"],
+        "spikes": spikes,
+        "mean_rate_hz": spikes / (neurons * seconds) if neurons * seconds else 0.0,
+        "cv_isi": _weighted(populations, "cv_isi"),
+        "synaptic_events": counts.synaptic_events,
+        "build_s": meta["build_s"],
+        "compile_s": meta["compile_s"],
+        "sim_s": meta["sim_s"],
+        "biological_s": meta["biological_s"],
+        "peak_mb": meta["peak_mb"],
+        "dtype": meta["dtype"],
+        "spikesim": meta["spikesim"],
+        "interrupted": meta["interrupted"],
+        "populations": populations,
+    }
+
+
+def _weighted(populations: dict[str, dict[str, Any]], key: str) -> float | None:
+    """Mean over populations weighted by neurons, leaving out those without a value."""
+    known = [(p["neurons"], p[key]) for p in populations.values() if p[key] == p[key]]
+    return sum(n * v for n, v in known) / sum(n for n, _ in known) if known else None
+
+
+def _print(summary: dict[str, Any]) -> None:
+    rows = [(k, v["neurons"], v["spikes"], v["rate_hz"], v["cv_isi"]) for k, v in summary["populations"].items()]
+    title = f"{summary['model']} on {summary['backend']}: {summary['neurons']} neurons, {summary['synapses']} synapses"
+    print_table(title, ("population", "neurons", "spikes", "rate (Hz)", "CV of ISI"), rows)
+    factor = summary["sim_s"] / summary["biological_s"] if summary["biological_s"] else 0.0
+    print(
+        f"{summary['spikes']} spikes, {summary['synaptic_events']} synaptic events in "
+        f"{summary['biological_s']:.3g} s of biological time\n"
+        f"build {summary['build_s']:.3f} s, compile {summary['compile_s']:.3f} s, simulation {summary['sim_s']:.3f} s "
+        f"({factor:.3g} x real time), {summary['peak_mb']:.0f} MB"
+    )
+
+
+def _plot(recording: Any, path: str) -> None:
+    from spikesim.plot import raster
+
+    figure = raster(recording).get_figure(root=True)
+    if figure is not None:
+        figure.savefig(path, dpi=150)

@@ -1,0 +1,180 @@
+"""lava-dl's netx files: one chain of layers in Loihi's integers, the most direct way to Loihi 2.
+
+The layout is that of lava-dl 0.6.0 (``lava.lib.dl.netx.hdf5``). Only h5py is needed to write and to read it. On the
+chip every connection takes a step: layer L of the chain runs L steps late. A file of ours says so in an attribute that
+netx ignores, and comes back aligned; any other file comes back with delays of one step, in the chip's own time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import h5py
+import numpy as np
+
+from spikesim import __version__
+from spikesim.convert.files import target
+from spikesim.convert.netx_layers import Layer, find_chain, layers_of
+from spikesim.convert.netx_read import network_from
+from spikesim.convert.report import ExportReport, ImportReport
+from spikesim.convert.verify import STEPS, compare_spikes
+from spikesim.errors import FileFormatError, MissingFileError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import write_atomically
+from spikesim.fixedpoint.lower import lower_to_integers
+from spikesim.lowering import lower
+from spikesim.models.neurons import loihi_lif
+from spikesim.network import Network, Population
+
+ATTRIBUTE = "spikesim"
+
+
+def write_netx(
+    network: Any,
+    path: str | Path,
+    *,
+    reset: Literal["hard"] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+) -> ExportReport:
+    """Write a network in fixed point to a netx file.
+
+    Parameters
+    ----------
+    network
+        A network of ``loihi_lif`` neurons, or what :func:`spikesim.quantise.loihi.quantise` returned.
+    path
+        Where.
+    reset
+        None refuses a network with soft reset, which netx has no field for. ``"hard"`` writes it with hard reset; the
+        report holds the measured difference in spikes.
+    inputs
+        Sample input for that measurement, as for :func:`spikesim.run`; random spikes if left out.
+    steps
+        Length of the measurement on random spikes.
+
+    Returns
+    -------
+    ExportReport
+
+    Raises
+    ------
+    UnsupportedError
+        If the network is not one chain of layers in fixed point, or holds something else that netx does not; all
+        reasons are listed.
+    """
+    if reset not in (None, "hard"):
+        raise UnknownNameError("reset", reset, ["hard"])
+    original: Network = getattr(network, "network", network)
+    place = target(path, "netx", "layer")
+    report = ExportReport("netx")
+    written = _with_hard_reset(original, reset, report)
+    lowered = lower_to_integers(lower(written))
+    chain = find_chain(lowered.network)
+    layers = layers_of(written, lowered.network, chain, report)
+    description = _description(written, chain, lowered.lags)
+    write_atomically(place, lambda file: _write(file, layers, description))
+    if report.status != "exact":
+        report.verification = compare_spikes(original, read_netx(place)[0], inputs, steps)
+    return report
+
+
+def read_netx(path: str | Path, *, dt: float | None = None) -> tuple[Network, ImportReport]:
+    """Read a netx file as a network of ``loihi_lif`` neurons, which runs on numba, torch, loihi and lava.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dt
+        Seconds that a step stands for; the file's if spikesim wrote it, else 1 ms.
+
+    Returns
+    -------
+    network : Network
+    report : ImportReport
+
+    Raises
+    ------
+    MissingFileError, FileFormatError
+        If the file cannot be read.
+    UnsupportedError
+        If it holds layers that have no counterpart (resonators, sigma-delta neurons, ...); all are listed.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise MissingFileError(f"there is no file {str(source)!r}")
+    try:
+        with h5py.File(source, "r") as file:
+            tree = _tree(file["layer"]) if "layer" in file else None
+            text = file.attrs.get(ATTRIBUTE)
+    except OSError as error:
+        raise FileFormatError(f"{str(source)!r} is not an HDF5 file: {error}") from None
+    if not tree:
+        raise FileFormatError(f"{str(source)!r} is not a netx file: it has no group 'layer'")
+    described = _described(text)
+    return network_from(tree, described if dt is None else {**described, "dt": dt}, source.stem)
+
+
+def _with_hard_reset(network: Network, reset: str | None, report: ExportReport) -> Network:
+    changed, problems = [], []
+    for population in network.populations:
+        kind = population.model.options.get("reset", "to")
+        if population.model.name != "loihi_lif" or kind == "to":
+            continue
+        label = "soft reset" if kind == "subtract" else "no reset"
+        if reset is None:
+            problems.append(
+                f"population {population.name!r}: {label}, which netx has no field for; "
+                "reset='hard' (--reset hard) writes it with hard reset and measures the difference"
+            )
+        kept = {k: population.neuron.value(k) for k in population.model.params if k != "q"}
+        changed.append(Population(population.name, population.shape, loihi_lif(init=population.neuron.init, **kept)))
+        report.add(
+            population.name, "CUBA", "approximated", f"{label} written as hard reset; the difference is measured"
+        )
+    if problems:
+        raise UnsupportedError(problems, f"network {network.name!r} cannot be written as netx:")
+    return network.swap(*changed) if changed else network
+
+
+def _description(network: Network, chain: list[str], lags: Mapping[str, int]) -> str:
+    frame = {"version": __version__, "dt": network.dt, "name": network.name, "chain": chain}
+    return json.dumps({**frame, "lags": [int(lags[n]) for n in chain]})
+
+
+def _write(path: BinaryIO, layers: list[Layer], description: str) -> None:
+    with h5py.File(path, "w") as file:
+        for k, layer in enumerate(layers):
+            group = file.create_group(f"layer/{k}")
+            for name, value in layer.fields.items():
+                if isinstance(value, str):
+                    group[name] = np.array([value.encode()], "S10")
+                else:
+                    group[name] = value
+        file["simulation/Ts"], file["simulation/tSample"] = 1, 0
+        file.attrs[ATTRIBUTE] = description
+
+
+def _tree(group: Any) -> dict[str, Any]:
+    """Return a group of this very file as a dictionary; links to elsewhere are left out."""
+    found: dict[str, Any] = {}
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        item = group[name]
+        found[name] = _tree(item) if isinstance(item, h5py.Group) else item[()]
+    return found
+
+
+def _described(text: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if isinstance(text, (str, bytes)) else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+__all__ = ["read_netx", "write_netx"]

@@ -1,0 +1,257 @@
+"""Seeded distributions for weights, delays, parameters and initial values.
+
+A distribution is a value: it is drawn when the network is lowered, from a stream named after its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.equations.elementary import exp, log
+from spikesim.equations.inversion import inverse_normal, open_uniform
+from spikesim.errors import FileFormatError, InvalidValueError
+from spikesim.rng import MAX_SUBSTEP, Stream
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+MIN_SHARE = 0.01  # of the draws must lie within the bounds; fewer would be drawn again hundreds of times
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Base of all distributions."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            object.__setattr__(self, field.name, _finite(f"{type(self).__name__}: {field.name}", value))
+        problem = self.problem()
+        if problem:
+            raise InvalidValueError(f"{self}: {problem}")
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the numbers, or return None."""
+        return None
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws, float64; draw ``i`` depends on the stream and on ``i`` alone.
+
+        Parameters
+        ----------
+        n
+            How many.
+        stream
+            Where the random numbers come from.
+        fan_in
+            Inputs per neuron, for the Kaiming distributions.
+        """
+        raise NotImplementedError
+
+
+def _finite(what: str, value: Any) -> float:
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and np.isfinite(value):
+        return float(value)
+    raise InvalidValueError(f"{what} must be a finite number, found {value!r}")
+
+
+def redraw(n: int, stream: Stream, attempt: Callable[[Indices, int], tuple[Values, NDArray[np.bool_]]]) -> Values:
+    """Draw ``n`` numbers, and again those that are refused.
+
+    Parameters
+    ----------
+    n, stream
+        See :meth:`Distribution.sample`.
+    attempt
+        Function of (indices, number of the attempt) that returns the numbers and which of them are accepted.
+    """
+    out, missing = np.empty(n), np.arange(n)
+    for number in range(MAX_SUBSTEP):
+        if not missing.size:
+            return out
+        values, accepted = attempt(missing, number)
+        out[missing[accepted]] = values[accepted]
+        missing = missing[~accepted]
+    raise InvalidValueError(f"stream {stream.name!r}: {missing.size} of {n} draws were refused every time")
+
+
+def _normal_at(stream: Stream, index: Indices, step: int) -> Values:
+    if index.size and index[-1] == index.size - 1:  # ascending, hence 0 ... n - 1: the quick way to the same numbers
+        return stream.normal(index.size, step)
+    return inverse_normal(open_uniform(stream.wide_at(index, step)))
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Uniform in [low, high)."""
+
+    low: float
+    high: float
+
+    def problem(self) -> str | None:
+        """Check the order of the bounds."""
+        return None if self.low <= self.high else f"low must not exceed high, found {self.low} and {self.high}"
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        return self.low + (self.high - self.low) * stream.uniform(n)
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """Normal; draws outside ``low .. high`` are drawn again.
+
+    >>> Normal(1.0, 0.1, low=0.0).sample(3, Stream(0, "w")).shape
+    (3,)
+    """
+
+    mean: float
+    sd: float
+    low: float | None = None
+    high: float | None = None
+
+    def problem(self) -> str | None:
+        """Check the spread and that the bounds can be met."""
+        if self.sd < 0:
+            return f"sd must be at least 0, found {self.sd}"
+        low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
+        share = self._below(high, True) - self._below(low, False)
+        if share >= MIN_SHARE:
+            return None
+        found = f"only {max(share, 0.0):.2g} of the draws lie in {low:g} .. {high:g}"
+        return f"{found}; at least {MIN_SHARE} must; widen the bounds, or use Uniform"
+
+    def _below(self, x: float, included: bool) -> float:
+        """Probability of a draw below a bound."""
+        if self.sd == 0 or math.isinf(x):
+            return float(x >= self.mean if included else x > self.mean)
+        return 0.5 * math.erfc((self.mean - x) / (self.sd * math.sqrt(2)))
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        if self.low is None and self.high is None:
+            return self.mean + self.sd * stream.normal(n)
+        low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
+
+        def attempt(index: Indices, number: int) -> tuple[Values, NDArray[np.bool_]]:
+            values = self.mean + self.sd * _normal_at(stream, index, number)
+            return values, (values >= low) & (values <= high)
+
+        return redraw(n, stream, attempt)
+
+
+@dataclass(frozen=True)
+class LogNormal(Distribution):
+    """``exp`` of a normal variable with mean ``mu`` and standard deviation ``sigma``."""
+
+    mu: float
+    sigma: float
+
+    def problem(self) -> str | None:
+        """Check the spread."""
+        return None if self.sigma >= 0 else f"sigma must be at least 0, found {self.sigma}"
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        values: Values = exp(self.mu + self.sigma * stream.normal(n))
+        if not np.isfinite(values).all():
+            raise InvalidValueError(f"{self}: some draws are beyond the largest float; lower mu or sigma")
+        return values
+
+
+@dataclass(frozen=True)
+class Gamma(Distribution):
+    """Gamma with shape ``k`` and scale ``theta`` (mean ``k theta``).
+
+    Source: Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000).
+    """
+
+    k: float
+    theta: float
+
+    def problem(self) -> str | None:
+        """Check that both are positive."""
+        return (
+            None if self.k > 0 and self.theta > 0 else f"k and theta must be above 0, found {self.k} and {self.theta}"
+        )
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        small = self.k < 1  # drawn for k + 1, then multiplied by u ** (1 / k)
+        d = self.k + small - 1 / 3
+        c = 1 / math.sqrt(9 * d)
+
+        def attempt(index: Indices, number: int) -> tuple[Values, NDArray[np.bool_]]:
+            z = _normal_at(stream, index, 2 * number)
+            u = open_uniform(stream.wide_at(index, 2 * number + 1))
+            v = (1 + c * z) * (1 + c * z) * (1 + c * z)
+            bound = 0.5 * z * z + d - d * v + d * log(np.where(v > 0, v, 1.0))
+            return d * v, (v > 0) & (log(u) < bound)
+
+        values = redraw(n, stream, attempt)
+        if small:
+            values = values * exp(log(open_uniform(stream.child("boost").wide(n))) / self.k)
+        return np.asarray(self.theta * values)
+
+
+def _fan(fan_in: int | None, who: Distribution) -> int:
+    if fan_in is None:
+        raise InvalidValueError(f"{who} needs the number of inputs per neuron; use it for weights only")
+    return max(1, fan_in)
+
+
+@dataclass(frozen=True)
+class KaimingNormal(Distribution):
+    """Normal with standard deviation ``gain / sqrt(inputs)`` (He et al. 2015)."""
+
+    gain: float = 2.0**0.5
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        return np.asarray(self.gain / math.sqrt(_fan(fan_in, self)) * stream.normal(n))
+
+
+@dataclass(frozen=True)
+class KaimingUniform(Distribution):
+    """Uniform in ``+- gain sqrt(3 / inputs)`` (He et al. 2015)."""
+
+    gain: float = 2.0**0.5
+
+    def sample(self, n: int, stream: Stream, fan_in: int | None = None) -> Values:
+        """Return ``n`` draws."""
+        bound = self.gain * math.sqrt(3.0 / _fan(fan_in, self))
+        return np.asarray(bound * (2.0 * stream.uniform(n) - 1.0))
+
+
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
+    c.__name__: c for c in (Uniform, Normal, LogNormal, Gamma, KaimingNormal, KaimingUniform)
+}
+
+
+def to_dict(distribution: Distribution) -> dict[str, Any]:
+    """Return a distribution as names and numbers."""
+    return {"distribution": type(distribution).__name__, **asdict(distribution)}
+
+
+def from_dict(data: Mapping[str, Any]) -> Distribution:
+    """Read what :func:`to_dict` wrote.
+
+    >>> from_dict(to_dict(Normal(0.0, 1.0))) == Normal(0.0, 1.0)
+    True
+    """
+    numbers = dict(data)
+    name = numbers.pop("distribution", None)
+    if name not in DISTRIBUTIONS:
+        raise FileFormatError(f"unknown distribution {name!r}; known: {', '.join(DISTRIBUTIONS)}")
+    try:
+        return DISTRIBUTIONS[str(name)](**numbers)
+    except TypeError as error:
+        raise FileFormatError(f"distribution {name}: {error}") from None

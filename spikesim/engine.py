@@ -1,0 +1,377 @@
+"""Backends: what they are, how they are found, and ``run``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import spikesim
+from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
+from spikesim.files.envelope import check_target
+from spikesim.graph import Graph
+from spikesim.lowering import lower
+from spikesim.network import Network
+from spikesim.recording import Recording
+from spikesim.stimulus import Input
+from spikesim.units import si
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can be used here; if not, why, and what to do."""
+
+    ok: bool
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile and run.
+
+    Parameters
+    ----------
+    dtype
+        ``"float64"`` or ``"float32"`` state.
+    threads
+        Threads over samples; 0 takes as many as there are processors.
+    device
+        ``"cpu"``, ``"cuda"``, ... for backends that have a choice.
+    timeout
+        Seconds after which a backend that runs elsewhere gives up.
+    """
+
+    dtype: str = "float64"
+    threads: int = 0
+    device: str = "cpu"
+    timeout: float = 600.0
+
+
+class Program(Protocol):
+    """A compiled network with its state: what :meth:`Backend.compile` returns."""
+
+    graph: Graph
+    whole_run: bool  # True for an engine that must be given all steps at once
+
+    def reset(self, samples: int = 1) -> None:
+        """Go back to step 0 with initial states, for so many samples."""
+
+    def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
+        """Run some steps and return what happened in them; ``inputs`` are ``[steps, samples, n]``."""
+
+    def step(self, n: int = 1, inputs: Mapping[str, Any] | None = None) -> dict[str, NDArray[np.int64]]:
+        """Run some steps and return spike counts, for closed loops (:class:`Stepping`)."""
+
+    def drain(self) -> list[Chunk]:
+        """Return what is still under way after the last step (engines whose populations lag behind)."""
+
+    def get_state(self, population: str, variable: str) -> NDArray[Any]:
+        """Return a state, ``[samples, n]``."""
+
+    def set_state(self, population: str, variable: str, value: Any) -> None:
+        """Replace a state."""
+
+    def get_weights(self, projection: str) -> NDArray[Any]:
+        """Return the weights of a projection, one per synapse."""
+
+    def set_weights(self, projection: str, weights: Any) -> None:
+        """Replace the weights of a projection (snapped to the port's grid)."""
+
+
+class Stepping:
+    """What every program offers for closed loops, on top of `advance`."""
+
+    graph: Graph
+    samples: int
+
+    def step(self, n: int = 1, inputs: Mapping[str, Any] | None = None) -> dict[str, NDArray[np.int64]]:
+        """Run some steps and return how often each neuron fired in them.
+
+        Parameters
+        ----------
+        n
+            Number of steps.
+        inputs
+            Data for each :class:`~spikesim.stimulus.Input`: one value per element, held for all ``n`` steps
+            (``[*shape]`` or ``[samples, *shape]``), or ``[n, samples, *shape]``. What is left out is 0.
+
+        Returns
+        -------
+        dict
+            Population name to int64 ``[samples, neurons]``.
+
+        Raises
+        ------
+        UnknownNameError, InvalidValueError
+            If an input is not known or does not fit.
+        """
+        known = {s.name: s for s in self.graph.sources if isinstance(s, Input)}
+        given = dict(inputs or {})
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("input", name, list(known))
+        data = {name: held(source, given.get(name, 0), n, self.samples) for name, source in known.items()}
+        chunk = self.advance(n, data)  # type: ignore[attr-defined]
+        return {node.name: np.asarray(chunk.emitted[node.name]) for node in self.graph.nodes}
+
+
+def held(source: Input, value: Any, steps: int, samples: int) -> NDArray[Any]:
+    """Bring data for some steps to ``[steps, samples, n]``; one value per element is held."""
+    array = np.asarray(value, np.float64)
+    shape = (steps, samples, source.n)
+    fits = array.ndim == 0 or array.size in (source.n, samples * source.n, steps * samples * source.n)
+    if not fits:
+        raise InvalidValueError(
+            f"input {source.name!r} needs {source.n} values, or the shape [{samples}, {source.n}] or {list(shape)}, "
+            f"found {list(array.shape)}"
+        )
+    if array.size == steps * samples * source.n:
+        array = array.reshape(shape)
+    elif array.ndim:
+        array = array.reshape(1, -1, source.n)
+    if not np.isfinite(array).all() or not (source.graded or np.isin(array, (0, 1)).all()):
+        raise InvalidValueError(
+            f"input {source.name!r} must hold {'finite values' if source.graded else 'spikes, 0 or 1'}"
+        )
+    return np.broadcast_to(array, shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """What a program reports of some steps.
+
+    Parameters
+    ----------
+    first, steps
+        The steps ``first .. first + steps - 1``.
+    spikes
+        Population to ``(sample, step, neuron)``, unsorted, steps absolute.
+    traces
+        ``(population, variable)`` to ``(steps, values[samples, k, neurons])``.
+    emitted
+        Population or source to int64 ``[samples, n]``: spikes (or non-zero values) per element in these steps.
+    active
+        Population to int64 ``[samples]``: active updates in these steps.
+    """
+
+    first: int
+    steps: int
+    spikes: Mapping[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+    traces: Mapping[tuple[str, str], tuple[NDArray[Any], NDArray[Any]]]
+    emitted: Mapping[str, NDArray[np.int64]]
+    active: Mapping[str, NDArray[np.int64]]
+
+
+class Backend(Protocol):
+    """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do."""
+
+    name: str
+
+    def availability(self) -> Availability:
+        """Tell whether the engine can be used here."""
+
+    def capabilities(self) -> Mapping[str, str]:
+        """Say in words what the engine can do, for ``spikesim list backends``."""
+
+    def check(self, graph: Graph) -> list[str]:
+        """Return everything about a network that the engine cannot do, one sentence each."""
+
+    def compile(self, graph: Graph, options: Options) -> Program:
+        """Prepare a network to run."""
+
+
+def backends() -> dict[str, Callable[[], Backend]]:
+    """Return the registered backends by name; each value loads and makes one."""
+    found = importlib.metadata.entry_points(group="spikesim.backends")
+    return {e.name: partial(_load, e) for e in found}
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Backend:
+    engine: Backend = entry.load()()
+    return engine
+
+
+def backend(name: str) -> Backend:
+    """Return a backend by name.
+
+    Raises
+    ------
+    UnknownNameError
+        If no such backend is registered.
+    """
+    known = backends()
+    if name not in known:
+        raise UnknownNameError("backend", name, list(known))
+    return known[name]()
+
+
+def compile(network: Network | Graph, backend_name: str = "numba", options: Options | None = None) -> Program:
+    """Lower and compile a network for a backend; the program can be run, stepped, read and changed.
+
+    Parameters
+    ----------
+    network
+        A network, or an already lowered graph.
+    backend_name
+        Which engine.
+    options
+        How.
+
+    Raises
+    ------
+    UnsupportedError
+        If the engine cannot run the network; all reasons are listed.
+    MissingPackageError
+        If the engine is not installed.
+    """
+    engine = backend(backend_name)
+    available = engine.availability()
+    if not available.ok:
+        from spikesim.errors import MissingPackageError
+
+        raise MissingPackageError(available.reason, f"backend {backend_name!r}", available.remedy)
+    graph = network if isinstance(network, Graph) else lower(network)
+    problems = engine.check(graph)
+    if problems:
+        raise UnsupportedError(problems, f"backend {backend_name!r} cannot run network {graph.name!r}:")
+    return engine.compile(graph, options or Options())
+
+
+def run(
+    network: Network | Graph,
+    duration: float | None = None,
+    *,
+    steps: int | None = None,
+    backend: str = "numba",
+    inputs: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    dtype: str = "float64",
+    threads: int = 0,
+    device: str = "cpu",
+    timeout: float = 600.0,
+    out: str | Path | None = None,
+    progress: Callable[[int, int], None] | bool = False,
+) -> Recording:
+    """Run a network and return what happened.
+
+    Parameters
+    ----------
+    network
+        A network, or an already lowered graph.
+    duration
+        Seconds of biological time; or give ``steps``. With ``inputs``, their length is the default.
+    steps
+        Number of steps.
+    backend
+        ``"numba"``, ``"torch"``, ``"loihi"``, ``"lava"`` or a third party's.
+    inputs
+        Data for each :class:`~spikesim.stimulus.Input`: ``[steps, samples, *shape]`` or ``[steps, *shape]``.
+    seed
+        Replaces the network's seed.
+    dtype, threads, device, timeout
+        See :class:`Options`.
+    out
+        HDF5 file to stream the recording to while running; it stays readable if the run is killed.
+    progress
+        True for a bar on the terminal, or a function of (steps done, steps in all).
+
+    Returns
+    -------
+    Recording
+
+    Examples
+    --------
+    >>> from spikesim import Network, PoissonDrive, Population, run
+    >>> from spikesim.models.neurons import lif
+    >>> net = Network([Population("a", 10, lif())], stimuli=[PoissonDrive("noise", "a", rate=900.0, weight=0.3)])
+    >>> recording = run(net, 0.1)
+    >>> recording.steps, recording.samples, len(recording["a"]) > 0
+    (100, 1, True)
+    """
+    from spikesim.session import Session
+
+    if out is not None:
+        check_target(out, "spikesim recording")  # before the work begins
+    begin = time.perf_counter()
+    graph = network if isinstance(network, Graph) else lower(network, seed=seed)
+    built = time.perf_counter()
+    data, samples, length = _input_arrays(graph, inputs or {})
+    total = _total_steps(graph, duration, steps, length)
+    program = compile(graph, backend, Options(dtype, threads, device, timeout))
+    compiled = time.perf_counter()
+    meta = {
+        "backend": backend,
+        "seed": graph.seed,
+        "dtype": dtype,
+        "device": device,
+        "spikesim": spikesim.__version__,
+        "network": graph.name,
+        "neurons": graph.neurons,
+        "synapses": graph.synapses,
+        "build_s": built - begin,
+        "compile_s": compiled - built,
+    }
+    with Session(program, samples, total, data, meta, out, progress) as session:
+        return session.run()
+
+
+def _input_arrays(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], int, int | None]:
+    """Check the data against the graph's inputs and bring it to ``[steps, samples, n]``."""
+    wanted = {s.name: s for s in graph.sources if isinstance(s, Input)}
+    for name in inputs:
+        if name not in wanted:
+            raise UnknownNameError("input", name, list(wanted))
+    arrays, problems = {}, []
+    for name, source in wanted.items():
+        if name not in inputs:
+            problems.append(
+                f"input {name!r} has no data; pass inputs={{{name!r}: array of shape [steps, samples, {source.n}]}}"
+            )
+            continue
+        array = np.asarray(inputs[name])
+        if array.shape[1:] in (source.shape, (source.n,)) and array.ndim <= len(source.shape) + 1:
+            array = array[:, None]
+        if array.ndim < 3 or int(np.prod(array.shape[2:])) != source.n:
+            problems.append(
+                f"input {name!r} needs the shape [steps, samples, {', '.join(map(str, source.shape))}], found "
+                f"{list(array.shape)}"
+            )
+        elif not np.isfinite(array.astype(np.float64)).all():
+            problems.append(f"input {name!r} must be finite, found NaN or infinity")
+        elif not source.graded and not np.isin(array, (0, 1)).all():
+            problems.append(f"input {name!r} must hold spikes, 0 or 1; for real values declare Input(..., graded=True)")
+        else:
+            arrays[name] = array.reshape(*array.shape[:2], source.n)
+    shapes = {a.shape[:2] for a in arrays.values()}
+    if len(shapes) > 1:
+        problems.append(f"all inputs must have the same number of steps and samples, found {sorted(shapes)}")
+    if problems:
+        raise InvalidValueError("\n".join(problems))
+    length, samples = next(iter(shapes)) if shapes else (None, 1)
+    return arrays, samples, length
+
+
+def _total_steps(graph: Graph, duration: float | None, steps: int | None, length: int | None) -> int:
+    if duration is not None and steps is not None:
+        raise InvalidValueError(f"give either duration or steps, found duration={duration!r} and steps={steps!r}")
+    if duration is not None:
+        steps = round(si(duration, "s", "duration") / graph.dt)
+    if steps is None:
+        steps = length
+    if steps is None:
+        raise InvalidValueError("how long? pass duration (seconds) or steps")
+    if steps < 1:
+        raise InvalidValueError(f"a run needs at least one step of {graph.dt:g} s, found {steps} steps")
+    if length is not None and steps > length:
+        raise InvalidValueError(
+            f"the inputs hold {length} steps but {steps} are asked for; pass longer inputs or fewer steps"
+        )
+    return int(steps)

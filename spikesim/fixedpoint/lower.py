@@ -1,0 +1,165 @@
+"""Graph of fixed-point neurons -> integer network, and how far each population lags behind on the chip.
+
+On the chip every connection costs a step, whereas a projection with delay 0 delivers within its step. So a population
+may run some columns late: with lag ``L`` it does in column ``t + L`` what it does in step ``t`` of the graph. Aligning
+the rasters again is the library's business, not the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.errors import DeviceLimitError, UnsupportedError
+from spikesim.fixedpoint.limits import find_violations
+from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection, ResetKind
+from spikesim.fixedpoint.weights import optimize_weight_bits, sign_mode_of
+from spikesim.graph import Edge, Graph, Node
+from spikesim.lowering import is_graded_input
+
+MODEL = "loihi_lif"
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """An integer network and the lag of each population and source, in steps."""
+
+    network: IntNetwork
+    lags: Mapping[str, int]
+
+    @property
+    def longest(self) -> int:
+        """The largest lag."""
+        return max(self.lags.values(), default=0)
+
+
+def problems(graph: Graph) -> list[str]:
+    """Return everything that keeps a graph from running in fixed point, one sentence each."""
+    found = [
+        f"population {n.name!r}: neuron {n.model.name!r} is not in fixed point; bring the network there with "
+        "spikesim.quantise"
+        for n in graph.nodes
+        if n.model.name != MODEL
+    ]
+    found += [
+        f"stimulus {d.name!r} ({type(d).__name__}) acts on a port directly, which the chip cannot; use a "
+        "source that emits spikes"
+        for d in graph.drives
+    ]
+    found += [
+        f"input {s.name!r} is graded, the chip takes spikes; encode the values to spikes (spikesim.encode)"
+        for s in graph.sources
+        if is_graded_input(s)
+    ]
+    if found:
+        return found
+    found += [p for e in graph.edges for p in _weight_problems(e)]
+    try:
+        lags = find_lags(graph)
+    except UnsupportedError as error:
+        return [*found, *error.problems]
+    found += _bias_problems(graph, lags)
+    return found or find_violations(_network(graph, lags))
+
+
+def lower_to_integers(graph: Graph) -> Lowered:
+    """Return the integer network of a graph that :func:`problems` finds nothing wrong with."""
+    found = problems(graph)
+    if found:
+        raise UnsupportedError(found, f"network {graph.name!r} cannot run in fixed point:")
+    lags = find_lags(graph)
+    return Lowered(_network(graph, lags), lags)
+
+
+def find_lags(graph: Graph) -> dict[str, int]:
+    """Return the smallest lags with which every connection takes at least one step on the chip.
+
+    A projection from ``a`` to ``b`` with delay ``d`` takes ``d + lag(b) - lag(a)`` steps there.
+
+    Raises
+    ------
+    UnsupportedError
+        If a loop of projections has less delay than it has projections.
+    """
+    lags = dict.fromkeys([*(s.name for s in graph.sources), *(n.name for n in graph.nodes)], 0)
+    for _ in range(len(lags) + 1):
+        late = [(e, lags[e.pre] + 1 - e.min_delay) for e in graph.edges if lags[e.post] < lags[e.pre] + 1 - e.min_delay]
+        if not late:
+            return lags
+        for edge, lag in late:
+            lags[edge.post] = max(lags[edge.post], lag)
+    loop = ", ".join(repr(e.name) for e, _ in late)
+    raise UnsupportedError(
+        [
+            f"a loop through {loop} has less delay than it has projections, but on the chip each takes a step; "
+            f"give each of them a delay of at least {graph.dt:g} s"
+        ]
+    )
+
+
+def _weight_problems(edge: Edge) -> list[str]:
+    weights = np.asarray(edge.weights)
+    if (weights != np.rint(weights)).any():
+        return [
+            f"projection {edge.name!r}: weights must be whole numbers; bring the network to fixed point with "
+            "spikesim.quantise"
+        ]
+    try:
+        _stored(weights.astype(np.int32))
+    except DeviceLimitError as error:
+        return [f"projection {edge.name!r}: {p}" for p in error.problems]
+    return []
+
+
+def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
+    """Return weights as the chip stores them without losing a bit: odd ones move up and get an exponent."""
+    if not (weights % 2).any():
+        return weights, {"sign_mode": "mixed"}
+    mode = sign_mode_of(weights)
+    moved, bits, exponent = optimize_weight_bits(weights, mode)
+    return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent}
+
+
+def _bias_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
+    return [
+        f"population {n.name!r} has a bias and would start {lags[n.name]} steps early on the chip; give the "
+        f"projections that lead to it a delay of at least {graph.dt:g} s"
+        for n in graph.nodes
+        if lags[n.name] and np.any(n.params["bias_mant"])
+    ]
+
+
+def _network(graph: Graph, lags: Mapping[str, int]) -> IntNetwork:
+    return IntNetwork(
+        [_population(n) for n in graph.nodes],
+        [_projection(e, lags) for e in graph.edges],
+        [IntInput(s.name, s.n) for s in graph.sources],
+    )
+
+
+RESETS: dict[str, ResetKind] = {"to": "hard", "subtract": "soft", "none": "none"}
+
+
+def _population(node: Node) -> IntPopulation:
+    p = node.params
+
+    def whole(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.rint(values).astype(np.int64)
+
+    reset = RESETS[node.model.options["reset"]]
+    population = IntPopulation(
+        node.name, node.n, du=p["du"], dv=p["dv"], vth=p["v_th"], bias_mant=p["bias_mant"], bias_exp=p["bias_exp"],
+        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]),
+    )  # fmt: skip
+    return replace(population, quantum=np.multiply(p["q"], 64.0)) if reset == "soft" else population
+
+
+def _projection(edge: Edge, lags: Mapping[str, int]) -> IntProjection:
+    extra = lags[edge.post] - lags[edge.pre] - 1  # Lava's delay 0 takes one step
+    delays = edge.delays + extra if np.ndim(edge.delays) == 0 else np.asarray(edge.delays) + extra
+    weights, options = _stored(np.broadcast_to(np.asarray(edge.weights), (edge.synapses,)).astype(np.int32))
+    return IntProjection(edge.name, edge.pre, edge.post, edge.indptr, edge.indices, weights, delays, **options)

@@ -1,0 +1,293 @@
+"""Does a neuron's equations match what the chip has? Found by calculation with affine forms, whoever wrote the neuron.
+
+Loihi's neuron (Davies 2018; Lava's ``LIF``) is, in real numbers and with ``v`` at rest at 0::
+
+    u' = a_u u + i
+    v' = a_v v + u' + b
+    spike if v' > v_th;   then v' = 0 (hard), or v' - q (soft: Loihi 2 microcode, or Lava with a custom process)
+
+A neuron with one state is the case ``a_u = 0``. The step is evaluated with its states and inputs as unknowns, once
+without and once with a spike; if both results are affine, their coefficients are the chip's parameters.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikesim.graph import Node
+
+TOLERANCE = 1e-9
+
+
+class _NotAffine(Exception):
+    """The step does something that the chip's neuron does not."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``constant + sum of coefficient * unknown``."""
+
+    constant: float
+    terms: Mapping[str, float]
+
+    def is_number(self) -> bool:
+        """Whether no unknown is in it."""
+        return not self.terms
+
+    def scaled(self, factor: float) -> Affine:
+        """Return a multiple."""
+        return Affine(self.constant * factor, {k: c * factor for k, c in self.terms.items() if c * factor})
+
+    def plus(self, other: Affine) -> Affine:
+        """Return the sum."""
+        terms = dict(self.terms)
+        for name, coefficient in other.terms.items():
+            terms[name] = terms.get(name, 0.0) + coefficient
+        return Affine(self.constant + other.constant, {k: c for k, c in terms.items() if c})
+
+    def of(self, name: str) -> float:
+        """Return the coefficient of an unknown."""
+        return self.terms.get(name, 0.0)
+
+
+@dataclass(frozen=True)
+class ChipForm:
+    """A neuron as the chip sees it, with ``v`` shifted so that it rests at 0.
+
+    Parameters
+    ----------
+    current, voltage
+        Names of the states that play ``u`` and ``v``; ``current`` is None where there is none.
+    current_keep, voltage_keep
+        Fractions kept in a step (``a_u``, ``a_v``).
+    gain
+        What one unit of input adds to ``u`` (or to ``v`` where there is no ``u``), times what ``u`` adds to ``v``.
+    bias
+        Added to ``v`` in every step.
+    threshold
+        Relative to rest; fires strictly above.
+    reset
+        ``"hard"``, ``"soft"`` or ``"none"``.
+    quantum
+        What a soft reset subtracts.
+    rest
+        The level that was shifted to 0.
+    """
+
+    current: str | None
+    voltage: str
+    current_keep: float
+    voltage_keep: float
+    gain: float
+    bias: float
+    threshold: float
+    reset: str
+    quantum: float
+    rest: float
+
+
+def _binary(number_op: Callable[[float, float], Any]) -> Callable[[Affine, Affine], Affine]:
+    def apply(a: Affine, b: Affine) -> Affine:
+        if a.is_number() and b.is_number():
+            return Affine(float(number_op(a.constant, b.constant)), {})
+        raise _NotAffine("it compares or limits a value that changes")
+
+    return apply
+
+
+def _unary(name: str, number_op: Callable[[float], Any]) -> Callable[[Affine], Affine]:
+    def apply(a: Affine) -> Affine:
+        if a.is_number():
+            return Affine(float(number_op(a.constant)), {})
+        raise _NotAffine(f"it uses {name} of a state or an input")
+
+    return apply
+
+
+def _multiply(a: Affine, b: Affine) -> Affine:
+    if a.is_number():
+        return b.scaled(a.constant)
+    if b.is_number():
+        return a.scaled(b.constant)
+    raise _NotAffine("it multiplies two values that change")
+
+
+def _divide(a: Affine, b: Affine) -> Affine:
+    if b.is_number() and b.constant:
+        return a.scaled(1.0 / b.constant)
+    raise _NotAffine("it divides by a value that changes")
+
+
+def _choose(condition: Affine, a: Affine, b: Affine) -> Affine:
+    if not condition.is_number():
+        raise _NotAffine("it chooses by a value other than its own spike")
+    return a if condition.constant > 0 else b
+
+
+# of plain numbers these are computed; of values that change the chip's neuron has none
+UNARY: dict[str, Callable[[float], Any]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "sqrt": np.sqrt,
+    "abs": abs,
+    "floor": np.floor,
+    "not": operator.not_,
+}
+BINARY: dict[str, Callable[[float, float], Any]] = {
+    "min": min,
+    "max": max,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+    "eq": operator.eq,
+    "and": lambda a, b: a and b,
+    "or": lambda a, b: a or b,
+}
+
+
+def _ops(fired: float, arguments: list[Affine]) -> dict[str, Callable[..., Affine]]:
+    """Arithmetic on affine forms, in which every spike has the given outcome; collects what spikes are tested on."""
+
+    def spike(x: Affine) -> Affine:
+        arguments.append(x)
+        return Affine(fired, {})
+
+    return {
+        "const": lambda x: Affine(float(x), {}),
+        "add": lambda a, b: a.plus(b),
+        "sub": lambda a, b: a.plus(b.scaled(-1.0)),
+        "neg": lambda a: a.scaled(-1.0),
+        "mul": _multiply,
+        "div": _divide,
+        "detach": lambda a: a,
+        "spike": spike,
+        "where": _choose,
+        **{name: _unary(name, function) for name, function in UNARY.items()},
+        **{name: _binary(function) for name, function in BINARY.items()},
+    }
+
+
+def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
+    """Match a population's neuron with the chip's.
+
+    Parameters
+    ----------
+    node
+        A lowered population.
+
+    Returns
+    -------
+    form
+        The chip's parameters, or None.
+    reasons
+        Why it does not match, one sentence each.
+    """
+    who = f"population {node.name!r} (neuron {node.model.name!r})"
+    if node.model.name == "loihi_lif":
+        return None, [f"{who} is in fixed point already"]
+    varying = [n for n, v in node.constants.items() if np.ndim(v) and len(np.unique(v)) > 1]
+    if varying:
+        return None, [
+            f"{who}: the chip has one value of {n!r} per population, "
+            f"found {len(np.unique(node.constants[n]))} different ones; split it into populations"
+            for n in varying
+        ]
+    if len(node.model.inputs) != 1:
+        return None, [f"{who}: the chip's neuron has one input, this one has {list(node.model.inputs)}"]
+    try:
+        silent, fired, tested = _both_outcomes(node)
+    except _NotAffine as reason:
+        return None, [f"{who}: {reason}, which the chip's neuron cannot"]
+    form, reasons = _assemble(node, silent, fired, tested)
+    return form, [f"{who}: {r}" for r in reasons]
+
+
+def _both_outcomes(node: Node) -> tuple[dict[str, Affine], dict[str, Affine], Affine]:
+    numbers = {n: Affine(float(np.ravel(v)[0]), {}) for n, v in node.constants.items()}
+    leaves = {
+        "param": numbers,
+        "state": {n: Affine(0.0, {n: 1.0}) for n in node.model.states},
+        "input": {n: Affine(0.0, {n: 1.0}) for n in node.model.inputs},
+    }
+    tested: list[Affine] = []
+    silent = node.model.dynamics.evaluate(leaves, _ops(0.0, tested))
+    if len(tested) != 1:
+        raise _NotAffine(f"it tests for a spike {len(tested)} times a step (a reset in the next step does)")
+    fired = node.model.dynamics.evaluate(leaves, _ops(1.0, []))
+    return silent, fired, tested[0]
+
+
+def _assemble(
+    node: Node, silent: dict[str, Affine], fired: dict[str, Affine], tested: Affine
+) -> tuple[ChipForm | None, list[str]]:
+    port, states = node.model.inputs[0], list(node.model.states)
+    if len(states) > 2:
+        return None, [f"the chip's neuron has a current and a voltage, this one has the states {states}"]
+    voltage = next((n for n in states if abs(tested.of(n)) > 0 and silent[n].terms == tested.terms), None)
+    if voltage is None:
+        return None, ["the spike must be tested on the new value of one state, before its reset"]
+    current = next((n for n in states if n != voltage), None)
+    v = silent[voltage]
+    keep = v.of(voltage)
+    if not 0.0 <= keep <= 1.0 + TOLERANCE:
+        return None, [f"the chip keeps 0 .. 1 of the voltage in a step, found {keep:g}"]
+    if current is None:
+        current_keep, gain = 0.0, v.of(port)
+    else:
+        u = silent[current]
+        if u.of(voltage) or u.constant or fired[current] != u:
+            return None, [f"the chip's current decays and adds its input, nothing else; {current!r} does more"]
+        current_keep, passed = u.of(current), u.of(port)
+        # v' must take u' itself (the new current): coefficients of u and of the input stand in one ratio
+        coupling = v.of(port) / passed if passed else 0.0
+        if abs(v.of(current) - coupling * current_keep) > TOLERANCE * max(1.0, abs(coupling)):
+            return None, ["the chip's voltage adds the new current of the same step"]
+        gain = v.of(port)
+        if not 0.0 <= current_keep < 1.0:
+            return None, [f"the chip keeps 0 .. 4095/4096 of the current in a step, found {current_keep:g}"]
+    if gain == 0.0:
+        return None, ["the input does not reach the voltage"]
+    return _with_reset(voltage, current, current_keep, keep, gain, v, fired[voltage], tested)
+
+
+def _with_reset(
+    voltage: str,
+    current: str | None,
+    current_keep: float,
+    keep: float,
+    gain: float,
+    v: Affine,
+    after: Affine,
+    tested: Affine,
+) -> tuple[ChipForm | None, list[str]]:
+    level = v.constant - tested.constant  # fires when v' > level
+    difference = after.plus(v.scaled(-1.0))
+    if after.is_number():
+        reset, quantum, rest = "hard", 0.0, after.constant
+    elif all(abs(c) < TOLERANCE for c in difference.terms.values()):
+        quantum = -difference.constant
+        reset, rest = ("soft" if quantum else "none"), (v.constant / (1.0 - keep) if keep < 1.0 else 0.0)
+    else:
+        return None, ["the reset must set the voltage to a value or subtract a fixed quantum"]
+    bias = v.constant - rest * (1.0 - keep)
+    if level - rest <= 0:
+        return None, [f"the threshold must lie above the level that v is shifted to, found {level - rest:g}"]
+    return ChipForm(
+        current=current,
+        voltage=voltage,
+        current_keep=current_keep,
+        voltage_keep=keep,
+        gain=gain,
+        bias=bias,
+        threshold=level - rest,
+        reset=reset,
+        quantum=quantum,
+        rest=rest,
+    ), []
