@@ -103,7 +103,17 @@ def beyond_the_registers(rng: np.random.Generator) -> IntNetwork:
     return IntNetwork([a, b], [*lines, dense(rng, "2", a, b, weight_exp=7, span=(-256, 100))], [inp])
 
 
+def several_between_a_pair(rng: np.random.Generator) -> IntNetwork:
+    """Odd weights lose a bit each before they are summed."""
+    inp, a = IntInput("in", 9), IntPopulation("a", 8, du=900, dv=300, vth=120)
+    targets = rng.integers(0, 8, 90)
+    options: dict[str, Any] = {"weight_exp": -1, "delay": 2}
+    line = IntProjection("1", "in", "a", np.arange(0, 91, 10), targets, rng.integers(-20, 41, 90), **options)
+    return IntNetwork([a], [line, dense(rng, "2", a, a, span=(-60, 30))], [inp])
+
+
 MAKERS = [
+    several_between_a_pair,
     feed_forward,
     recurrent,
     soft,
