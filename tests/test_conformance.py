@@ -79,10 +79,9 @@ NOT_ON_THE_CHIP = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(NEURONS))
-def test_on_the_chip_or_a_reason(name: str) -> None:
-    """Each neuron is brought to fixed point and runs in the emulator as on numba, or is refused with the reason."""
-    network = Network(
+def chip_network(name: str) -> Network:
+    """A population with input and a loop with random delays."""
+    return Network(
         [Population("a", 25, NEURONS[name]())],
         [
             Projection("in", "a", FixedProbability(0.5), weight=Normal(0.3, 0.2)),
@@ -91,11 +90,25 @@ def test_on_the_chip_or_a_reason(name: str) -> None:
         [SpikeTrains("in", 10, times=np.arange(300) * ms, indices=np.arange(300) % 10)],
         seed=4,
     )
+
+
+@pytest.mark.parametrize("name", sorted(NEURONS))
+def test_on_the_chip_or_a_reason(name: str) -> None:
+    """Each neuron is brought to fixed point and runs in the emulator as on numba, or is refused with the reason."""
     if name in NOT_ON_THE_CHIP:
         with pytest.raises(UnsupportedError, match=NOT_ON_THE_CHIP[name]):
-            quantise(network)
+            quantise(chip_network(name))
         return
-    integers = quantise(network).network
+    integers = quantise(chip_network(name)).network
     emulated = run(integers, steps=300, backend="loihi")
     assert len(emulated["a"]) > 50
     assert differing_spikes(emulated, run(integers, steps=300)) == 0
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("name", sorted(set(NEURONS) - set(NOT_ON_THE_CHIP)))
+def test_lava_runs_what_the_chip_has(name: str) -> None:
+    integers = quantise(chip_network(name)).network
+    emulated, real = (run(integers, steps=60, backend=b, timeout=120) for b in ("loihi", "lava"))
+    assert len(emulated["a"]) > 5
+    assert differing_spikes(emulated, real) == 0

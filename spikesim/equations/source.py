@@ -6,6 +6,7 @@ shows lines that a person can open.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -74,9 +75,13 @@ def cache_folder() -> Path:
             return base / "kernels"
     except OSError:
         pass
-    fallback = Path(tempfile.gettempdir()) / f"spikesim-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    fallback.mkdir(mode=0o700, exist_ok=True)
-    return fallback
+    return _private_folder()
+
+
+@functools.cache
+def _private_folder() -> Path:
+    """Return a new folder that nobody else can write to; what is in it is imported."""
+    return Path(tempfile.mkdtemp(prefix="spikesim-"))
 
 
 def import_source(text: str, kind: str, depends: str = "") -> ModuleType:
