@@ -49,7 +49,7 @@ class Settings:
     hidden: tuple[int, ...] = (256,)
     steps: int = 8
     epochs: int = 80
-    lava_samples: int = 5
+    lava_samples: int = 20
 
 
 @dataclass(eq=False)
