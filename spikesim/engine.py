@@ -54,6 +54,17 @@ class Options:
     device: str = "cpu"
     timeout: float = 600.0
 
+    def __post_init__(self) -> None:
+        problems = []
+        if self.dtype not in ("float64", "float32"):
+            problems.append(f"dtype must be 'float64' or 'float32', found {self.dtype!r}")
+        if self.threads < 0:
+            problems.append(f"threads must be at least 0 (0: one per processor), found {self.threads}")
+        if not self.timeout > 0:
+            problems.append(f"timeout must be above 0 s, found {self.timeout}")
+        if problems:
+            raise InvalidValueError("\n".join(problems))
+
 
 class Program(Protocol):
     """A compiled network with its state: what :meth:`Backend.compile` returns."""

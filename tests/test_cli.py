@@ -102,6 +102,12 @@ def test_show_and_list() -> None:
         (("list", "hardwares"), "did you mean 'hardware'"),
         (("profile", "cuba"), "--recording FILE"),
         (("profile", "cuba", "--duration", "0.01", "--device", "loihi7"), "did you mean 'loihi"),
+        (("run", "cuba", "--dtype", "float16"), "'float64' or 'float32'"),
+        (("run", "cuba", "--threads", "-2"), "threads must be at least 0"),
+        (("run", "cuba", "--device", "cuda", "--duration", "0.01"), "runs on the cpu"),
+        (("run", "cuba", "--device", "nothing", "--backend", "torch", "--duration", "0.01"), "cannot be used here"),
+        (("run", "cuba", "--plot", "no_folder/x.png"), "folder does not exist"),
+        (("train", "digits_mlp", "--out", "no_folder/x.h5"), "folder does not exist"),
         (("train", "digits_mlp", "--data", "digit"), "did you mean 'digits'"),
     ],
 )

@@ -65,7 +65,7 @@ def test_chunks_do_not_matter() -> None:
         assert (step[order] == spikes.step).all() and (who[order] == spikes.neuron).all()
 
 
-def chaotic(weights: object = None) -> Network:
+def chaotic() -> Network:
     return Network(
         [Population("e", 80, lif(reset="subtract")), Population("i", 20, lif(t_ref=3 * ms))],
         [

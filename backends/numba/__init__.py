@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spikesim.engine import Availability, Options, Program
+from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 
 
@@ -39,4 +40,8 @@ class NumbaBackend:
         """Print, compile (or find in the cache) and load the kernels of a network."""
         from spikesim.backends.numba.program import NumbaProgram
 
+        if options.device != "cpu":
+            raise InvalidValueError(
+                f"backend 'numba' runs on the cpu, found device {options.device!r}; use backend 'torch'"
+            )
         return NumbaProgram(graph, options)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spikesim.engine import Availability, Options, Program
+from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TorchBackend:
         """Put a network on a device."""
         from spikesim.backends.torch.program import TorchProgram
 
+        _check_device(options.device)
         return TorchProgram(graph, options)
 
     def module(self, graph: Graph, **settings: Any) -> SpikingModule:
@@ -49,6 +51,17 @@ class TorchBackend:
         from spikesim.backends.torch.module import SpikingModule
 
         return SpikingModule(graph, **settings)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that this torch does not have, before anything is put on it."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0]
+        raise InvalidValueError(f"device {device!r} cannot be used here: {reason}; use device='cpu'") from None
 
 
 __all__ = ["TorchBackend"]

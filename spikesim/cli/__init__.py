@@ -57,6 +57,9 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a folder that is missing, a disk that is full
+        print(f"spikesim: {error.filename or 'a file'} cannot be used: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,12 @@ def _value(text: str) -> Any:
     return text
 
 
+def check_folder(path: str | Path | None) -> None:
+    """Refuse a file in a folder that is missing, before work that would be lost begins."""
+    if path is not None and not Path(path).resolve().parent.is_dir():
+        raise InvalidValueError(f"{str(path)!r} cannot be written: its folder does not exist; create it first")
+
+
 def find_network(name: str, settings: Mapping[str, Any] | None = None, seed: int | None = None) -> Any:
     """Return a network by the name of a published one, or from a file.
 

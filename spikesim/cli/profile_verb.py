@@ -13,6 +13,7 @@ from spikesim.cli.common import (
     NetworkName,
     Seed,
     Settings,
+    check_folder,
     console,
     find_network,
     parse_settings,
@@ -45,6 +46,7 @@ def command(
 
     if out is not None and out.suffix not in (".json", ".csv"):
         raise InvalidValueError(f"--out takes a .json or .csv file, found {out.name!r}")
+    check_folder(out)
     value = find_network(network, parse_settings(settings), seed)
     run = _recording(value, recording, duration, data, steps, encode, backend, seed)
     result = profile(run, value, device or "all", weight_bits=weight_bits)

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from spikesim.cli.common import Json, NetworkName, Settings, find_network, parse_settings, print_json, print_table
+from spikesim.cli.common import (
+    Json,
+    NetworkName,
+    Settings,
+    check_folder,
+    find_network,
+    parse_settings,
+    print_json,
+    print_table,
+)
 
 
 def command(
@@ -23,6 +32,7 @@ def command(
     """Quantise to Loihi's fixed point and report what it costs: `spikesim quantise trained.h5 --data digits`."""
     from spikesim.quantise import quantise
 
+    check_folder(out)
     value = find_network(network, parse_settings(settings))
     result = quantise(value)
     accuracy = measure(value, result.network, data, steps, encode, seed) if data else {}

@@ -14,6 +14,7 @@ from spikesim.cli.common import (
     Seed,
     Settings,
     Threads,
+    check_folder,
     find_network,
     parse_settings,
     print_json,
@@ -39,6 +40,7 @@ def command(
     """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10 --out result.h5`."""
     from spikesim.engine import run
 
+    check_folder(plot)
     value = find_network(network, parse_settings(settings), seed)
     recording = run(
         value,

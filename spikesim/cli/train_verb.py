@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from spikesim.cli.common import Json, NetworkName, Settings, find_network, parse_settings, print_json, print_table
+from spikesim.cli.common import (
+    Json,
+    NetworkName,
+    Settings,
+    check_folder,
+    find_network,
+    parse_settings,
+    print_json,
+    print_table,
+)
 from spikesim.errors import UnknownNameError
 
 ENCODINGS = ("regular", "rate", "latency", "constant", "sequence")
@@ -33,6 +42,7 @@ def command(
     """Train a network: `spikesim train digits_mlp --data digits --out trained.h5`."""
     from spikesim.train import evaluate, train
 
+    check_folder(out)
     values = load_data(data, seed)
     value = find_network(network, parse_settings(settings), seed)
     coding = encoding(encode, seed)
