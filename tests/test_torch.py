@@ -354,7 +354,7 @@ def test_wrong_inputs_get_one_sentence_each():
         module({"xx": torch.zeros(4, 2, 6)})
     with pytest.raises(UnknownNameError, match="layer1/v"):
         module(torch.zeros(4, 2, 6), record=["layer1/u"])
-    with pytest.raises(UnknownNameError, match="float64"):
+    with pytest.raises(InvalidValueError, match="float64"):
         TorchBackend().compile(module.graph, Options(dtype="double"))
 
 

@@ -30,8 +30,6 @@ class TorchProgram(Stepping):
     whole_run = False
 
     def __init__(self, graph: Graph, options: Options) -> None:
-        if options.dtype not in DTYPES:
-            raise UnknownNameError("dtype", options.dtype, list(DTYPES))
         self.graph, self.device, self.dtype = graph, torch.device(options.device), DTYPES[options.dtype]
         self.units = {n.name: Unit(n, self.dtype, self.device) for n in graph.nodes}
         for node in graph.nodes:
