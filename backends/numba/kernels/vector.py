@@ -1,0 +1,192 @@
+"""What numba has no word for: bit counts, prefetch, atomics, arrays over raw memory, vectors of LLVM.
+
+Everything is portable LLVM: no instruction of one processor is named, except the hint that a thread is spinning.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+F64 = ir.DoubleType()
+inline = njit(error_model="numpy", nogil=True, forceinline=True)
+
+
+# ------------------------------------------------------------------------------------ for the writers of intrinsics
+def vector_array(array, dtype, name):
+    """Refuse, when a kernel is compiled, an array that is not a contiguous one-dimensional one of `dtype`."""
+    if not (isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype == dtype):
+        raise TypingError(f"{name} must be a contiguous {dtype}[n], found {array}")
+
+
+def data(context, builder, array_type, array):
+    """Pointer to the first entry of an array."""
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def load(builder, pointer, count, item):
+    """Load `count` items as one vector; any alignment."""
+    return builder.load(builder.bitcast(pointer, ir.VectorType(item, count).as_pointer()), align=1)
+
+
+def store(builder, value, pointer):
+    """Store a vector; any alignment."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
+
+
+def splat(builder, value, count):
+    """Vector of `count` copies of a scalar."""
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, value, I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
+
+
+# ------------------------------------------------------------------------------------------------------------- bits
+@intrinsic
+def trailing_zeros(typingctx, word):
+    """Position of the lowest set bit of a uint64 that is not 0, as int64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], I1(1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def count_ones(typingctx, word):
+    """Number of set bits of a uint64, as int64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+# ----------------------------------------------------------------------------------------------------------- memory
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of ``array[index]`` (a contiguous array; the index is not checked, none is a fault)."""
+    if not (isinstance(array, types.Array) and array.ndim == 1):
+        raise TypingError(f"prefetch needs a one-dimensional array, found {array}")
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.bitcast(builder.gep(data(context, builder, array, args[0]), [args[1]]), I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(ask, [pointer, I32(0), I32(3), I32(1)])  # to read, into all levels, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
+def _pointer(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], I8.as_pointer())
+
+    return types.voidptr(types.int64), codegen
+
+
+@inline
+def u8_at(address, n):
+    """Array uint8[n] over the memory at `address` (int64). The owner must outlive every use; so for all below."""
+    return carray(_pointer(address), (n,), types.uint8)
+
+
+@inline
+def u16_at(address, n):
+    """Array uint16[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.uint16)
+
+
+@inline
+def i32_at(address, n):
+    """Array int32[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.int32)
+
+
+@inline
+def u32_at(address, n):
+    """Array uint32[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.uint32)
+
+
+@inline
+def i64_at(address, n):
+    """Array int64[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.int64)
+
+
+@inline
+def u64_at(address, n):
+    """Array uint64[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.uint64)
+
+
+@inline
+def f32_at(address, n):
+    """Array float32[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.float32)
+
+
+@inline
+def f64_at(address, n):
+    """Array float64[n] over the memory at `address`."""
+    return carray(_pointer(address), (n,), types.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------- threads
+@intrinsic
+def atomic_load(typingctx, array, index):
+    """Value of ``array[index]`` (int64), sequentially consistent."""
+    vector_array(array, types.int64, "array")
+
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(builder.gep(data(context, builder, array, args[0]), [args[1]]), "seq_cst", 8)
+
+    return types.int64(array, types.intp), codegen
+
+
+@intrinsic
+def atomic_store(typingctx, array, index, value):
+    """Set ``array[index]`` (int64), sequentially consistent."""
+    vector_array(array, types.int64, "array")
+
+    def codegen(context, builder, signature, args):
+        at = builder.gep(data(context, builder, array, args[0]), [args[1]])
+        builder.store_atomic(args[2], at, "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def atomic_add(typingctx, array, index, value):
+    """Add to ``array[index]`` (int64), sequentially consistent; returns the value before."""
+    vector_array(array, types.int64, "array")
+
+    def codegen(context, builder, signature, args):
+        at = builder.gep(data(context, builder, array, args[0]), [args[1]])
+        return builder.atomic_rmw("add", at, args[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def relax(typingctx):
+    """Tell the processor that this thread spins, where there is a word for it."""
+
+    def codegen(context, builder, signature, args):
+        triple, nothing = str(builder.module.triple), ir.FunctionType(ir.VoidType(), [])
+        if triple.startswith("x86_64"):
+            builder.call(cgutils.get_or_insert_function(builder.module, nothing, "llvm.x86.sse2.pause"), [])
+        elif triple.startswith(("aarch64", "arm64")):
+            hint = ir.FunctionType(ir.VoidType(), [I32])
+            builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.aarch64.hint"), [I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
