@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
+import subprocess
 import sys
 import threading
 
@@ -9,8 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import vector
-from spikesim.rng import Stream
+from spikesim.backends.numba.kernels import team, vector
 
 RNG = np.random.default_rng(1)
 jit = njit(error_model="numpy", nogil=True)
@@ -78,3 +78,106 @@ def test_atomic_additions_of_two_threads_do_not_get_lost():
     for thread in threads:
         thread.join()
     assert counters[0] == 1001 * 100_000
+
+
+# ------------------------------------------------------------------------------------------------------------- team
+
+
+@jit
+def in_step(state, size, me, seen, n):
+    """Write the round, wait, and count the rounds in which another thread is not in the same one."""
+    wrong = 0
+    for k in range(n):
+        seen[16 * me] = k
+        team.wait(state, size)
+        for other in range(size):
+            wrong += vector.atomic_load(seen, 16 * other) != k
+        team.wait(state, size)
+    vector.atomic_add(seen, 16 * size, wrong)
+
+
+@jit
+def rounds_until_left(state, size, rounds):
+    while team.wait(state, size):
+        rounds[0] += 1
+
+
+needs_threads = pytest.mark.skipif(not team.available(), reason="no POSIX threads here")
+
+
+def start(function, *arguments):
+    threads = [threading.Thread(target=function, args=a, daemon=True) for a in arguments]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def all_done(threads):
+    for thread in threads:
+        thread.join(60)
+    return not any(thread.is_alive() for thread in threads)
+
+
+@needs_threads
+@pytest.mark.parametrize(("size", "rounds"), [(2, 5000), (3, 200)])
+def test_a_barrier_keeps_threads_in_step_beside_a_busy_process(size, rounds):
+    seen = np.zeros(16 * size + 1, np.int64)
+    in_step(team.new_team(), 1, 0, np.zeros(17, np.int64), 1)
+    with subprocess.Popen([sys.executable, "-c", "import sys\nwhile sys.stdin: pass"]) as busy:
+        state = team.new_team()
+        done = all_done(start(in_step, *((state, size, me, seen, rounds) for me in range(size))))
+        busy.kill()
+    assert done
+    assert seen[16 * size] == 0
+
+
+@needs_threads
+def test_nobody_sleeps_on_when_one_has_left():
+    rounds_until_left(_left(), 2, np.zeros(1, np.int64))
+    state, rounds = team.new_team(), np.zeros(1, np.int64)
+    waiting = start(rounds_until_left, (state, 3, rounds), (state, 3, rounds))
+    waiting[0].join(0.05)  # long past the spinning
+    assert all(thread.is_alive() for thread in waiting)
+    assert state[team.SLEEPERS] == 2
+    team.leave(state)
+    assert all_done(waiting)
+    assert rounds[0] == 0
+    rounds_until_left(state, 2, rounds)  # who comes later does not wait either
+
+
+def _left():
+    state = team.new_team()
+    team.leave(state)
+    return state
+
+
+CACHED = """
+import numpy as np, threading
+from numba import njit
+from spikesim.backends.numba.kernels import team
+@njit(cache=True, error_model="numpy", nogil=True)
+def meet(state, n):
+    for _ in range(n):
+        team.wait(state, 2)
+def main():
+    state = team.new_team()
+    meet(state, 0)
+    threads = [threading.Thread(target=meet, args=(state, 50)) for _ in range(2)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    print(sum(meet.stats.cache_hits.values()))
+"""
+
+
+@needs_threads
+def test_compiled_barriers_work_from_the_disk_cache_of_another_process(tmp_path):
+    """No address of this process may be baked into the code."""
+    (tmp_path / "meeting.py").write_text(CACHED)
+    hits = [
+        subprocess.run(
+            [sys.executable, "-c", "import meeting; meeting.main()"],
+            cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+        ).stdout.strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert hits == ["0", "1"]

@@ -58,7 +58,7 @@ def trailing_zeros(typingctx, word):
 
 @intrinsic
 def count_ones(typingctx, word):
-    """Number of set bits of a uint64, as int64."""
+    """Count the set bits of a uint64, as int64."""
 
     def codegen(context, builder, signature, args):
         return builder.ctpop(args[0])
