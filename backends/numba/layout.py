@@ -1,223 +1,326 @@
-"""Graph -> the flat tables that the compiled loop reads."""
+"""Graph and plan -> the tables that the compiled loop reads (columns: :mod:`spikesim.backends.numba.loop`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.backends.numba import tables
+from spikesim.backends.numba.plan import Part, Plan
+from spikesim.drive import padded
+from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
 from spikesim.lowering import is_graded_input
-from spikesim.neuron import NeuronModel
+from spikesim.rng import Stream, poisson_parts, poisson_thresholds
+from spikesim.stimulus import PoissonDrive
 
-SPIKES, VALUES, NEURONS = 0, 1, 2  # kinds of units
+COUNTED = ("rows", "bitmap")
+MOST_COUNT = 255  # of a byte
 
 
 @dataclass(eq=False)
-class Block:
-    """All populations of one model, side by side, so that one kernel serves them."""
+class Group:
+    """All populations of one kernel form, side by side in one state array."""
 
-    model: NeuronModel
-    nodes: list[Node]
-    start: dict[str, int]  # first neuron of each population within the block
+    form: KernelForm
+    nodes: list[Node] = field(default_factory=list)
+    start: dict[str, int] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
         """Number of neurons."""
         return sum(node.n for node in self.nodes)
 
-    def constant(self, name: str) -> Any:
-        """Return one number if all populations share it, else one value per neuron."""
-        values = [node.constants[name] for node in self.nodes]
-        if all(np.ndim(v) == 0 and v == values[0] for v in values):
-            return float(values[0])
-        return np.concatenate([np.broadcast_to(v, node.n) for v, node in zip(values, self.nodes, strict=True)])
+    def add(self, node: Node) -> None:
+        """Append a population."""
+        self.start[node.name] = self.n
+        self.nodes.append(node)
 
     def initial(self) -> NDArray[np.float64]:
         """Return the initial states, ``[states, n]``."""
-        names = self.model.states
-        return np.array([np.concatenate([node.init[s] for node in self.nodes]) for s in names]).reshape(
-            len(names), self.n
-        )
+        names = self.form.model.states
+        rows = [np.concatenate([node.init[s] for node in self.nodes]) for s in names]
+        return np.array(rows).reshape(len(names), self.n)
+
+    def constants(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the constants that are one number, ``[populations, names]``, and those per neuron, ``[names, n]``."""
+        scalars, vectors = self.form.names()
+        numbers = [[float(node.constants[name]) for name in scalars] for node in self.nodes]
+        rows = [np.concatenate([np.broadcast_to(k.constants[name], k.n) for k in self.nodes]) for name in vectors]
+        return np.array(numbers, dtype).reshape(len(self.nodes), -1), np.array(rows, dtype).reshape(-1, self.n)
 
 
-def blocks(graph: Graph) -> list[Block]:
-    """Group the populations by model."""
-    found: dict[NeuronModel, Block] = {}
+def port_forms(graph: Graph, plan: Plan, dtype: str, fast: set[str]) -> dict[tuple[str, str], PortForm]:
+    """Return in which form input arrives at each port."""
+    forms = {}
     for node in graph.nodes:
-        block = found.setdefault(node.model, Block(node.model, [], {}))
-        block.start[node.name] = block.n
-        block.nodes.append(node)
+        for port in node.model.inputs:
+            edges = [e for e in graph.edges if (e.post, e.port) == (node.name, port)]
+            counted = [e for e in edges if plan.choices[e.name].kind in COUNTED]
+            drives = [d.name for d in graph.drives if (d.target, d.port) == (node.name, port)]
+            drive = "" if not drives else "counts" if drives[0] in fast else "values"
+            sums = len(counted) < len(edges)
+            grid = _grid(graph, node.name, port)
+            split = dtype == "float32" and 0 < len(counted) <= 2 and not sums and not drive and grid > 2.0**-100
+            forms[node.name, port] = PortForm(len(counted), sums, drive, split)
+    return forms
+
+
+def groups(graph: Graph, ports: dict[tuple[str, str], PortForm]) -> list[Group]:
+    """Group the populations by the kernel that serves them."""
+    found: dict[KernelForm, Group] = {}
+    for node in graph.nodes:
+        vectors = frozenset(n for n in node.model.used_constants() if np.ndim(node.constants[n]))
+        form = KernelForm(node.model, vectors, tuple(ports[node.name, p] for p in node.model.inputs))
+        found.setdefault(form, Group(form)).add(node)
     return list(found.values())
 
 
+def _grid(graph: Graph, post: str, port: str) -> float:
+    exact = graph.exactness.get((post, port))
+    return exact.grid if exact else 0.0
+
+
 @dataclass(eq=False)
+class FastDrives:
+    """The Poisson drives that the kernel draws: one constant rate, alone on their port.
+
+    ``counts`` are those whose counts fit a byte.
+    """
+
+    names: set[str] = field(default_factory=set)
+    counts: set[str] = field(default_factory=set)
+    thresholds: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    table: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(1, np.uint32))
+
+
+def fast_drives(graph: Graph) -> FastDrives:
+    """Find the Poisson drives that the kernel can draw itself."""
+    found = FastDrives()
+    pieces: list[NDArray[np.uint32]] = []
+    ports = [(d.target, d.port) for d in graph.drives]
+    for drive in graph.drives:
+        alone = ports.count((drive.target, drive.port)) == 1
+        if not (isinstance(drive, PoissonDrive) and alone and isinstance(drive.rate, float)):
+            continue
+        number, mean = poisson_parts(drive.rate * graph.dt)
+        table = poisson_thresholds(mean)
+        first = sum(len(t) for t in pieces)
+        found.thresholds[drive.name] = (first, first + len(table), number)
+        pieces.append(table)
+        found.names.add(drive.name)
+        if number == 1 and len(table) <= MOST_COUNT:
+            found.counts.add(drive.name)
+    found.table = np.concatenate([*pieces, np.zeros(1, np.uint32)])
+    return found
+
+
 class Layout:
-    """Tables of :mod:`spikesim.backends.numba.loop`.
+    """The tables of a network.
 
     Parameters
     ----------
-    unit_names
-        Names in the order of ``units``.
-    spike_sources, value_sources
-        Sources in the order in which their elements stand in the input arrays.
-    drive_base
-        ``(population, port)`` to the first entry in the drive buffer.
-    edge_rows
-        Edge name to its row in ``edges``.
-    weight_slices
-        Edge name to its part of ``weights``, for edges with one weight per synapse.
+    graph, plan
+        What to lay out.
+    dtype
+        ``"float64"`` or ``"float32"``.
     """
 
-    unit_names: list[str]
-    units: NDArray[np.int64]
-    ports: NDArray[np.int64]
-    edges: NDArray[np.int64]
-    edge_weights: NDArray[np.float64]
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    weights: NDArray[np.float64]
-    delays: NDArray[np.int32]
-    ring_size: int
-    drive_size: int
-    spike_sources: list[str]
-    value_sources: list[str]
-    spike_width: int
-    value_width: int
-    neurons: int
-    drive_base: dict[tuple[str, str], int]
-    edge_rows: dict[str, int]
-    weight_slices: dict[str, slice]
+    def __init__(self, graph: Graph, plan: Plan, dtype: str) -> None:
+        self.graph, self.plan = graph, plan
+        self.drives = fast_drives(graph)
+        self.port_forms = port_forms(graph, plan, dtype, self.drives.counts)
+        self.groups = groups(graph, self.port_forms)
+        self.parts = [part for phase in plan.phases for tile in phase for part in tile]
+        self.offset = dict(zip((n.name for n in graph.nodes), np.cumsum([0, *(n.n for n in graph.nodes)]), strict=False))
+        self.spike_sources = [s.name for s in graph.sources if not is_graded_input(s)]
+        self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
+        self.source_names = [s.name for s in graph.sources]
+        self._spans()
+        self._tiles()
+        self.history = max(graph.max_delay, 0) + 2 * plan.epoch
+        self.source_memory = max((e.max_delay for e in graph.edges if e.pre in self.source_names), default=0)
 
+    def group_of(self, population: str) -> int:
+        """Return the number of the group of a population."""
+        return next(k for k, g in enumerate(self.groups) if population in g.start)
 
-def layout(graph: Graph, groups: list[Block]) -> Layout:
-    """Lay a graph out flat."""
-    by_pre: dict[str, list[Edge]] = {}
-    for edge in graph.edges:
-        by_pre.setdefault(edge.pre, []).append(edge)
-    ordered = [e for name in _unit_order(graph) for e in by_pre.get(name, [])]
-    ports, port_rows, ring_size = _ports(graph)
-    drive_base, drive_size = _drives(graph)
-    table, edge_weights, (indptr, indices, weights, delays), weight_slices = _edges(ordered, ports, port_rows)
-    units, names, spikes, values, widths = _units(graph, groups, by_pre, port_rows, drive_base)
-    return Layout(
-        unit_names=names,
-        units=units,
-        ports=ports,
-        edges=table,
-        edge_weights=edge_weights,
-        indptr=indptr,
-        indices=indices,
-        weights=weights,
-        delays=delays,
-        ring_size=ring_size,
-        drive_size=drive_size,
-        spike_sources=spikes,
-        value_sources=values,
-        spike_width=widths[0],
-        value_width=widths[1],
-        neurons=graph.neurons,
-        drive_base=drive_base,
-        edge_rows={e.name: k for k, e in enumerate(ordered)},
-        weight_slices=weight_slices,
-    )
+    # ------------------------------------------------------------------------------------------------ where spikes are
+    def _spans(self) -> None:
+        """Number the parts population by population: their spike lists are read in this order."""
+        order = sorted(range(len(self.parts)), key=lambda k: (self.offset[self.parts[k].node.name], self.parts[k].lo))
+        self.span_of = {part: span for span, part in enumerate(order)}
+        names = [self.parts[k].node.name for k in order]
+        self.spans_of = {name: (names.index(name), names.index(name) + names.count(name)) for name in set(names)}
+        rows = [[self.offset[self.parts[k].node.name] + self.parts[k].lo, self.offset[self.parts[k].node.name]] for k in order]
+        self.spans = np.array(rows, np.int64).reshape(-1, 2)
 
+    # ------------------------------------------------------------------------------------------------ tiles
+    def _tiles(self) -> None:
+        self.part_rows: list[list[int]] = []
+        self.port_rows: list[list[int]] = []
+        self.factor_rows: list[list[float]] = []
+        self.poisson_rows: list[list[int]] = []
+        self.poisson_weights: list[float] = []
+        self.job_rows: list[list[int]] = []
+        self.job_weights: list[float] = []
+        self.kept: list[Any] = []  # arrays that the jobs point into
+        self.ext_base, self.ext_size = self._ext()
+        tile_rows, phase_rows = [], []
+        self.tile_of_job: list[int] = []
+        self.channel_rows: dict[str, list[tuple[int, int]]] = {}  # edge: its places in the factors
+        for phase in self.plan.phases:
+            phase_rows.append([len(tile_rows), len(tile_rows) + len(phase)])
+            for tile in phase:
+                tile_rows.append(self._tile(tile))
+        self.tiles = np.array(tile_rows, np.int64).reshape(-1, 8)
+        self.phases = np.array(phase_rows, np.int64).reshape(-1, 2)
+        self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 12)
+        self.ports = np.array(self.port_rows, np.int64).reshape(-1, 4)
+        self.factors = np.array(self.factor_rows, np.float64).reshape(-1, 6)
+        self.poisson = np.array(self.poisson_rows, np.int64).reshape(-1, 10)
+        self.jobs = np.array(self.job_rows, np.int64).reshape(-1, 16)
+        self.weights = np.array(self.job_weights, np.float64)
+        self.poisson_factors = np.array(self.poisson_weights, np.float64)
+        widest = max((part.padded for part in self.parts), default=0)
+        large = widest if any(not row[0] for row in self.poisson_rows) else 0
+        most_parts = max((len(tile) for phase in self.plan.phases for tile in phase), default=0)
+        counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
+        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large], np.int64)
 
-def _unit_order(graph: Graph) -> list[str]:
-    return [s.name for s in graph.sources] + [n.name for n in graph.nodes]
-
-
-def _ports(graph: Graph) -> tuple[NDArray[np.int64], dict[tuple[str, str], int], int]:
-    """Give each port a ring of as many slots as its longest delay needs."""
-    rows: list[list[int]] = []
-    where: dict[tuple[str, str], int] = {}
-    size = 0
-    for node in graph.nodes:
-        for port in node.model.inputs:
-            longest = max((e.max_delay for e in graph.edges if (e.post, e.port) == (node.name, port)), default=0)
-            where[node.name, port] = len(rows)
-            rows.append([size, longest + 1])
-            size += (longest + 1) * node.n
-    return np.array(rows, np.int64).reshape(-1, 2), where, size
-
-
-def _drives(graph: Graph) -> tuple[dict[tuple[str, str], int], int]:
-    base, size = {}, 0
-    for node in graph.nodes:
-        if any(d.target == node.name for d in graph.drives):
+    def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
+        base, size = {}, 0
+        for node in self.graph.nodes:
             for port in node.model.inputs:
-                base[node.name, port] = size
-                size += node.n
-    return base, size
+                if self.port_forms[node.name, port].drive == "values":
+                    base[node.name, port] = size
+                    size += node.n
+        return base, size
 
+    def _tile(self, tile: tuple[Part, ...]) -> list[int]:
+        """Lay out one tile: where its counters, sums and drawn numbers are, and what is delivered to it."""
+        first_part, first_job = len(self.part_rows), len(self.job_rows)
+        self.counts = self.cells = self.drawn = self.channels = 0
+        places: dict[tuple[int, str], tuple[int, int]] = {}  # (part, port): first cell, row in ports
+        for k, part in enumerate(tile):
+            self._part(k, part, places)
+        self._jobs(tile, places)
+        return [
+            first_part, len(self.part_rows), first_job, len(self.job_rows), self.counts, self.cells, self.drawn,
+            self.channels,
+        ]  # fmt: skip
 
-def _edges(
-    ordered: list[Edge], ports: NDArray[np.int64], port_rows: dict[tuple[str, str], int]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[Any, ...], dict[str, slice]]:
-    table, scalars, indptr, indices, weights, delays = [], [], [], [], [], []
-    slices: dict[str, slice] = {}
-    row = synapse = weight = 0
-    for e in ordered:
-        base, slots = ports[port_rows[e.post, e.port]]
-        own_weights, own_delays = np.ndim(e.weights) > 0, np.ndim(e.delays) > 0
-        table.append(
-            [row, synapse, base, slots, e.n_post, -1 if own_delays else int(e.delays), weight if own_weights else -1]
+    def _part(self, k: int, part: Part, places: dict[tuple[int, str], tuple[int, int]]) -> None:
+        node, first_port, first_poisson = part.node, len(self.port_rows), len(self.poisson_rows)
+        group = self.group_of(node.name)
+        for port in node.model.inputs:
+            form = self.port_forms[node.name, port]
+            places[k, port] = (self.cells, len(self.port_rows))
+            weights = [0.0] * 4
+            for c, edge in enumerate(self._counted(node.name, port)):
+                weights[c] = float(np.asarray(edge.weights))
+                self.channel_rows.setdefault(edge.name, []).append((len(self.port_rows), 2 + c))
+            drive = next((d for d in self.graph.drives if (d.target, d.port) == (node.name, port)), None)
+            where = 0
+            if form.drive == "counts":
+                where = self.drawn
+                self.drawn += part.padded
+            elif form.drive == "values":
+                where = self.ext_base[node.name, port] + part.lo
+            if drive is not None and drive.name in self.drives.names:
+                self._poisson(drive, part, form.drive == "counts", where)
+            factor = float(drive.weight) if form.drive == "counts" and isinstance(drive, PoissonDrive) else 0.0
+            self.port_rows.append([self.cells, self.counts, where, part.padded])
+            self.factor_rows.append([_grid(self.graph, node.name, port) or 1.0, factor, *weights])
+            self.counts += form.channels * part.padded
+            self.cells += part.padded
+        self.part_rows.append(
+            [
+                self.graph.nodes.index(node), group, self.groups[group].start[node.name] + part.lo, part.n,
+                self.span_of[len(self.part_rows)], first_port, len(self.port_rows),
+                self.groups[group].nodes.index(node), first_poisson, len(self.poisson_rows), 0, 0,
+            ]
+        )  # fmt: skip
+
+    def _counted(self, post: str, port: str) -> list[Edge]:
+        return [
+            e for e in self.graph.edges
+            if (e.post, e.port) == (post, port) and self.plan.choices[e.name].kind in COUNTED
+        ]  # fmt: skip
+
+    def _poisson(self, drive: PoissonDrive, part: Part, counted: bool, where: int) -> None:
+        first, last, number = self.drives.thresholds[drive.name]
+        stream = Stream(self.graph.seed, drive.name).id
+        self.poisson_rows.append(
+            [int(counted), stream, first, last, number, part.lo, padded(part.node.n), where, part.n, part.padded]
         )
-        scalars.append(0.0 if own_weights else float(np.asarray(e.weights)))
-        indptr.append(e.indptr)
-        indices.append(e.indices)
-        delays.append(np.asarray(e.delays, np.int32) if own_delays else np.zeros(0, np.int32))
-        if own_weights:
-            weights.append(np.asarray(e.weights, np.float64))
-            slices[e.name] = slice(weight, weight + e.synapses)
-            weight += e.synapses
-        row += e.n_pre + 1
-        synapse += e.synapses
-    if any(len(d) for d in delays):  # delays are read at the position of the synapse
-        delays = [d if len(d) else np.zeros(e.synapses, np.int32) for d, e in zip(delays, ordered, strict=True)]
-    arrays = (_join(indptr, np.int64), _join(indices, np.int32), _join(weights, np.float64), _join(delays, np.int32))
-    return np.array(table, np.int64).reshape(-1, 7), np.array(scalars), arrays, slices
+        self.poisson_weights.append(float(drive.weight))
 
+    # ------------------------------------------------------------------------------------------------ deliveries
+    def _jobs(self, tile: tuple[Part, ...], places: dict[tuple[int, str], tuple[int, int]]) -> None:
+        merged: dict[str, list[tuple[Edge, int, int, int, float]]] = {}
+        for k, part in enumerate(tile):
+            for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
+                cell, row = places[k, edge.port]
+                kind = self.plan.choices[edge.name].kind
+                if kind in COUNTED:
+                    self._count_job(k, part, edge, cell, row)
+                elif kind == "dense":
+                    self._dense_job(part, edge, cell)
+                else:
+                    grid = _grid(self.graph, edge.post, edge.port)
+                    merged.setdefault(edge.pre, []).append((edge, part.lo, part.hi, cell, grid))
+        for pre, members in merged.items():
+            found = tables.segments(members)
+            kind = "segments32" if found.weights.dtype == np.int32 else "segments64"
+            self._job(kind, pre, found.low, found.delays, [0, 0, self.cells, 0], [found.first, found.targets, found.weights], 0.0)
 
-def _join(parts: list[Any], dtype: Any) -> NDArray[Any]:
-    parts = [p for p in parts if len(p)]
-    if len(parts) == 1:
-        return np.require(parts[0], dtype, ["C", "W"])  # a read-only array would compile a second kernel
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+    def _job(self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float) -> None:
+        """Append a delivery; ``numbers`` are four columns of its own kind, ``arrays`` at most three."""
+        source = self.source_names.index(pre) if pre in self.source_names else -1
+        spans = (0, 0) if source >= 0 else self.spans_of[pre]
+        addresses = []
+        for array in arrays:
+            self.kept.append(array)
+            addresses += [array.ctypes.data, len(array)]
+        from spikesim.backends.numba.deliveries import NUMBER
 
+        row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers, *addresses]
+        self.job_rows.append(row + [0] * (16 - len(row)))
+        self.job_weights.append(weight)
 
-def _units(
-    graph: Graph,
-    groups: list[Block],
-    by_pre: dict[str, list[Edge]],
-    port_rows: dict[tuple[str, str], int],
-    drive_base: dict[tuple[str, str], int],
-) -> tuple[NDArray[np.int64], list[str], list[str], list[str], tuple[int, int]]:
-    rows: list[list[int]] = []
-    names: list[str] = []
-    spikes: list[str] = []
-    values: list[str] = []
-    edge = neuron = 0
-    widths = [0, 0]
-    for source in graph.sources:
-        kind = VALUES if is_graded_input(source) else SPIKES
-        (values if kind == VALUES else spikes).append(source.name)
-        count = len(by_pre.get(source.name, []))
-        rows.append([kind, -1, 0, source.n, widths[kind], edge, edge + count, -1, 0, 0])
-        widths[kind] += source.n
-        edge += count
-        names.append(source.name)
-    for node in graph.nodes:
-        number = next(k for k, g in enumerate(groups) if node.name in g.start)
-        low = groups[number].start[node.name]
-        inputs = node.model.inputs
-        count = len(by_pre.get(node.name, []))
-        drive = drive_base.get((node.name, inputs[0]), -1) if inputs else -1
-        first_port = port_rows[node.name, inputs[0]] if inputs else 0
-        rows.append([NEURONS, number, low, low + node.n, neuron, edge, edge + count, drive, len(inputs), first_port])
-        neuron += node.n
-        edge += count
-        names.append(node.name)
-    return np.array(rows, np.int64).reshape(-1, 10), names, spikes, values, (widths[0], widths[1])
+    def _count_job(self, k: int, part: Part, edge: Edge, cell: int, row: int) -> None:
+        channel = self._counted(edge.post, edge.port).index(edge)
+        at = self.port_rows[row][1] + channel * part.padded
+        mantissa = float(np.asarray(edge.weights)) / self.factor_rows[row][0]
+        delay = int(np.asarray(edge.delays))
+        if self.plan.choices[edge.name].kind == "bitmap":
+            bits, again = tables.bitmap(edge, part.lo, part.hi)
+            self._job("bitmap", edge.pre, delay, 1, [at, part.padded, cell, self._use(k, 1)], [bits], mantissa)
+            again_use = self._use(k, again.multiplicity)
+            if len(again.targets):
+                self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, again_use], [again.indptr, again.targets], mantissa)
+        else:
+            found = tables.rows(edge, part.lo, part.hi)
+            use = self._use(k, found.multiplicity)
+            self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, use], [found.indptr, found.targets], mantissa)
+        self.channels += 1
+
+    def set_weights(self, edge: Edge) -> None:
+        """Take over changed weights of a projection."""
+        edges = tuple(edge if e.name == edge.name else e for e in self.graph.edges)
+        self.graph = replace(self.graph, edges=edges)
+        self.kept.clear()
+        self._tiles()
+
+    def _use(self, part: int, multiplicity: int) -> int:
+        """Pack the channel of a tile, its part, and how much one row may add to a counter."""
+        return self.channels | part << 20 | max(1, multiplicity) << 40
+
+    def _dense_job(self, part: Part, edge: Edge, cell: int) -> None:
+        weights = tables.dense(edge, part.lo, part.hi, _grid(self.graph, edge.post, edge.port))
+        kind = "dense32" if weights.dtype == np.int32 else "dense64"
+        self._job(kind, edge.pre, int(np.asarray(edge.delays)), 1, [0, part.n, cell, 0], [weights], 0.0)

@@ -1,16 +1,20 @@
 """The simulation loop, in plain Python for numba.
 
-The functions of this file are copied into the module printed for a set of models, behind their ``advance``, and
-compiled there once; the compiled kernel depends on models and dtype only, never on sizes or seeds.
+The functions of this file are copied into the module printed for a set of models, behind their ``advance`` and the
+``deliver`` of the representations in use, and compiled there once: the compiled kernel depends on models,
+representations and dtype, never on sizes or seeds.
 
 Columns of the tables (int64):
 
-- units, in the order of their update, sources first:
-  ``KIND MODEL LOW HIGH OFFSET EDGE_LOW EDGE_HIGH EXT PORTS PORT_ROW``
-- ports: ``BASE SLOTS`` of the ring that collects a port's input
-- edges: ``ROWS FIRST RING SLOTS N DELAY WEIGHT`` (``DELAY`` or ``WEIGHT`` of -1: one value per synapse)
-- poisson drives: ``UNIT PORT STREAM FIRST LAST PARTS``
-- probes: ``MODEL STATE EVERY FIRST LAST BUFFER``
+- phases: ``TILE_LOW TILE_HIGH``
+- tiles: ``PART_LOW PART_HIGH JOB_LOW JOB_HIGH COUNTERS CELLS DRAWN CHANNELS``
+- parts (neurons of one population in one tile): ``NODE FORM LOW N SPAN PORT_LOW PORT_HIGH ROW POISSON_LOW
+  POISSON_HIGH PROBE_LOW PROBE_HIGH``; ``LOW`` within the state arrays of the form, ``ROW`` of the scalars
+- spans (parts in the order of neurons): ``FIRST NODE_FIRST``, the first neuron of the part and of its population
+- jobs (what is delivered to a tile): ``KIND SOURCE SPAN_LOW SPAN_HIGH DELAY DELAYS``, four numbers of the kind, and
+  address and length of up to three arrays; ``SOURCE`` is -1 for a population
+- poisson: ``COUNTED STREAM FIRST LAST PARTS LOW WIDTH WHERE N PADDED``
+- probes: ``STATE EVERY FIRST LAST BASE WIDTH``
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -18,128 +22,208 @@ Columns of the tables (int64):
 import numpy as np
 from numba import njit
 
+from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.collect import active as active_flags
+from spikesim.backends.numba.kernels.collect import collect
+from spikesim.backends.numba.kernels.poisson import poisson_counts
+from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
+from spikesim.backends.numba.kernels.rows import add_rows16, add_segment_values, add_segments
+from spikesim.backends.numba.kernels.team import wait
+from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at, u64_at
 from spikesim.equations.random_kernels import add_poisson
 
 
-def advance(m, b, lo, hi, states, scalars, vectors, ring, slots, ext, base, has_ext, flags, offset):
-    """Stand-in: the printed module has the real one (:func:`spikesim.equations.numba_source.print_loop`)."""
+def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty):
+    """Stand-in: the printed module has the real one (:func:`spikesim.equations.numba_source.print_models`)."""
+    raise NotImplementedError
+
+
+def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):
+    """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
     raise NotImplementedError
 
 
 # --- copied into the printed module from here on ---
 @njit(error_model="numpy", nogil=True)
-def deliver(edge, weight, source, value, t, ring, indptr, indices, weights, delays):
-    """Add the synapses of one spike (or value) of one projection to the ring of their port."""
-    row = edge[0] + source
-    low, high, first = indptr[row], indptr[row + 1], edge[1]
-    base, slots, n, delay = edge[2], edge[3], edge[4], edge[5]
-    if delay >= 0:
-        at = base + (t + delay) % slots * n
-        if edge[6] < 0:
-            w = weight * value
-            for k in range(low, high):
-                ring[at + indices[first + k]] += w
-        elif high - low == n:  # a full row: targets are 0 .. n - 1 and the loop vectorises
-            target, own = ring[at : at + n], weights[edge[6] + low : edge[6] + high]
-            for k in range(n):
-                target[k] += own[k] * value
+def room(job, weight, counts, sums, used, dirty):
+    """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
+    channel, most = job[9] & 0xFFFFF, job[9] >> 40
+    free = (255 - used[channel]) // most
+    if free == 0:
+        at, cell = job[6], job[8]
+        for j in range(job[7]):
+            sums[cell + j] += weight * counts[at + j]
+            counts[at + j] = 0
+        dirty[job[9] >> 20 & 0xFFFFF] = 1
+        used[channel] = 0
+        free = 255 // most
+    return free
+
+
+@njit(error_model="numpy", nogil=True)
+def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
+    """Count the spikes of some sources over a bitmap."""
+    done, words = 0, job[7] >> 6
+    while done < n:
+        take = min(room(job, weight, counts, sums, used, dirty), n - done)
+        add_bitmap(counts[job[6] : job[6] + job[7]], u64_at(job[10], job[11]), words, ids[done : done + take], take)
+        used[job[9] & 0xFFFFF] += take * (job[9] >> 40)
+        done += take
+
+
+@njit(error_model="numpy", nogil=True)
+def count_rows(job, weight, ids, n, counts, sums, used, dirty):
+    """Count the spikes of some sources over rows of targets."""
+    done = 0
+    while done < n:
+        take = min(room(job, weight, counts, sums, used, dirty), n - done)
+        indptr, targets = u32_at(job[10], job[11]), u16_at(job[12], job[13])
+        add_rows16(counts[job[6] : job[6] + job[7]], indptr, targets, ids[done : done + take], take)
+        used[job[9] & 0xFFFFF] += take * (job[9] >> 40)
+        done += take
+
+
+@njit(error_model="numpy", nogil=True)
+def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty):
+    """Deliver to a tile all spikes that arrive at step ``t``."""
+    pointers, identities, amounts, begin = given
+    for j in range(tile[2], tile[3]):
+        job = jobs[j]
+        for k in range(job[5]):
+            emitted = t - job[4] - k
+            if emitted < 0:
+                break
+            if job[1] >= 0:
+                row = emitted - begin
+                low, high = pointers[job[1], b, row], pointers[job[1], b, row + 1]
+                if high > low:
+                    deliver(
+                        job, k, weights[j], identities[low:high], amounts[low:high], high - low, counts, sums, used,
+                        dirty,
+                    )  # fmt: skip
+            else:
+                slot = emitted % history
+                for span in range(job[2], job[3]):
+                    n, first = listed[b, slot, span], spans[span, 0]
+                    if n > 0:
+                        ids = lists[b, slot, first : first + n]
+                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty)
+
+
+@njit(error_model="numpy", nogil=True)
+def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
+    """Draw the Poisson drives of a part."""
+    for p in range(part[8], part[9]):
+        row = poisson[p]
+        table, index, padded = thresholds[row[2] : row[3]], b * row[6] + row[5], row[9]
+        if row[0] == 1:
+            poisson_counts(drawn[row[7] : row[7] + padded], table, t, row[1], key[0], key[1], index)
         else:
-            for k in range(low, high):
-                ring[at + indices[first + k]] += weights[edge[6] + k] * value
-    else:
-        for k in range(low, high):
-            w = weight if edge[6] < 0 else weights[edge[6] + k]
-            ring[base + (t + delays[first + k]) % slots * n + indices[first + k]] += w * value
+            large[:padded] = 0
+            for part_of_mean in range(row[4]):  # a large mean is the sum of equal parts
+                add_poisson(large[:padded], table, t | part_of_mean << 48, row[1], key[0], key[1], index)
+            for j in range(row[8]):
+                ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
 @njit(error_model="numpy", nogil=True)
-def emit(unit, source, value, t, ring, edges, edge_weights, indptr, indices, weights, delays):
-    """Deliver one spike (or value) over all projections of its unit."""
-    for e in range(unit[5], unit[6]):
-        deliver(edges[e], edge_weights[e], source, value, t, ring, indptr, indices, weights, delays)
-
-
-@njit(error_model="numpy", nogil=True)
-def drive_poisson(u, unit, b, width, t, ext, poisson, thresholds, poisson_weights, key, counts):
-    """Add the Poisson drives of one unit to its drive buffer."""
-    n = unit[3] - unit[2]
-    for p in range(len(poisson)):
-        if poisson[p, 0] == u:
-            first, last = poisson[p, 3], poisson[p, 4]
-            at = unit[7] + poisson[p, 1] * n
-            counts[:width] = 0
-            for part in range(poisson[p, 5]):  # a large mean is the sum of equal parts
-                step = t | part << 48
-                add_poisson(counts[:width], thresholds[first:last], step, poisson[p, 2], key[0], key[1], b * width)
-            for j in range(n):
-                ext[at + j] = counts[j] * poisson_weights[p]
-
-
-@njit(error_model="numpy", nogil=True)
-def record_traces(b, t, probes, chosen, states, trace):
-    """Copy the probed states of one sample at the end of a step."""
-    for p in range(len(probes)):
-        every = probes[p, 2]
+def record_traces(b, t, part, probes, chosen, states, trace):
+    """Copy the probed states of a part at the end of a step."""
+    for p in range(part[10], part[11]):
+        every = probes[p, 1]
         if t % every == 0:
-            number = probes[p, 4] - probes[p, 3]
-            # probes[p, 5] already accounts for the rows before this stretch
-            at = probes[p, 5] + t // every * number
-            values = states[probes[p, 0]][b, probes[p, 1]]
-            for k in range(number):
-                trace[b, at + k] = values[chosen[probes[p, 3] + k]]
+            at = probes[p, 4] + t // every * probes[p, 5]  # the base accounts for the rows before this stretch
+            values = states[part[1]][b, probes[p, 0]]
+            for k in range(probes[p, 2], probes[p, 3]):
+                trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
+
+
+@njit(error_model="numpy", nogil=True)
+def publish(b, t, spans, listed, lists, history, event_step, event_id, events, emitted):
+    """Append the spikes of a step to the events of a sample, in the order of neurons."""
+    slot, count = t % history, events[b]
+    for span in range(len(spans)):
+        first, node = spans[span, 0], spans[span, 1]
+        for k in range(listed[b, slot, span]):
+            neuron = node + lists[b, slot, first + k]
+            event_step[b, count] = t
+            event_id[b, count] = neuron
+            emitted[b, neuron] += 1
+            count += 1
+    events[b] = count
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def simulate(
-    low, high, first, steps, done, units, ports, edges, edge_weights, indptr, indices, weights, delays,
-    states, scalars, vectors, rings, spikes_in, values_in, ext_in, poisson, thresholds, poisson_weights, key,
-    probes, chosen, trace, event_step, event_id, events, emitted, active,
+    rank, size, team, low, high, first, begin, steps, epoch, history, sizes, phases, tiles, parts, spans, jobs,
+    weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
+    thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
 ):  # fmt: skip
-    """Run the samples ``low .. high - 1`` on from step ``first + done[b]``, until the end or a full event buffer."""
-    total, capacity, drive_size = emitted.shape[1], event_id.shape[1], ext_in.shape[2]
-    flags = np.zeros(total, np.bool_)
-    slots = np.zeros(16, np.int64)
-    ext = np.zeros(drive_size)
-    counts = np.zeros(total + 64, np.int32)
-    for b in range(low, high):
-        ring = rings[b]
-        while done[b] < steps and events[b] + total <= capacity:
-            row = done[b]
-            t = first + row
-            if drive_size > 0:
-                ext[:] = ext_in[row if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
-            for u in range(len(units)):
-                unit = units[u]
-                if unit[0] == 0:  # spikes of a source
-                    for j in range(unit[3]):
-                        if spikes_in[row, b, unit[4] + j]:
-                            emit(unit, j, 1.0, t, ring, edges, edge_weights, indptr, indices, weights, delays)
-                elif unit[0] == 1:  # values of a source
-                    for j in range(unit[3]):
-                        if values_in[row, b, unit[4] + j] != 0.0:
-                            emit(
-                                unit, j, values_in[row, b, unit[4] + j], t, ring, edges, edge_weights, indptr, indices,
-                                weights, delays,
-                            )  # fmt: skip
-                else:
-                    n = unit[3] - unit[2]
-                    for p in range(unit[8]):
-                        slots[p] = ports[unit[9] + p, 0] + t % ports[unit[9] + p, 1] * n
-                    if unit[7] >= 0 and len(poisson) > 0:
-                        drive_poisson(
-                            u, unit, b, (n + 63) // 64 * 64, t, ext, poisson, thresholds, poisson_weights, key, counts
+    """Run samples ``low .. high - 1`` from step ``first + begin`` on, as one of ``size`` threads that share the tiles.
+
+    All threads of a team leave together: after ``steps``, or when the events of one more epoch might not fit.
+    ``done[rank]`` is how far they came.
+    """
+    counts, sums = np.zeros(sizes[0], np.uint8), np.zeros(sizes[1])
+    drawn, flags = np.zeros(sizes[2], np.uint8), np.zeros(sizes[3], np.uint8)
+    used, dirty = np.zeros(sizes[4], np.int64), np.zeros(sizes[5], np.int64)
+    own_ext, large = np.zeros(ext_in.shape[2]), np.zeros(sizes[6], np.int32)
+    total, capacity = lists.shape[2], event_id.shape[1]
+    row = begin
+    while row < steps:
+        end = min(row + epoch, steps)
+        for phase in range(len(phases)):
+            for number in range(phases[phase, 0] + rank, phases[phase, 1], size):
+                tile = tiles[number]
+                for b in range(low, high):
+                    for step in range(row, end):
+                        t = first + step
+                        deliver_step(
+                            b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty
                         )
-                    active[b, u] += advance(
-                        unit[1], b, unit[2], unit[3], states, scalars, vectors, ring, slots, ext, unit[7],
-                        unit[7] >= 0, flags, unit[4] - unit[2],
-                    )  # fmt: skip
-                    for j in range(n):
-                        if flags[unit[4] + j]:
-                            emitted[b, unit[4] + j] += 1
-                            event_step[b, events[b]] = t
-                            event_id[b, events[b]] = unit[4] + j
-                            events[b] += 1
-                            emit(unit, j, 1.0, t, ring, edges, edge_weights, indptr, indices, weights, delays)
-            if len(probes) > 0:
-                record_traces(b, t, probes, chosen, states, trace)
-            done[b] += 1
+                        ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
+                        for p in range(tile[0], tile[1]):
+                            part = parts[p]
+                            n, span = part[3], part[4]
+                            if part[9] > part[8]:
+                                if sizes[6] > 0:  # drives are added up in a copy
+                                    own_ext[:] = ext
+                                    ext = own_ext
+                                draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large)
+                            advance(
+                                part[1], b, part[7], part[2], n, states, scalars, vectors, counts, sums, drawn, ext,
+                                ports[part[5] : part[6]], factors[part[5] : part[6]], flags, dirty[p - tile[0]] != 0,
+                            )  # fmt: skip
+                            slot = t % history
+                            start = spans[span, 0]
+                            mine = lists[b, slot, start : start + n]
+                            fired = collect(flags, n, mine)
+                            offset = start - spans[span, 1]
+                            if offset > 0:
+                                for k in range(fired):
+                                    mine[k] += offset
+                            listed[b, slot, span] = fired
+                            active[b, p] += active_flags(flags, n)
+                            if part[11] > part[10]:
+                                record_traces(b, t, part, probes, chosen, states, trace)
+                        if tile[7] > 0:
+                            counts[: tile[4]] = 0
+                            used[: tile[7]] = 0
+                            dirty[: tile[1] - tile[0]] = 0
+            if size > 1:
+                wait(team, size)
+        # the threads agree: what this one reads was written before the last meeting, what it writes counts at the next
+        stop = done[len(done) - 1] == end if size > 1 else False
+        if rank == 0 or size == 1:
+            for b in range(low, high):
+                for step in range(row, end):
+                    publish(b, first + step, spans, listed, lists, history, event_step, event_id, events, emitted)
+                if events[b] + total * epoch * (2 if size > 1 else 1) > capacity:
+                    if size == 1:
+                        stop = True
+                    elif not stop:
+                        done[len(done) - 1] = min(end + epoch, steps)
+        row = end
+        if stop:
+            break
+    done[rank] = row

@@ -1,11 +1,13 @@
-"""A network compiled for the CPU: owns the state, prints and caches the kernel, runs it in threads over samples."""
+"""A network compiled for the CPU: owns the state, prints and caches the kernel, runs it in threads."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,40 +16,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
-from spikesim.backends.numba import loop
-from spikesim.backends.numba.layout import Block, blocks, layout
+from spikesim.backends.numba import kernels, loop
+from spikesim.backends.numba.deliveries import BRANCHES, print_deliver
+from spikesim.backends.numba.kernels import bitmap, collect, dense, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.layout import Group, Layout
+from spikesim.backends.numba.plan import plan
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
-from spikesim.equations import elementary, elementary_numba, random_kernels
-from spikesim.equations.numba_source import print_loop
+from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
+from spikesim.equations.numba_source import print_models
 from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
-from spikesim.rng import Stream, poisson_parts, poisson_thresholds
-from spikesim.stimulus import PoissonDrive
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
+TRIAL_STEPS = 64  # at least; the first stretches find out whether more threads are faster
+TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
+_CALLED = (
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, dense, inputs, poisson, rows, team,
+    vector,
+)  # fmt: skip
 
 
-def kernel_source(groups: list[Block], dtype: str) -> str:
-    """Return the module printed for a set of models."""
-    models = []
-    for block in groups:
-        vectors = frozenset(n for n in block.model.used_constants() if np.ndim(block.constant(n)))
-        models.append((block.model, vectors))
-    imports = "from spikesim.equations.random_kernels import add_poisson\n"
-    return print_loop(models, dtype, imports) + "\n\n" + inspect.getsource(loop).split(_MARK)[1]
+def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> str:
+    """Return the module printed for a set of models and representations."""
+    text = inspect.getsource(loop)
+    imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
+    models = print_models([g.form for g in groups], dtype, imports)
+    return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
 
 
-def compiled_loop(groups: list[Block], dtype: str) -> Any:
-    """Return the compiled simulation loop for a set of models."""
-    called = "".join(inspect.getsource(m) for m in (elementary, elementary_numba, random_kernels))
+def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
+    """Return the compiled simulation loop for a set of models and representations."""
+    called = "".join(inspect.getsource(m) for m in _CALLED)
     depends = f"{spikesim.__version__} numba {numba.__version__}\n{called}"
-    return import_source(kernel_source(groups, dtype), "loop", depends).simulate
+    return import_source(kernel_source(groups, branches, dtype), "loop", depends).simulate
 
 
 class NumbaProgram(Stepping):
@@ -59,47 +66,20 @@ class NumbaProgram(Stepping):
         self.graph = graph
         self.dtype: Any = {"float64": np.float64, "float32": np.float32}[options.dtype]
         self.threads = options.threads or os.cpu_count() or 1
-        self.groups = blocks(graph)
-        self.layout = layout(graph, self.groups)
-        self.graph_weights = self.layout.weights
-        self.loop = compiled_loop(self.groups, options.dtype)
+        self.options = options
+        self.changed: dict[str, Any] = {}
+        self.plan = plan(graph, self.threads if team.available() else 1)
+        self.layout = Layout(graph, self.plan, options.dtype)
+        self.groups = self.layout.groups
+        branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
+        self.loop = compiled_loop(self.groups, branches, options.dtype)
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
-        self.scalars, self.vectors = self._constants()
-        self.poisson, self.thresholds, self.poisson_weights, fast = self._poisson_tables()
-        self.slow_drives = [d for d in graph.drives if d.name not in fast]
+        constants = [g.constants(self.dtype) for g in self.groups]
+        self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
+        self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
+        self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
-
-    # ------------------------------------------------------------------------------------------------ preparation
-    def _constants(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        scalars, vectors = [], []
-        for block in self.groups:
-            values = [block.constant(n) for n in block.model.used_constants()]
-            scalars.append(np.array([v for v in values if np.ndim(v) == 0], self.dtype))
-            vectors.append(np.array([v for v in values if np.ndim(v)], self.dtype).reshape(-1, block.n))
-        return tuple(scalars), tuple(vectors)
-
-    def _poisson_tables(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], set[str]]:
-        """Prepare the Poisson drives that the kernel can draw itself: one constant rate, alone on its port."""
-        rows, weights, fast = [], [], set()
-        thresholds: list[NDArray[np.uint32]] = []
-        ports = [(d.target, d.port) for d in self.graph.drives]
-        for drive in self.graph.drives:
-            alone = ports.count((drive.target, drive.port)) == 1
-            if not (isinstance(drive, PoissonDrive) and alone and isinstance(drive.rate, float)):
-                continue
-            parts, mean = poisson_parts(drive.rate * self.graph.dt)
-            table = poisson_thresholds(mean)
-            first = sum(len(t) for t in thresholds)
-            port = self.graph.node(drive.target).model.inputs.index(str(drive.port))
-            unit = self.layout.unit_names.index(drive.target)
-            stream = Stream(self.graph.seed, drive.name).id
-            rows.append([unit, port, stream, first, first + len(table), parts])
-            thresholds.append(table)
-            weights.append(drive.weight)
-            fast.add(drive.name)
-        flat = np.concatenate([*thresholds, np.zeros(1, np.uint32)])
-        return np.array(rows, np.int64).reshape(-1, 6), flat, np.array(weights, np.float64), fast
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:
@@ -107,10 +87,16 @@ class NumbaProgram(Stepping):
         self.samples, self.first = samples, 0
         # order "C": a copy of a broadcast array would put the samples innermost, for one model and not for another
         self.states = tuple(
-            np.array(np.broadcast_to(b.initial().astype(self.dtype), (samples, len(b.model.states), b.n)), order="C")
-            for b in self.groups
+            np.array(np.broadcast_to(g.initial().astype(self.dtype), (samples, len(g.form.model.states), g.n)), order="C")
+            for g in self.groups
         )
-        self.rings = np.zeros((samples, self.layout.ring_size))
+        history = self.layout.history
+        self.listed = np.zeros((samples, history, len(self.layout.spans)), np.int64)
+        self.lists = np.empty((samples, history, self.graph.neurons), np.int32)
+        self.tails = {
+            s.name: np.zeros((0, samples, s.n), np.float64 if s.name in self.layout.value_sources else np.uint8)
+            for s in self.graph.sources
+        }
         self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
 
     def drain(self) -> list[Chunk]:
@@ -119,100 +105,175 @@ class NumbaProgram(Stepping):
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some steps."""
-        per_step = self.samples * (self.layout.spike_width + 8 * self.layout.value_width + 8 * self.layout.drive_size)
+        widths = sum(s.n * (8 if s.name in self.layout.value_sources else 1) for s in self.graph.sources)
+        per_step = self.samples * (widths + 8 * self.layout.ext_size)
         stretch = max(1, min(steps, BUFFER_BYTES // max(per_step, 1)))
-        parts = []
-        for start in range(0, steps, stretch):
-            number = min(stretch, steps - start)
+        parts, start = [], 0
+        while start < steps or not parts:
+            number = min(stretch, steps - start, self._trial_steps())
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
+            start += number
         return parts[0] if len(parts) == 1 else _join(parts)
 
-    def _stretch(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
+    # ------------------------------------------------------------------------------------------------ threads
+    def _trial_steps(self) -> int:
+        """Return how long the next stretch may be: short while it is not known which number of threads is faster."""
+        if self.samples > 1 or all(len(p) >= TRIALS for p in self.paces.values()):
+            return 2**62
+        return max(TRIAL_STEPS, 4 * self.plan.epoch)
+
+    def _team_size(self) -> int:
+        """Return the number of threads for the next stretch of one sample: the faster, or the one to be tried."""
+        fewest = min(self.paces, key=lambda size: len(self.paces[size]))
+        if len(self.paces[fewest]) < TRIALS:
+            return fewest
+        return min(self.paces, key=lambda size: float(np.median(self.paces[size][-TRIALS:])))
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """Return the ranges of samples that are run apart from one another."""
+        count = min(self.threads, self.samples)
+        bounds = np.linspace(0, self.samples, count + 1).astype(int).tolist()
+        return list(pairwise(bounds))
+
+    def _run(self, steps: int, begin: list[int], *args: Any) -> list[int]:
+        """Run each range of samples on from its step; return how far each came.
+
+        One range is shared by a team of threads. The kernel releases the interpreter lock.
+        """
+        ranges = self._ranges()
+        size = self._team_size() if len(ranges) == 1 else 1
+        shared = team.new_team() if size > 1 else _NO_TEAM
+        done = np.zeros((len(ranges), size + 1), np.int64)
+        calls = [
+            (rank, size, shared, low, high, self.first, start, steps, *args, reached)
+            for (low, high), start, reached in zip(ranges, begin, done, strict=True)
+            for rank in range(size)
+            if start < steps or not steps
+        ]
+        began = time.perf_counter()
+        if len(calls) == 1:
+            self.loop(*calls[0])
+        else:
+            with ThreadPoolExecutor(len(calls)) as pool:
+                for future in [pool.submit(self.loop, *c) for c in calls]:
+                    future.result()
+        if len(ranges) == 1 and steps > begin[0]:
+            self.paces[size].append((time.perf_counter() - began) / (done[0, 0] - begin[0]))
+        return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
+
+    # ------------------------------------------------------------------------------------------------ one stretch
+    def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
         first, samples, plan = self.first, self.samples, self.layout
         given = {
-            s.name: source_values(self.graph, s, first, steps, samples, inputs.get(s.name)) for s in self.graph.sources
+            s.name: source_values(self.graph, s, first, steps, samples, data.get(s.name)) for s in self.graph.sources
         }
-        spikes_in = _side_by_side([given[n] for n in plan.spike_sources], (steps, samples), np.uint8)
-        values_in = _side_by_side([given[n] for n in plan.value_sources], (steps, samples), np.float64)
+        lists = self._listed_sources(given, steps)
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
-        capacity = max(plan.neurons * 2, EVENTS_PER_SAMPLE // max(1, samples // 16))
+        neurons = self.graph.neurons
+        capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16)
         event_step = np.empty((samples, capacity), np.int64)
         event_id = np.empty((samples, capacity), np.int32)
         events = np.zeros(samples, np.int64)
-        emitted = np.zeros((samples, plan.neurons), np.int64)
-        active = np.zeros((samples, len(plan.units)), np.int64)
-        done = np.zeros(samples, np.int64)
+        emitted = np.zeros((samples, neurons), np.int64)
+        active = np.zeros((samples, len(plan.part_table)), np.int64)
         drive_values = self._drive_values(first, steps)
         collected: list[Any] = []
-        while not collected or (done < steps).any():
+        begin = [0] * len(self._ranges())
+        while not collected or min(begin) < steps:
             events[:] = 0
-            self._in_threads(
-                first, steps, done, plan.units, plan.ports, plan.edges, plan.edge_weights, plan.indptr, plan.indices,
-                plan.weights, plan.delays, self.states, self.scalars, self.vectors, self.rings, spikes_in, values_in,
-                drive_values, self.poisson, self.thresholds, self.poisson_weights, self.key, probes, chosen, trace,
-                event_step, event_id, events, emitted, active,
+            begin = self._run(
+                steps, begin, self.plan.epoch, plan.history, plan.sizes, plan.phases, plan.tiles, plan.part_table,
+                plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
+                self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
+                self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
             )  # fmt: skip
-            filled = np.arange(capacity) < events[:, None]
-            collected.append((np.nonzero(filled)[0], event_step[filled], event_id[filled]))
+            filled = np.arange(int(events.max(initial=0))) < events[:, None]
+            collected.append(
+                (np.nonzero(filled)[0], event_step[:, : filled.shape[1]][filled], event_id[:, : filled.shape[1]][filled])
+            )
         self.first += steps
         return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
 
-    def _in_threads(self, *args: Any) -> None:
-        """Run the samples in contiguous ranges, one a thread; the kernel releases the interpreter lock."""
-        count = min(self.threads, self.samples)
-        if count == 1:
-            self.loop(0, self.samples, *args)
-            return
-        bounds = np.linspace(0, self.samples, count + 1).astype(int).tolist()
-        with ThreadPoolExecutor(count) as pool:
-            for future in [pool.submit(self.loop, a, b, *args) for a, b in pairwise(bounds)]:
-                future.result()
+    def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
+        """List who of the sources emits in each step, from as far back as their longest delay reaches."""
+        memory, rows = self.layout.source_memory, 0
+        pointers, identities, amounts, offset = [], [], [], 0
+        valued = bool(self.layout.value_sources)
+        for name, values in given.items():
+            raster = np.concatenate([self.tails[name], values]) if memory else values
+            self.tails[name] = raster[max(0, len(raster) - memory) :] if memory else self.tails[name]
+            rows = len(raster)
+            ids = np.empty(np.count_nonzero(raster), np.int32)
+            found = np.zeros((self.samples, rows + 1), np.int64)
+            raster = np.ascontiguousarray(raster)
+            own = np.zeros(len(ids) if valued else 0)
+            if name in self.layout.value_sources:
+                inputs.list_values(raster, found, ids, own)
+            else:
+                inputs.list_spikes(raster, found, ids)
+            pointers.append(found + offset)
+            identities.append(ids)
+            amounts.append(own)
+            offset += len(ids)
+        table = np.array(pointers, np.int64).reshape(-1, self.samples, rows + 1)
+        return table, _joined(identities, np.int32), _joined(amounts, np.float64), self.first + steps - rows
 
     def _drive_values(self, first: int, steps: int) -> NDArray[np.float64]:
-        if not self.layout.drive_size:
+        if not self.layout.ext_size:
             return np.zeros((1, 1, 0))
         varying = bool(self.drives)
-        out = np.zeros((steps if varying else 1, self.samples if varying else 1, self.layout.drive_size))
+        out = np.zeros((steps if varying else 1, self.samples if varying else 1, self.layout.ext_size))
         for state in self.drives:
-            base = self.layout.drive_base[state.drive.target, str(state.drive.port)]
+            base = self.layout.ext_base[state.drive.target, str(state.drive.port)]
             out[:, :, base : base + state.n] += state.values(first, steps)
         return out
 
     def _probe_tables(self, first: int, steps: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[Any, Any]]:
-        rows, chosen, size, shapes = [], [], 0, {}
-        picked = 0
+        """Prepare the traces of a stretch: rows per part, and where each chosen neuron's values go."""
+        shapes, size, mine = {}, 0, dict[int, list[Any]]()
         for probe in self.graph.probes:
-            number = next(k for k, g in enumerate(self.groups) if probe.target in g.start)
-            block = self.groups[number]
-            n = self.graph.node(probe.target).n
-            neurons = np.arange(n) if probe.neurons is None else np.asarray(probe.neurons, np.int64)
+            node = self.graph.node(probe.target)
+            neurons = np.arange(node.n) if probe.neurons is None else np.asarray(probe.neurons, np.int64)
             times = np.arange(-(-first // probe.every), (first + steps - 1) // probe.every + 1) * probe.every
+            base = size - -(-first // probe.every) * len(neurons)
             for variable in probe.variables:
-                state = list(block.model.states).index(variable)
-                before = -(-first // probe.every) * len(neurons)
-                rows.append([number, state, probe.every, picked, picked + len(neurons), size - before])
+                state = list(node.model.states).index(variable)
                 shapes[probe.target, variable] = (size, times, len(neurons))
-                chosen.append(neurons + block.start[probe.target])
-                picked += len(neurons)
+                for number, part in enumerate(self.layout.parts):
+                    inside = np.nonzero((neurons >= part.lo) & (neurons < part.hi))[0]
+                    if part.node.name == probe.target and len(inside):
+                        start = self.layout.groups[self.layout.group_of(node.name)].start[node.name]
+                        pairs = np.stack([neurons[inside] + start, inside], axis=1)
+                        mine.setdefault(number, []).append(([state, probe.every], [base, len(neurons)], pairs))
                 size += len(neurons) * len(times)
+                base += len(neurons) * len(times)
+        rows: list[list[int]] = []
+        chosen: list[NDArray[np.int64]] = []
+        picked = 0
+        for number in range(len(self.layout.parts)):
+            self.layout.part_table[number, 10] = len(rows)
+            for what, where, pairs in mine.get(number, []):
+                rows.append([*what, picked, picked + len(pairs), *where])
+                chosen.append(pairs)
+                picked += len(pairs)
+            self.layout.part_table[number, 11] = len(rows)
         table = np.array(rows, np.int64).reshape(-1, 6)
-        flat = np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
-        return table, flat, np.zeros((self.samples, size), self.dtype), shapes
+        flat = np.concatenate(chosen) if chosen else np.zeros((0, 2), np.int64)
+        return table, np.ascontiguousarray(flat), np.zeros((self.samples, size), self.dtype), shapes
 
     def _chunk(
         self, first: int, steps: int, given: Any, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
     ) -> Chunk:
         sample, step, identity = (np.concatenate([c[k] for c in collected]) for k in range(3))
-        spikes, totals, updates = {}, {}, {}
-        for row, name in zip(self.layout.units, self.layout.unit_names, strict=True):
-            if row[0] != 2:
-                totals[name] = (given[name] != 0).sum(axis=0).astype(np.int64)
-                continue
-            low, high = row[4], row[4] + row[3] - row[2]
-            mine = (identity >= low) & (identity < high)
-            spikes[name] = (sample[mine], step[mine], identity[mine] - low)
-            totals[name] = emitted[:, low:high]
-            updates[name] = active[:, self.layout.unit_names.index(name)]
+        totals = {name: (values != 0).sum(axis=0).astype(np.int64) for name, values in given.items()}
+        spikes, updates = {}, {}
+        for node in self.graph.nodes:
+            low = self.layout.offset[node.name]
+            mine = (identity >= low) & (identity < low + node.n)
+            spikes[node.name] = (sample[mine], step[mine], identity[mine] - low)
+            totals[node.name] = emitted[:, low : low + node.n]
+            own = [k for k, part in enumerate(self.layout.parts) if part.node is node]
+            updates[node.name] = active[:, own].sum(axis=1)
         traces = {
             key: (times, trace[:, at : at + len(times) * n].reshape(self.samples, len(times), n).astype(np.float64))
             for key, (at, times, n) in shapes.items()
@@ -221,12 +282,12 @@ class NumbaProgram(Stepping):
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _state_slice(self, population: str, variable: str) -> Any:
-        for block, states in zip(self.groups, self.states, strict=True):
-            if population in block.start:
-                names = list(block.model.states)
+        for group, states in zip(self.groups, self.states, strict=True):
+            if population in group.start:
+                names = list(group.form.model.states)
                 if variable not in names:
                     raise UnknownNameError(f"state of population {population!r}:", variable, names)
-                low = block.start[population]
+                low = group.start[population]
                 return states[:, names.index(variable), low : low + self.graph.node(population).n]
         raise UnknownNameError("population", population, [n.name for n in self.graph.nodes])
 
@@ -247,9 +308,7 @@ class NumbaProgram(Stepping):
     def get_weights(self, projection: str) -> NDArray[Any]:
         """Return the weights, one per synapse, sorted by source, then target."""
         edge = self._edge(projection)
-        if projection in self.layout.weight_slices:
-            return np.array(self.layout.weights[self.layout.weight_slices[projection]])
-        return np.full(edge.synapses, self.layout.edge_weights[self.layout.edge_rows[projection]])
+        return np.array(np.broadcast_to(self.changed.get(projection, edge.weights), (edge.synapses,)), np.float64)
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights by one number or one per synapse; they are snapped to the port's grid."""
@@ -258,27 +317,24 @@ class NumbaProgram(Stepping):
         values = snap(weights, exact.grid) if exact else np.asarray(weights, np.float64)
         if not np.isfinite(values).all():
             raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
-        if projection in self.layout.weight_slices:
-            if self.layout.weights is self.graph_weights:  # the graph keeps its own
-                self.layout.weights = self.layout.weights.copy()
-            if np.ndim(values) and np.size(values) != edge.synapses:
-                raise InvalidValueError(
-                    f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
-                )
-            self.layout.weights[self.layout.weight_slices[projection]] = values
-        elif np.ndim(values) == 0:
-            self.layout.edge_weights[self.layout.edge_rows[projection]] = values
-        else:
+        if np.ndim(edge.weights) == 0 and np.ndim(values):
             raise InvalidValueError(
                 f"projection {projection!r} was built with one weight for all synapses; give one number, or "
                 "build it with an array"
             )
+        if np.ndim(values) and np.size(values) != edge.synapses:
+            raise InvalidValueError(
+                f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
+            )
+        self.changed[projection] = values
+        self.layout.set_weights(replace(edge, weights=float(values) if np.ndim(edge.weights) == 0 else np.broadcast_to(values, edge.synapses)))
 
 
-def _side_by_side(arrays: list[NDArray[Any]], shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
-    if not arrays:
-        return np.zeros((*shape, 0), dtype)
-    return np.ascontiguousarray(np.concatenate([a.astype(dtype, copy=False) for a in arrays], axis=2))
+_NO_TEAM = np.zeros(1, np.int64)
+
+
+def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.zeros(0, dtype)])
 
 
 def _join(parts: list[Chunk]) -> Chunk:

@@ -1,102 +1,187 @@
-"""Print a neuron model as a numba loop over neurons: the forward step of one population slice."""
+"""Print a neuron model as a numba loop over neurons: the forward step of a range of one population."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from spikesim.equations.source import print_lines
 from spikesim.neuron import NeuronModel
 
-TAIL = "ring, slots, ext, base, has_ext, flags, offset"
-REST = f"scalars, vectors, {TAIL}"
+ARGUMENTS = "lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty"
 HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
 import numpy as np
 from numba import njit
 from spikesim.equations.elementary_numba import exp, log, tanh
+from spikesim.equations.scoped import load, store
 {imports}
 F = np.{dtype}
 ZERO = F(0.0)
 ONE = F(1.0)
+FIRED = np.uint8(1)
+HAD_INPUT = np.uint8(2)
+NOTHING = np.uint8(0)
 '''
 
 
-def print_advance(model: NeuronModel, arrays: Collection[str], number: int) -> str:
-    """Print the function that advances some neurons of a model by one step.
+@dataclass(frozen=True)
+class PortForm:
+    """What arrives at a port of a neuron, in which form; part of what a kernel is compiled for.
 
     Parameters
     ----------
-    model
-        The equations.
-    arrays
-        Names in ``p`` that have one value per neuron; the others are one number for all.
+    channels
+        Counters, one per projection with one weight and one delay.
+    sums
+        Whether there are projections that add weights.
+    drive
+        ``""``, ``"counts"`` (events of one Poisson drive) or ``"values"`` (the sum of the drives).
+    split
+        float32 only, at most two channels and nothing else: a weight of up to 31 bits is split into multiples of 2^15
+        and of 1 units of the grid. Sums of their products with counters below 2^8 need at most 24 bits, so they are
+        exact in float32, and so is the one rounding of their sum.
+    """
+
+    channels: int = 0
+    sums: bool = False
+    drive: str = ""
+    split: bool = False
+
+
+@dataclass(frozen=True)
+class KernelForm:
+    """A neuron model, which of its constants vary within a population, and what arrives at its ports."""
+
+    model: NeuronModel
+    vectors: frozenset[str]
+    ports: tuple[PortForm, ...]
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of the constants that are one number, and of those with one value per neuron."""
+        used = self.model.used_constants()
+        return [n for n in used if n not in self.vectors], [n for n in used if n in self.vectors]
+
+
+def print_advance(form: KernelForm, number: int) -> str:
+    """Print the function that advances neurons ``lo .. lo + n - 1`` of a model by one step.
+
+    Parameters
+    ----------
+    form
+        What to print.
     number
         Distinguishes the functions of one module.
 
     Returns
     -------
     str
-        Source of ``advance_<number>(...)``: it reads the inputs of this step from ``ring`` and clears them, adds the
-        drives in ``ext[base:]``, updates ``state``, writes one flag per neuron and returns how many had input or fired.
+        Source of ``advance_<number>(lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags,
+        dirty)``. Columns of ``ports``: where its sums begin, its counters, its drive, and the distance between
+        counters; of ``factors``: unit of the sums, weight of the drive, weights of the counters. Sums are cleared;
+        ``flags`` gets 1 for a spike plus 2 if a port's synaptic input was not 0. Where only counters are expected,
+        ``dirty`` says that some of them had to be moved to the sums.
     """
-    used = model.used_constants()
-    scalars = [n for n in used if n not in arrays]
-    vectors = [n for n in used if n in arrays]
-    states = list(model.states)
+    model = form.model
+    scalars, vectors = form.names()
 
     def leaf(kind: str, name: str) -> str:
-        if kind == "state":
-            return f"s_{name}"
-        if kind == "input":
-            return f"i_{name}"
-        return f"p_{name}[j]" if name in arrays else f"p_{name}"
+        return {"state": "s_", "input": "i_"}.get(kind, "p_") + name
 
     lines, results, constants = print_lines(model.dynamics, leaf, prefix=f"t{number}_")
     out = [f"{name} = F({value!r})" for name, value in constants.items()]
     out += ["", "", "@njit(error_model='numpy', nogil=True)"]
-    out += [f"def advance_{number}(b, lo, hi, state, {REST}):"]
+    out += [f"def advance_{number}({ARGUMENTS}):"]
     body = [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
     # slices, so that every index is j from 0 on: an index that might be negative keeps a loop from being vectorised
-    body += ["n = hi - lo"]
-    body += [f"p_{name} = vectors[{k}, lo:hi]" for k, name in enumerate(vectors)]
-    body += [f"x_{name} = state[b, {k}, lo:hi]" for k, name in enumerate(states)]
-    body += [f"r_{name} = ring[slots[{k}] : slots[{k}] + n]" for k, name in enumerate(model.inputs)]
-    body += ["fired = flags[offset + lo : offset + hi]", "active = 0"]
-    # two loops instead of a choice inside one: with the choice LLVM was measured not to vectorise large bodies
-    body += ["if has_ext:"]
-    body += [f"    e_{name} = ext[base + {k} * n : base + {k} * n + n]" for k, name in enumerate(model.inputs)]
-    body += ["    " + line for line in _neuron_loop(model, lines, results, driven=True)]
-    body += ["else:", *("    " + line for line in _neuron_loop(model, lines, results, driven=False))]
-    return "\n".join([*out, *("    " + line for line in body), "    return active", ""])
+    body += [f"v_{name} = vectors[{k}, lo : lo + n]" for k, name in enumerate(vectors)]
+    body += [f"x_{name} = state[{k}, lo : lo + n]" for k, name in enumerate(model.states)]
+    for k, (name, port) in enumerate(zip(model.inputs, form.ports, strict=True)):
+        body += _bind_port(k, name, port)
+    plain = _neuron_loop(form, lines, results, add_sums=False)
+    summed = _neuron_loop(form, lines, results, add_sums=True)
+    if any(port.channels for port in form.ports) and not any(port.sums for port in form.ports):
+        # two loops instead of a choice inside one: with the choice LLVM was measured not to vectorise large bodies
+        body += ["if dirty:", *("    " + s for s in summed), "else:", *("    " + s for s in plain)]
+    else:
+        body += summed
+    return "\n".join([*out, *("    " + line for line in body), ""])
 
 
-def _neuron_loop(model: NeuronModel, lines: list[str], results: dict[str, str], *, driven: bool) -> list[str]:
-    """Return the loop over neurons, with or without drives."""
-    loop = [f"s_{name} = x_{name}[j]" for name in model.states]
-    for name in model.inputs:
-        loop += [f"g_{name} = r_{name}[j]", f"r_{name}[j] = 0.0"]
-        loop += [f"i_{name} = F(g_{name} + e_{name}[j])" if driven else f"i_{name} = F(g_{name})"]
+def _bind_port(k: int, name: str, port: PortForm) -> list[str]:
+    """Return the lines that find a port's arrays and numbers."""
+    lines = [f"a_{name} = sums[ports[{k}, 0] : ports[{k}, 0] + n]", f"grid_{name} = factors[{k}, 0]"]
+    for c in range(port.channels):
+        at = f"ports[{k}, 1] + {c} * ports[{k}, 3]"
+        lines += [f"c_{name}_{c} = counts[{at} : {at} + n]", f"w_{name}_{c} = factors[{k}, {2 + c}]"]
+        if port.split:
+            lines += [f"high = np.rint(w_{name}_{c} / (grid_{name} * 32768.0)) * (grid_{name} * 32768.0)"]
+            lines += [f"h_{name}_{c} = F(high)", f"l_{name}_{c} = F(w_{name}_{c} - high)"]
+    if port.drive:
+        source = "drawn" if port.drive == "counts" else "ext"
+        lines += [f"d_{name} = {source}[ports[{k}, 2] : ports[{k}, 2] + n]", f"f_{name} = factors[{k}, 1]"]
+    return lines
+
+
+def _neuron_loop(form: KernelForm, lines: Sequence[str], results: dict[str, str], *, add_sums: bool) -> list[str]:
+    """Return the loop over neurons."""
+    model = form.model
+    arrays: list[str] = []
+
+    def at(array: str) -> str:
+        if array not in arrays:
+            arrays.append(array)
+        return f"{array}, j, {{value}}{arrays.index(array)}, {{scopes}}"
+
+    def read(array: str) -> str:
+        return f"load({at(array)})".replace("{value}", "")
+
+    def write(array: str, value: str) -> str:
+        return f"store({at(array)})".replace("{value}", f"{value}, ")
+
+    loop = [f"s_{name} = {read('x_' + name)}" for name in model.states]
+    loop += [f"p_{name} = {read('v_' + name)}" for name in form.names()[1]]
+    had = []
+    for name, port in zip(model.inputs, form.ports, strict=True):
+        terms = []
+        if add_sums and (port.sums or port.channels):
+            loop += [f"a = {read('a_' + name)}", write("a_" + name, "0.0")]
+            terms += [f"grid_{name} * a"]
+        for c in range(port.channels):
+            loop += [f"k_{c} = {read(f'c_{name}_{c}')}"]
+            if not port.split or add_sums:
+                terms += [f"w_{name}_{c} * np.float64(k_{c})"]
+        if port.split and not add_sums:
+            halves = [" + ".join(f"{h}_{name}_{c} * F(k_{c})" for c in range(port.channels)) for h in "hl"]
+            terms = [f"({halves[0]}) + ({halves[1]})"]
+        if terms:
+            loop += [f"g_{name} = {' + '.join(terms)}"]
+            had += [f"g_{name} != 0.0"]
+        drive = ""
+        if port.drive == "counts":
+            drive = f"f_{name} * np.float64({read('d_' + name)})"
+        elif port.drive == "values":
+            drive = read("d_" + name)
+        inputs = [*([f"g_{name}"] if terms else []), *([drive] if drive else [])]
+        loop += [f"i_{name} = F({' + '.join(inputs) or '0.0'})"]
     loop += lines
-    loop += [f"x_{name}[j] = {results[name]}" for name in model.states]
-    fired = f"{results['spike']} > ZERO"
-    loop += [f"fired[j] = {fired}"]
-    had_input = [f"g_{name} != 0.0" for name in model.inputs]
-    loop += [f"active += 1 if ({' or '.join([*had_input, fired])}) else 0"]
-    return ["for j in range(n):", *("    " + line for line in loop)]
+    loop += [write("x_" + name, results[name]) for name in model.states]
+    loop += [f"fired = {results['spike']} > ZERO"]
+    active = f" | (HAD_INPUT if {' or '.join(had)} else NOTHING)" if had else ""
+    loop += [write("flags", f"np.uint8((FIRED if fired else NOTHING){active})")]
+    return ["for j in range(n):", *("    " + line.replace("{scopes}", str(len(arrays))) for line in loop)]
 
 
-def print_loop(models: list[tuple[NeuronModel, frozenset[str]]], dtype: str, imports: str) -> str:
-    """Print a whole module: one ``advance`` per model and the choice among them."""
-    parts = [HEADER.format(title=", ".join(m.name for m, _ in models), dtype=dtype, imports=imports)]
-    parts += [print_advance(model, arrays, k) for k, (model, arrays) in enumerate(models)]
+def print_models(forms: Sequence[KernelForm], dtype: str, imports: str) -> str:
+    """Print the head of a module: one ``advance`` per form and the choice among them."""
+    parts = [HEADER.format(title=", ".join(f.model.name for f in forms), dtype=dtype, imports=imports)]
+    parts += [print_advance(form, k) for k, form in enumerate(forms)]
     parts.append("\n@njit(error_model='numpy', nogil=True)")
-    parts.append(f"def advance(m, b, lo, hi, states, {REST}):")
-    for k in range(len(models)):
-        head = "    if" if k == 0 else "    elif"
-        parts.append(f"{head} m == {k}:")
-        parts.append(
-            f"        return advance_{k}(b, lo, hi, states[{k}], scalars[{k}], vectors[{k}], ring, slots, ext, "
-            "base, has_ext, flags, offset)"
-        )
-    parts.append("    return 0\n")
+    parts.append(f"def advance(m, b, row, {ARGUMENTS.replace('state, ', 'states, ')}):")
+    for k in range(len(forms)):
+        parts.append(f"    {'if' if k == 0 else 'elif'} m == {k}:")
+        call = ARGUMENTS.replace("state, ", f"states[{k}][b], ")
+        call = call.replace("scalars, ", f"scalars[{k}][row], ").replace("vectors, ", f"vectors[{k}], ")
+        parts.append(f"        advance_{k}({call})")
+    parts.append("")
     return "\n".join(parts)

@@ -1,0 +1,214 @@
+"""How a network is run: the representation of each projection, the tiles of targets, the steps between meetings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from spikesim.connect import Conv2d
+from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.graph import Edge, Graph, Node
+from spikesim.lowering import is_graded_input
+
+KINDS = {
+    "bitmap": "one weight and delay: one bit per possible pair, repeated pairs in rows",
+    "rows": "one weight and delay: 16-bit targets by source, counted in bytes",
+    "dense": "one weight per pair: full rows, added in registers",
+    "segments": "16-bit targets and 32-bit weights, by source and delay",
+}
+CHANNELS = 4  # byte counters a port can have; further projections with one weight are added as weights
+CELLS = 65536  # accumulator cells of a tile: targets are 16-bit
+EPOCH_LIMIT = 32  # steps; longer epochs would only push spike lists out of the cache
+DENSE_BYTES = 2**19  # weights of a dense tile: half of a usual second-level cache
+# Costs in ns on one thread, measured with benchmarks/bench_kernels.py; only their ratios matter.
+NS_WORD, NS_EVENT, NS_SEGMENT_EVENT, NS_ROW, NS_DENSE, NS_NEURON = 0.35, 0.75, 1.5, 6.0, 0.1, 0.6
+THREAD_EPOCH_NS = 20_000  # work of an epoch below which a second thread costs more than it brings
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one projection is stored, and why.
+
+    Parameters
+    ----------
+    edge, kind
+        Name and representation.
+    bytes_per_synapse
+        Estimate from sizes and density.
+    ns_per_spike
+        Estimated cost of one spike of one source over all its synapses, on one thread.
+    """
+
+    edge: str
+    kind: str
+    bytes_per_synapse: float
+    ns_per_spike: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """Neurons ``lo .. hi - 1`` of a population, owned by one tile."""
+
+    node: Node
+    lo: int
+    hi: int
+
+    @property
+    def n(self) -> int:
+        """Number of neurons."""
+        return self.hi - self.lo
+
+    @property
+    def padded(self) -> int:
+        """Number of neurons rounded up to whole blocks of 64."""
+        return -(-self.n // 64) * 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """See :func:`plan`.
+
+    Parameters
+    ----------
+    choices
+        Edge name to :class:`Choice`.
+    epoch
+        Steps between two meetings of the threads: no projection on a cycle is faster.
+    phases
+        Per phase the tiles, per tile its parts. Within an epoch a phase needs only the spikes of earlier phases.
+    threads
+        Threads that can work on one sample.
+    """
+
+    choices: Mapping[str, Choice]
+    epoch: int
+    phases: tuple[tuple[tuple[Part, ...], ...], ...]
+    threads: int
+
+
+def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None) -> Plan:
+    """Decide how a network is run.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    threads
+        At most so many threads.
+    forced
+        Projection to representation, in place of the engine's choice.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError
+        If a forced representation is not known or cannot hold the projection.
+    """
+    choices = choose(graph, forced or {})
+    epoch = epoch_length(graph)
+    levels = _levels(graph, epoch)
+    busy = epoch * NS_NEURON * max((sum(n.n for n in level) for level in levels), default=0)
+    useful = max(1, min(threads, int(2 * busy / THREAD_EPOCH_NS)))
+    return Plan(choices, epoch, tuple(tuple(_cut(graph, choices, level, useful)) for level in levels), useful)
+
+
+# ---------------------------------------------------------------------------------------------------- representations
+def possible(edge: Edge) -> dict[str, Choice]:
+    """Return the representations that can hold a projection, with what they cost."""
+    n, degree = edge.n_post, edge.synapses / max(edge.n_pre, 1)
+    found = {"segments": (6.0 + 4.0 * (edge.max_delay - edge.min_delay + 1) / max(degree, 1e-9), NS_SEGMENT_EVENT)}
+    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) == 0 and not edge.graded:
+        found["rows"] = (2.0 + 4.0 / max(degree, 1e-9), NS_EVENT)
+        found["bitmap"] = (n / 8 / max(degree, 1e-9), NS_WORD * n / 64 / max(degree, 1e-9))
+    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) and edge.synapses == edge.n_pre * n:
+        found["dense"] = (4.0, NS_DENSE)
+    return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
+
+
+def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
+    """Choose a representation for each projection: the cheapest, unless it is forced."""
+    names = [e.name for e in graph.edges]
+    for name, kind in forced.items():
+        if name not in names:
+            raise UnknownNameError("projection", name, names)
+        if kind not in KINDS:
+            raise UnknownNameError("representation", kind, list(KINDS))
+    chosen, counted = {}, dict[tuple[str, str], int]()
+    for edge in graph.edges:
+        options = possible(edge)
+        kind = forced.get(edge.name, "")
+        if kind and kind not in options:
+            raise InvalidValueError(
+                f"projection {edge.name!r} cannot be held as {kind!r}; possible are {', '.join(sorted(options))}"
+            )
+        if not kind and counted.get((edge.post, edge.port), 0) >= CHANNELS:
+            options = {k: c for k, c in options.items() if k not in ("rows", "bitmap")}
+        best = options[kind] if kind else min(options.values(), key=lambda c: c.ns_per_spike)
+        if best.kind in ("rows", "bitmap"):
+            counted[edge.post, edge.port] = counted.get((edge.post, edge.port), 0) + 1
+        chosen[edge.name] = best
+    return chosen
+
+
+# --------------------------------------------------------------------------------------------------- epochs and tiles
+def epoch_length(graph: Graph) -> int:
+    """Return the smallest delay of the projections that lie on cycles, in steps: what threads may do without meeting."""
+    cyclic = graph.recurrent_edges
+    return max(1, min([EPOCH_LIMIT, *(e.min_delay for e in graph.edges if e.name in cyclic and e.synapses)]))
+
+
+def _levels(graph: Graph, epoch: int) -> list[list[Node]]:
+    """Order the populations so that spikes that arrive within an epoch come from an earlier level."""
+    names = {n.name for n in graph.nodes}
+    fast = {(e.pre, e.post) for e in graph.edges if e.synapses and e.pre in names and e.min_delay < epoch}
+    level = {name: 0 for name in names}
+    for _ in graph.nodes:
+        for pre, post in fast:
+            level[post] = max(level[post], level[pre] + 1)
+    return [[n for n in graph.nodes if level[n.name] == k] for k in range(max(level.values(), default=0) + 1)]
+
+
+def _cut(graph: Graph, choices: Mapping[str, Choice], nodes: list[Node], threads: int) -> list[tuple[Part, ...]]:
+    """Cut the populations of a level into tiles of about equal size that fit the cache and 16-bit targets."""
+    tiles: list[list[Part]] = [[]]
+    room = _tile_cells(nodes, threads)
+    left = room
+    for node in nodes:
+        width, cells, lo = _widest(graph, choices, node), max(1, len(node.model.inputs)), 0
+        while lo < node.n:
+            if left < 64 * cells and tiles[-1]:
+                tiles.append([])
+                left = room
+            n = min(node.n - lo, width, max(64, left // cells // 64 * 64))
+            tiles[-1].append(Part(node, lo, lo + n))
+            lo += n
+            left -= -(-n // 64) * 64 * cells
+            if width < node.n:
+                left = 0  # a dense slice has a tile to itself
+    return [tuple(t) for t in tiles if t]
+
+
+def _tile_cells(nodes: list[Node], threads: int) -> int:
+    total = sum(-(-n.n // 64) * 64 * max(1, len(n.model.inputs)) for n in nodes)
+    tiles = threads * max(1, -(-total // (threads * CELLS)))
+    widest = max((max(1, len(n.model.inputs)) for n in nodes), default=1)
+    return min(CELLS, -(-total // tiles // (64 * widest)) * 64 * widest)
+
+
+def _widest(graph: Graph, choices: Mapping[str, Choice], node: Node) -> int:
+    """Return how many neurons of a population a tile may have so that its dense weights stay in the cache."""
+    dense = sum(e.n_pre for e in graph.edges if e.post == node.name and choices[e.name].kind == "dense")
+    limit = CELLS // max(1, len(node.model.inputs)) // 64 * 64
+    return min(limit, max(64, DENSE_BYTES // (4 * dense) // 64 * 64)) if dense else limit
+
+
+def parts_of(plan: Plan) -> list[Part]:
+    """Return all parts, in the order of phases and tiles."""
+    return [part for phase in plan.phases for tile in phase for part in tile]
+
+
+__all__ = ["Choice", "Conv2d", "KINDS", "Part", "Plan", "choose", "epoch_length", "is_graded_input", "plan"]
+_ = (Any, pairwise)
