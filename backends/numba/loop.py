@@ -44,7 +44,7 @@ def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):
 
 
 # --- copied into the printed module from here on ---
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def room(job, weight, counts, sums, used, dirty):
     """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
     channel, most = job[9] & 0xFFFFF, job[9] >> 40
@@ -60,7 +60,7 @@ def room(job, weight, counts, sums, used, dirty):
     return free
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over a bitmap."""
     done, words = 0, job[7] >> 6
@@ -71,7 +71,7 @@ def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def count_rows(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over rows of targets."""
     done = 0
@@ -83,7 +83,7 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty):
     """Deliver to a tile all spikes that arrive at step ``t``."""
     pointers, identities, amounts, begin = given
@@ -110,7 +110,7 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                         deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty)
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
@@ -126,7 +126,7 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def record_traces(b, t, part, probes, chosen, states, trace):
     """Copy the probed states of a part at the end of a step."""
     for p in range(part[10], part[11]):
@@ -138,7 +138,7 @@ def record_traces(b, t, part, probes, chosen, states, trace):
                 trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def publish(b, t, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]
@@ -153,9 +153,9 @@ def publish(b, t, spans, listed, lists, history, event_step, event_id, events, e
     events[b] = count
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
 def simulate(
-    rank, size, team, low, high, first, begin, steps, epoch, history, sizes, phases, tiles, parts, spans, jobs,
+    rank, size, team, low, high, first, begin, steps, scratch, epoch, history, phases, tiles, parts, spans, jobs,
     weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
     thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
 ):  # fmt: skip
@@ -164,10 +164,7 @@ def simulate(
     All threads of a team leave together: after ``steps``, or when the events of one more epoch might not fit.
     ``done[rank]`` is how far they came.
     """
-    counts, sums = np.zeros(sizes[0], np.uint8), np.zeros(sizes[1])
-    drawn, flags = np.zeros(sizes[2], np.uint8), np.zeros(sizes[3], np.uint8)
-    used, dirty = np.zeros(sizes[4], np.int64), np.zeros(sizes[5], np.int64)
-    own_ext, large = np.zeros(ext_in.shape[2]), np.zeros(sizes[6], np.int32)
+    counts, sums, drawn, flags, used, dirty, own_ext, large = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -186,8 +183,9 @@ def simulate(
                             part = parts[p]
                             n, span = part[3], part[4]
                             if part[9] > part[8]:
-                                if sizes[6] > 0:  # drives are added up in a copy
-                                    own_ext[:] = ext
+                                if len(large) > 0:  # drives are added up in a copy
+                                    for k in range(len(ext)):
+                                        own_ext[k] = ext[k]
                                     ext = own_ext
                                 draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large)
                             advance(

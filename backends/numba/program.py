@@ -145,7 +145,7 @@ class NumbaProgram(Stepping):
         shared = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
-            (rank, size, shared, low, high, self.first, start, steps, *args, reached)
+            (rank, size, shared, low, high, self.first, start, steps, self._scratch(), *args, reached)
             for (low, high), start, reached in zip(ranges, begin, done, strict=True)
             for rank in range(size)
             if start < steps or not steps
@@ -160,6 +160,13 @@ class NumbaProgram(Stepping):
         if len(ranges) == 1 and steps > begin[0]:
             self.paces[size].append((time.perf_counter() - began) / (done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
+
+    def _scratch(self) -> tuple[NDArray[Any], ...]:
+        """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
+        counters, cells, drawn, widest, channels, parts, large = self.layout.sizes.tolist()
+        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32)
+        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large)
+        return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -182,7 +189,7 @@ class NumbaProgram(Stepping):
         while not collected or min(begin) < steps:
             events[:] = 0
             begin = self._run(
-                steps, begin, self.plan.epoch, plan.history, plan.sizes, plan.phases, plan.tiles, plan.part_table,
+                steps, begin, self.plan.epoch, plan.history, plan.phases, plan.tiles, plan.part_table,
                 plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,

@@ -1,6 +1,6 @@
 from numba import njit
 import numpy as np
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def list_spikes(raster, ptr, ids):
     steps, samples, n = raster.shape
     k = 0
@@ -12,7 +12,7 @@ def list_spikes(raster, ptr, ids):
                     ids[k] = j
                     k += 1
         ptr[b, steps] = k
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def list_values(raster, ptr, ids, values):
     steps, samples, n = raster.shape
     k = 0

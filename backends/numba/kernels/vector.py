@@ -6,10 +6,11 @@ Everything is portable LLVM: no instruction of one processor is named, except th
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 F64 = ir.DoubleType()
@@ -83,60 +84,33 @@ def prefetch(typingctx, array, index):
     return types.void(array, types.intp), codegen
 
 
-@intrinsic
-def _pointer(typingctx, address):
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], I8.as_pointer())
+def _array_over(item):
+    """Make the function that lays an array of `item` over raw memory; it owns nothing and counts no references."""
+    kind = types.Array(item, 1, "C")
 
-    return types.voidptr(types.int64), codegen
+    @intrinsic
+    def over(typingctx, address, n):
+        def codegen(context, builder, signature, args):
+            array = context.make_array(kind)(context, builder)
+            size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(item)))
+            start = builder.inttoptr(args[0], context.get_data_type(item).as_pointer())
+            populate_array(array, data=start, shape=(args[1],), strides=(size,), itemsize=size, meminfo=None)
+            return array._getvalue()
 
+        return kind(types.int64, types.int64), codegen
 
-@inline
-def u8_at(address, n):
-    """Array uint8[n] over the memory at `address` (int64). The owner must outlive every use; so for all below."""
-    return carray(_pointer(address), (n,), types.uint8)
-
-
-@inline
-def u16_at(address, n):
-    """Array uint16[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.uint16)
+    return over
 
 
-@inline
-def i32_at(address, n):
-    """Array int32[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.int32)
-
-
-@inline
-def u32_at(address, n):
-    """Array uint32[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.uint32)
-
-
-@inline
-def i64_at(address, n):
-    """Array int64[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.int64)
-
-
-@inline
-def u64_at(address, n):
-    """Array uint64[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.uint64)
-
-
-@inline
-def f32_at(address, n):
-    """Array float32[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.float32)
-
-
-@inline
-def f64_at(address, n):
-    """Array float64[n] over the memory at `address`."""
-    return carray(_pointer(address), (n,), types.float64)
+#: ``u8_at(address, n)`` and so on: array over the memory at an address. The owner must outlive every use.
+u8_at = _array_over(types.uint8)
+u16_at = _array_over(types.uint16)
+u32_at = _array_over(types.uint32)
+u64_at = _array_over(types.uint64)
+i32_at = _array_over(types.int32)
+i64_at = _array_over(types.int64)
+f32_at = _array_over(types.float32)
+f64_at = _array_over(types.float64)
 
 
 # ---------------------------------------------------------------------------------------------------------- threads
