@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import team, vector
+from spikesim.backends.numba.kernels import bitmap, team, vector
 
 RNG = np.random.default_rng(1)
 jit = njit(error_model="numpy", nogil=True)
@@ -181,3 +181,22 @@ def test_compiled_barriers_work_from_the_disk_cache_of_another_process(tmp_path)
         for _ in range(2)
     ]  # fmt: skip
     assert hits == ["0", "1"]
+
+
+# ----------------------------------------------------------------------------------------------------------- bitmap
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 37, 255])
+def test_rows_of_a_bitmap_are_added(n):
+    words = 3
+    bits = RNG.random((50, 64 * words)) < 0.3
+    ids = RNG.integers(0, 50, n + 5).astype(np.int32)
+    counts = np.zeros(64 * words, np.uint8)
+    bitmap.add_bitmap(counts, np.packbits(bits, bitorder="little").view(np.uint64), words, ids, n)
+    assert counts.tolist() == bits[ids[:n]].sum(axis=0).tolist()
+
+
+def test_rows_of_a_bitmap_add_to_what_is_there():
+    counts = np.arange(64, dtype=np.uint8)
+    bitmap.add_bitmap(counts, np.array([0, 1 << 63 | 1], np.uint64), 1, np.array([1], np.int32), 1)
+    assert counts.tolist() == [1, *range(1, 63), 64]
