@@ -18,6 +18,9 @@ import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.poisson import poisson_counts
+from spikesim.equations.random_kernels import fill_poisson
+from spikesim.rng import poisson_thresholds
 
 RNG = np.random.default_rng(1)
 BENCHES: dict[str, Callable[[], Any]] = {}
@@ -69,6 +72,20 @@ def bitmap_cases():
             units = 40 * rows * 64 * words * density
             case = f"{rows} of {n_pre} x {64 * words} at {density:.0%}, {bits.nbytes / 2**20:.1f} MiB"
             yield case, "set bit", units, bitmaps, (np.zeros(64 * words, np.uint8), bits, words, ids, rows)
+
+
+@jit
+def poissons(function, out, thresholds, steps):
+    for step in range(steps):
+        function(out, thresholds, step, 123, 5, 6, 64)
+
+
+@bench("poisson")
+def poisson_cases():
+    out = np.zeros(6400, np.uint8)
+    for mean in (0.13, 0.23, 1.0, 2.0, 6.0):
+        for name, function in (("fill_poisson", fill_poisson), ("poisson_counts", poisson_counts)):
+            yield f"{name}, mean {mean:g}", "draw", 100 * 6400, poissons, (function, out, poisson_thresholds(mean), 100)
 
 
 def main(wanted: list[str]) -> None:
