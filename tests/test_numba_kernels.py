@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import team, vector
+from spikesim.backends.numba.kernels import bitmap, poisson, team, vector
+from spikesim.rng import Stream, poisson_thresholds
 
 RNG = np.random.default_rng(1)
 jit = njit(error_model="numpy", nogil=True)
@@ -181,3 +182,34 @@ def test_compiled_barriers_work_from_the_disk_cache_of_another_process(tmp_path)
         for _ in range(2)
     ]  # fmt: skip
     assert hits == ["0", "1"]
+
+
+# ----------------------------------------------------------------------------------------------------------- bitmap
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 37, 255])
+def test_rows_of_a_bitmap_are_added(n):
+    words = 3
+    bits = RNG.random((50, 64 * words)) < 0.3
+    ids = RNG.integers(0, 50, n + 5).astype(np.int32)
+    counts = np.zeros(64 * words, np.uint8)
+    bitmap.add_bitmap(counts, np.packbits(bits, bitorder="little").view(np.uint64), words, ids, n)
+    assert counts.tolist() == bits[ids[:n]].sum(axis=0).tolist()
+
+
+def test_rows_of_a_bitmap_add_to_what_is_there():
+    counts = np.arange(64, dtype=np.uint8)
+    bitmap.add_bitmap(counts, np.array([0, 1 << 63 | 1], np.uint64), 1, np.array([1], np.int32), 1)
+    assert counts.tolist() == [1, *range(1, 63), 64]
+
+
+# ---------------------------------------------------------------------------------------------------------- poisson
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.02, 0.2, 1.0, 2.0, 6.0])
+def test_poisson_counts_are_those_of_the_stream(mean):
+    stream = Stream(2**63 + 5, "drive")
+    for blocks, offset, step in ((1, 0, 0), (2, 64, 7), (151, 6400, 2**40 + 2**31)):
+        out = np.full(64 * blocks, 99, np.uint8)
+        poisson.poisson_counts(out, poisson_thresholds(mean), step, stream.id, *stream.key, offset)
+        assert out.tolist() == stream.poisson(64 * blocks, mean, step, offset).tolist()

@@ -14,7 +14,7 @@ from numba.np.arrayobj import populate_array
 
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 F64 = ir.DoubleType()
-inline = njit(error_model="numpy", nogil=True, forceinline=True)
+inline = njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 
 
 # ------------------------------------------------------------------------------------ for the writers of intrinsics

@@ -1,0 +1,100 @@
+"""Cost of the hot loops of the numba backend on one thread; one line each.
+
+    python benchmarks/bench_kernels.py [word of the name ...]
+
+A figure is the best of several repeats, in nanoseconds per unit. The calls are looped inside compiled code.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.poisson import poisson_counts
+from spikesim.equations.random_kernels import fill_poisson
+from spikesim.rng import poisson_thresholds
+
+RNG = np.random.default_rng(1)
+BENCHES: dict[str, Callable[[], Any]] = {}
+jit = njit(error_model="numpy", nogil=True)
+
+
+def bench(name: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Enter a function that yields (case, unit, units of a call, function, arguments)."""
+
+    def enter(function):
+        BENCHES[name] = function
+        return function
+
+    return enter
+
+
+def best(function, arguments, repeats=9, budget=0.02):
+    """Seconds of one call: the best of some runs of about `budget` seconds."""
+    function(*arguments)
+    start = time.perf_counter()
+    function(*arguments)
+    inner = max(1, int(budget / (time.perf_counter() - start + 1e-9)))
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(inner):
+            function(*arguments)
+        found.append((time.perf_counter() - start) / inner)
+    return min(found)
+
+
+def sources(n_pre, n):
+    return np.sort(RNG.choice(n_pre, n, replace=n > n_pre)).astype(np.int32)
+
+
+@jit
+def bitmaps(counts, bits, words, ids, n):
+    for first in range(0, len(ids), n):
+        counts[:] = 0
+        add_bitmap(counts, bits, words, ids[first:], n)
+
+
+@bench("bitmap")
+def bitmap_cases():
+    for n_pre, words, density in ((12_500, 98, 0.1), (1000, 98, 0.1), (8000, 25, 0.1), (12_500, 98, 0.02)):
+        bits = np.packbits(RNG.random((n_pre, 64 * words), np.float32) < density, bitorder="little").view(np.uint64)
+        for rows in (3, 37, 200):
+            ids = np.concatenate([sources(n_pre, rows) for _ in range(40)])
+            units = 40 * rows * 64 * words * density
+            case = f"{rows} of {n_pre} x {64 * words} at {density:.0%}, {bits.nbytes / 2**20:.1f} MiB"
+            yield case, "set bit", units, bitmaps, (np.zeros(64 * words, np.uint8), bits, words, ids, rows)
+
+
+@jit
+def poissons(function, out, thresholds, steps):
+    for step in range(steps):
+        function(out, thresholds, step, 123, 5, 6, 64)
+
+
+@bench("poisson")
+def poisson_cases():
+    out = np.zeros(6400, np.uint8)
+    for mean in (0.13, 0.23, 1.0, 2.0, 6.0):
+        for name, function in (("fill_poisson", fill_poisson), ("poisson_counts", poisson_counts)):
+            yield f"{name}, mean {mean:g}", "draw", 100 * 6400, poissons, (function, out, poisson_thresholds(mean), 100)
+
+
+def main(wanted: list[str]) -> None:
+    for name, cases in BENCHES.items():
+        if not wanted or any(word in name for word in wanted):
+            for case, unit, units, function, arguments in cases():
+                seconds = best(function, arguments)
+                print(f"{name:12} {case:52} {seconds / units * 1e9:7.3f} ns per {unit}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
