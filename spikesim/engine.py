@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,17 +42,21 @@ class Options:
     dtype
         ``"float64"`` or ``"float32"`` state.
     threads
-        Threads over samples; 0 takes as many as there are processors.
+        At most so many threads; 0 takes as many as there are processors. Fewer are used where that is faster.
     device
         ``"cpu"``, ``"cuda"``, ... for backends that have a choice.
     timeout
         Seconds after which a backend that runs elsewhere gives up.
+    representations
+        Projection to the form in which its synapses are stored, for backends that have a choice; the others choose
+        by themselves (``spikesim show NETWORK --plan`` lists what they chose). The spikes are the same for all.
     """
 
     dtype: str = "float64"
     threads: int = 0
     device: str = "cpu"
     timeout: float = 600.0
+    representations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = []
@@ -182,7 +186,11 @@ class Chunk:
 
 
 class Backend(Protocol):
-    """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do."""
+    """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do.
+
+    An engine that can store synapses in several ways may have ``explain(graph, options)``, which returns one mapping
+    per projection for ``spikesim show NETWORK --plan``.
+    """
 
     name: str
 
@@ -268,6 +276,7 @@ def run(
     threads: int = 0,
     device: str = "cpu",
     timeout: float = 600.0,
+    representations: Mapping[str, str] | None = None,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | bool = False,
 ) -> Recording:
@@ -287,7 +296,7 @@ def run(
         Data for each :class:`~spikesim.stimulus.Input`: ``[steps, samples, *shape]`` or ``[steps, *shape]``.
     seed
         Replaces the network's seed.
-    dtype, threads, device, timeout
+    dtype, threads, device, timeout, representations
         See :class:`Options`.
     out
         HDF5 file to stream the recording to while running; it stays readable if the run is killed.
@@ -316,7 +325,7 @@ def run(
     built = time.perf_counter()
     data, samples, length = _input_arrays(graph, inputs or {})
     total = _total_steps(graph, duration, steps, length)
-    program = compile(graph, backend, Options(dtype, threads, device, timeout))
+    program = compile(graph, backend, Options(dtype, threads, device, timeout, dict(representations or {})))
     compiled = time.perf_counter()
     meta = {
         "backend": backend,

@@ -42,7 +42,7 @@ NUMBER = {name: k for k, name in enumerate(BRANCHES)}
 def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
     lines = [
-        "@njit(error_model='numpy', nogil=True, _nrt=False)",
+        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)",
         "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):",
     ]
     for name in sorted(used, key=list(BRANCHES).index):

@@ -135,7 +135,9 @@ class Layout:
         self.port_forms = port_forms(graph, plan, dtype, self.drives.counts)
         self.groups = groups(graph, self.port_forms)
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
-        self.offset = dict(zip((n.name for n in graph.nodes), np.cumsum([0, *(n.n for n in graph.nodes)]), strict=False))
+        self.offset = dict(
+            zip((n.name for n in graph.nodes), np.cumsum([0, *(n.n for n in graph.nodes)]), strict=False)
+        )
         self.spike_sources = [s.name for s in graph.sources if not is_graded_input(s)]
         self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
         self.source_names = [s.name for s in graph.sources]
@@ -155,7 +157,10 @@ class Layout:
         self.span_of = {part: span for span, part in enumerate(order)}
         names = [self.parts[k].node.name for k in order]
         self.spans_of = {name: (names.index(name), names.index(name) + names.count(name)) for name in set(names)}
-        rows = [[self.offset[self.parts[k].node.name] + self.parts[k].lo, self.offset[self.parts[k].node.name]] for k in order]
+        rows = [
+            [self.offset[self.parts[k].node.name] + self.parts[k].lo, self.offset[self.parts[k].node.name]]
+            for k in order
+        ]
         self.spans = np.array(rows, np.int64).reshape(-1, 2)
 
     # ------------------------------------------------------------------------------------------------ tiles
@@ -276,9 +281,19 @@ class Layout:
         for pre, members in merged.items():
             found = tables.segments(members)
             kind = "segments32" if found.weights.dtype == np.int32 else "segments64"
-            self._job(kind, pre, found.low, found.delays, [0, 0, self.cells, 0], [found.first, found.targets, found.weights], 0.0)
+            self._job(
+                kind,
+                pre,
+                found.low,
+                found.delays,
+                [0, 0, self.cells, 0],
+                [found.first, found.targets, found.weights],
+                0.0,
+            )
 
-    def _job(self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float) -> None:
+    def _job(
+        self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float
+    ) -> None:
         """Append a delivery; ``numbers`` are four columns of its own kind, ``arrays`` at most three."""
         source = self.source_names.index(pre) if pre in self.source_names else -1
         spans = (0, 0) if source >= 0 else self.spans_of[pre]
@@ -288,7 +303,15 @@ class Layout:
             addresses += [array.ctypes.data, len(array)]
         from spikesim.backends.numba.deliveries import NUMBER
 
-        row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers, *addresses]
+        row = [
+            NUMBER[kind + ("_values" if pre in self.value_sources else "")],
+            source,
+            *spans,
+            low,
+            delays,
+            *numbers,
+            *addresses,
+        ]
         self.job_rows.append(row + [0] * (16 - len(row)))
         self.job_weights.append(weight)
 
@@ -302,7 +325,15 @@ class Layout:
             self._job("bitmap", edge.pre, delay, 1, [at, part.padded, cell, self._use(k, 1)], [bits], mantissa)
             again_use = self._use(k, again.multiplicity)
             if len(again.targets):
-                self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, again_use], [again.indptr, again.targets], mantissa)
+                self._job(
+                    "rows",
+                    edge.pre,
+                    delay,
+                    1,
+                    [at, part.padded, cell, again_use],
+                    [again.indptr, again.targets],
+                    mantissa,
+                )
         else:
             found = tables.rows(edge, part.lo, part.hi)
             use = self._use(k, found.multiplicity)

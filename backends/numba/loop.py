@@ -19,17 +19,15 @@ Columns of the tables (int64):
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
-import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
 from spikesim.backends.numba.kernels.collect import active as active_flags
 from spikesim.backends.numba.kernels.collect import collect
 from spikesim.backends.numba.kernels.poisson import poisson_counts
-from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
-from spikesim.backends.numba.kernels.rows import add_rows16, add_segment_values, add_segments
+from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
-from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at, u64_at
+from spikesim.backends.numba.kernels.vector import u16_at, u32_at, u64_at
 from spikesim.equations.random_kernels import add_poisson
 
 
@@ -44,7 +42,7 @@ def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):
 
 
 # --- copied into the printed module from here on ---
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def room(job, weight, counts, sums, used, dirty):
     """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
     channel, most = job[9] & 0xFFFFF, job[9] >> 40
@@ -60,7 +58,7 @@ def room(job, weight, counts, sums, used, dirty):
     return free
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over a bitmap."""
     done, words = 0, job[7] >> 6
@@ -71,7 +69,7 @@ def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def count_rows(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over rows of targets."""
     done = 0
@@ -83,7 +81,7 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty):
     """Deliver to a tile all spikes that arrive at step ``t``."""
     pointers, identities, amounts, begin = given
@@ -110,7 +108,7 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                         deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty)
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
@@ -126,7 +124,7 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def record_traces(b, t, part, probes, chosen, states, trace):
     """Copy the probed states of a part at the end of a step."""
     for p in range(part[10], part[11]):
@@ -138,7 +136,7 @@ def record_traces(b, t, part, probes, chosen, states, trace):
                 trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def publish(b, t, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from spikesim.connect import Conv2d
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
-from spikesim.lowering import is_graded_input
 
 KINDS = {
     "bitmap": "one weight and delay: one bit per possible pair, repeated pairs in rows",
@@ -164,7 +160,7 @@ def _levels(graph: Graph, epoch: int) -> list[list[Node]]:
     """Order the populations so that spikes that arrive within an epoch come from an earlier level."""
     names = {n.name for n in graph.nodes}
     fast = {(e.pre, e.post) for e in graph.edges if e.synapses and e.pre in names and e.min_delay < epoch}
-    level = {name: 0 for name in names}
+    level = dict.fromkeys(names, 0)
     for _ in graph.nodes:
         for pre, post in fast:
             level[post] = max(level[post], level[pre] + 1)
@@ -203,12 +199,3 @@ def _widest(graph: Graph, choices: Mapping[str, Choice], node: Node) -> int:
     dense = sum(e.n_pre for e in graph.edges if e.post == node.name and choices[e.name].kind == "dense")
     limit = CELLS // max(1, len(node.model.inputs)) // 64 * 64
     return min(limit, max(64, DENSE_BYTES // (4 * dense) // 64 * 64)) if dense else limit
-
-
-def parts_of(plan: Plan) -> list[Part]:
-    """Return all parts, in the order of phases and tiles."""
-    return [part for phase in plan.phases for tile in phase for part in tile]
-
-
-__all__ = ["Choice", "Conv2d", "KINDS", "Part", "Plan", "choose", "epoch_length", "is_graded_input", "plan"]
-_ = (Any, pairwise)

@@ -68,7 +68,7 @@ class NumbaProgram(Stepping):
         self.threads = options.threads or os.cpu_count() or 1
         self.options = options
         self.changed: dict[str, Any] = {}
-        self.plan = plan(graph, self.threads if team.available() else 1)
+        self.plan = plan(graph, self.threads if team.available() else 1, options.representations)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
         branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
@@ -87,7 +87,9 @@ class NumbaProgram(Stepping):
         self.samples, self.first = samples, 0
         # order "C": a copy of a broadcast array would put the samples innermost, for one model and not for another
         self.states = tuple(
-            np.array(np.broadcast_to(g.initial().astype(self.dtype), (samples, len(g.form.model.states), g.n)), order="C")
+            np.array(
+                np.broadcast_to(g.initial().astype(self.dtype), (samples, len(g.form.model.states), g.n)), order="C"
+            )
             for g in self.groups
         )
         history = self.layout.history
@@ -196,7 +198,11 @@ class NumbaProgram(Stepping):
             )  # fmt: skip
             filled = np.arange(int(events.max(initial=0))) < events[:, None]
             collected.append(
-                (np.nonzero(filled)[0], event_step[:, : filled.shape[1]][filled], event_id[:, : filled.shape[1]][filled])
+                (
+                    np.nonzero(filled)[0],
+                    event_step[:, : filled.shape[1]][filled],
+                    event_id[:, : filled.shape[1]][filled],
+                )
             )
         self.first += steps
         return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
@@ -334,7 +340,11 @@ class NumbaProgram(Stepping):
                 f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
             )
         self.changed[projection] = values
-        self.layout.set_weights(replace(edge, weights=float(values) if np.ndim(edge.weights) == 0 else np.broadcast_to(values, edge.synapses)))
+        self.layout.set_weights(
+            replace(
+                edge, weights=float(values) if np.ndim(edge.weights) == 0 else np.broadcast_to(values, edge.synapses)
+            )
+        )
 
 
 _NO_TEAM = np.zeros(1, np.int64)

@@ -1,8 +1,12 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 """x"""
+
 import numpy as np
 from numba import njit
-from spikesim.backends.numba.kernels.vector import trailing_zeros, count_ones
+
+from spikesim.backends.numba.kernels.vector import trailing_zeros
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def collect(flags, n, out):
     words = flags.view(np.uint64)
@@ -16,6 +20,8 @@ def collect(flags, n, out):
                 out[k] = j
                 k += 1
     return k
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def active(flags, n):
     k = 0

@@ -1,5 +1,6 @@
 from numba import njit
-import numpy as np
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def list_spikes(raster, ptr, ids):
     steps, samples, n = raster.shape
@@ -12,6 +13,8 @@ def list_spikes(raster, ptr, ids):
                     ids[k] = j
                     k += 1
         ptr[b, steps] = k
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def list_values(raster, ptr, ids, values):
     steps, samples, n = raster.shape
