@@ -167,16 +167,17 @@ class Normal(Distribution):
 
     def sample(self, n: int, stream: Stream, fan_in: int | None = None, offset: int = 0) -> Values:
         """Return ``n`` draws."""
-        low, high = self._bounds()
         if compiled(n):
             from spikesim.equations.normal_kernels import fill_normal
 
-            out = np.empty(n)
-            lost = fill_normal(out, self.mean, self.sd, low, high, stream.id, *stream.key, offset, MAX_SUBSTEP)
-            if lost:
-                raise _refused(stream, lost, n)
-            return out
+            return self._compiled(fill_normal, np.empty(n), stream, offset)
         return self._at(_numbers(n, offset), stream)
+
+    def _compiled(self, fill: Any, out: Values, stream: Stream, *numbers: Any) -> Values:
+        lost = fill(out, *numbers, self.mean, self.sd, *self._bounds(), stream.id, *stream.key, MAX_SUBSTEP)
+        if lost:
+            raise _refused(stream, lost, out.size)
+        return out
 
     def _bounds(self) -> tuple[float, float]:
         return -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
@@ -201,20 +202,21 @@ class Normal(Distribution):
         least, most = self._below(low, False), self._below(high, True)
         if n < COMPILED_FROM or self.sd == 0 or most - least < 0.5:
             return super().extremes(n, stream, fan_in)
-        from spikesim.equations.normal_kernels import extreme_words
+        from spikesim.equations.normal_kernels import extreme_words, fill_normal_at
 
         margins = (0.0 if self.low is None else SAFE, 0.0 if self.high is None else SAFE)
         words = np.array(
             [int((least + margins[0]) * 2.0**64), min(int((most - margins[1]) * 2.0**64), 2**64 - 1)], np.uint64
         )
-        found, others = [], np.empty(CHUNK, np.int64)
+        ends, refused, others = [], [], np.empty(CHUNK, np.int64)
         for first in range(0, n, CHUNK):
             count = min(CHUNK, n - first)
             smallest, largest, lost = extreme_words(first, count, *words, stream.id, *stream.key, others)
-            ends = np.array([smallest, largest] if smallest <= largest else [], np.uint64)
-            found.append(self.mean + self.sd * inverse_normal(open_uniform(ends)))
-            found.append(self._at(others[:lost], stream))
-        values = np.concatenate(found)
+            ends += [smallest, largest] if smallest <= largest else []
+            if lost:
+                refused.append(self._compiled(fill_normal_at, np.empty(lost), stream, others[:lost]))
+        accepted = self.mean + self.sd * inverse_normal(open_uniform(np.array([min(ends), max(ends)], np.uint64)))
+        values = np.concatenate([accepted, *refused])
         return float(values.min()), float(values.max())
 
 

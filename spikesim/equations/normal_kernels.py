@@ -56,9 +56,19 @@ def _open_uniform(high, low):
 
 
 @_jit
-def _again(index, mean, sd, low, high, stream, key0, key1, attempts):
-    """Draw one number again at the steps 1, 2, ... until it lies within the bounds; NaN if it never does."""
-    for step in range(1, attempts):
+def normal_at(index, mean, sd, low, high, stream, key0, key1, start, attempts):
+    """Draw one number at the steps ``start``, ``start + 1``, ... until it lies within the bounds; NaN if it never does.
+
+    Parameters
+    ----------
+    index
+        Number of the draw.
+    mean, sd, low, high, stream, key0, key1, attempts
+        See :func:`fill_normal`.
+    start
+        First step: 0 for the draw itself.
+    """
+    for step in range(start, attempts):
         u = _open_uniform(
             bits_at(2 * index, step, stream, key0, key1), bits_at(2 * index + 1, step, stream, key0, key1)
         )
@@ -70,19 +80,19 @@ def _again(index, mean, sd, low, high, stream, key0, key1, attempts):
 
 
 @_jit
-def fill_normal(out, mean, sd, low, high, stream, key0, key1, offset, attempts):
+def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts):
     """Fill ``out`` (float64[n]) with the draws ``offset`` ... ``offset + n - 1``; returns how many were refused.
 
     Parameters
     ----------
     out
         float64 array, overwritten.
+    offset
+        Number of the first draw.
     mean, sd, low, high
         As in :class:`spikesim.distributions.Normal`; infinite where there is no bound.
     stream, key0, key1
         ``Stream.id`` and ``Stream.key``.
-    offset
-        Number of the first draw.
     attempts
         How often one number is drawn at most; NaN is written where that does not suffice.
     """
@@ -108,8 +118,18 @@ def fill_normal(out, mean, sd, low, high, stream, key0, key1, offset, attempts):
         if outside:
             for i in range(n):
                 if not low <= part[i] <= high:
-                    part[i] = _again(offset + first + i, mean, sd, low, high, stream, key0, key1, attempts)
+                    part[i] = normal_at(offset + first + i, mean, sd, low, high, stream, key0, key1, 1, attempts)
                     refused += not low <= part[i] <= high
+    return refused
+
+
+@_jit
+def fill_normal_at(out, index, mean, sd, low, high, stream, key0, key1, attempts):
+    """Fill ``out`` with the draws of any numbers ``index`` (int64); the other arguments are those of `fill_normal`."""
+    refused = 0
+    for i in range(out.size):
+        out[i] = normal_at(index[i], mean, sd, low, high, stream, key0, key1, 0, attempts)
+        refused += not low <= out[i] <= high
     return refused
 
 
@@ -133,15 +153,21 @@ def extreme_words(first, n, low, high, stream, key0, key1, outside):
     tuple of uint64, uint64, int
         Smallest, largest (if the first exceeds the second there is none), number of the other draws.
     """
-    words, least, most, others = np.empty(2 * BLOCK, np.uint32), np.uint64(2**64 - 1), np.uint64(0), 0
+    words, wide = np.empty(2 * BLOCK, np.uint32), np.empty(BLOCK, np.uint64)
+    least, most, others = np.uint64(2**64 - 1), np.uint64(0), 0
     for start in range(0, n, BLOCK):
         count = min(BLOCK, n - start)
         fill_bits(words[: 2 * count], 0, stream, key0, key1, 2 * (first + start))
+        inside = 0
         for i in range(count):
             word = np.uint64(words[2 * i]) << np.uint64(32) | np.uint64(words[2 * i + 1])
-            inside = (word >= low) & (word <= high)
-            least = min(least, word) if inside else least
-            most = max(most, word) if inside else most
-            outside[others] = first + start + i
-            others += not inside
+            accepted = (word >= low) & (word <= high)
+            least = min(least, word if accepted else least)
+            most = max(most, word if accepted else most)
+            inside += accepted
+            wide[i] = word
+        if inside < count:
+            for i in range(count):
+                outside[others] = first + start + i
+                others += (wide[i] < low) | (wide[i] > high)
     return least, most, others
