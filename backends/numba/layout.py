@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.numba import tables
+from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.plan import Part, Plan
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
@@ -135,12 +138,11 @@ class Layout:
         self.port_forms = port_forms(graph, plan, dtype, self.drives.counts)
         self.groups = groups(graph, self.port_forms)
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
-        self.offset = dict(
-            zip((n.name for n in graph.nodes), np.cumsum([0, *(n.n for n in graph.nodes)]), strict=False)
-        )
-        self.spike_sources = [s.name for s in graph.sources if not is_graded_input(s)]
+        first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
+        self.offset = {node.name: low for node, low in zip(graph.nodes, first, strict=False)}
         self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
         self.source_names = [s.name for s in graph.sources]
+        self.built: dict[Any, Any] = {}  # tables by what they hold; the jobs point into them
         self._spans()
         self._tiles()
         self.history = max(graph.max_delay, 0) + 2 * plan.epoch
@@ -152,16 +154,13 @@ class Layout:
 
     # ------------------------------------------------------------------------------------------------ where spikes are
     def _spans(self) -> None:
-        """Number the parts population by population: their spike lists are read in this order."""
+        """Put the parts in the order of neurons, in which their spike lists are read."""
         order = sorted(range(len(self.parts)), key=lambda k: (self.offset[self.parts[k].node.name], self.parts[k].lo))
         self.span_of = {part: span for span, part in enumerate(order)}
         names = [self.parts[k].node.name for k in order]
         self.spans_of = {name: (names.index(name), names.index(name) + names.count(name)) for name in set(names)}
-        rows = [
-            [self.offset[self.parts[k].node.name] + self.parts[k].lo, self.offset[self.parts[k].node.name]]
-            for k in order
-        ]
-        self.spans = np.array(rows, np.int64).reshape(-1, 2)
+        low = [(self.offset[self.parts[k].node.name], self.parts[k].lo) for k in order]
+        self.spans = np.array([[node + lo, node] for node, lo in low], np.int64).reshape(-1, 2)
 
     # ------------------------------------------------------------------------------------------------ tiles
     def _tiles(self) -> None:
@@ -172,11 +171,9 @@ class Layout:
         self.poisson_weights: list[float] = []
         self.job_rows: list[list[int]] = []
         self.job_weights: list[float] = []
-        self.kept: list[Any] = []  # arrays that the jobs point into
         self.ext_base, self.ext_size = self._ext()
-        tile_rows, phase_rows = [], []
-        self.tile_of_job: list[int] = []
-        self.channel_rows: dict[str, list[tuple[int, int]]] = {}  # edge: its places in the factors
+        tile_rows: list[list[int]] = []
+        phase_rows: list[list[int]] = []
         for phase in self.plan.phases:
             phase_rows.append([len(tile_rows), len(tile_rows) + len(phase)])
             for tile in phase:
@@ -226,8 +223,7 @@ class Layout:
             places[k, port] = (self.cells, len(self.port_rows))
             weights = [0.0] * 4
             for c, edge in enumerate(self._counted(node.name, port)):
-                weights[c] = float(np.asarray(edge.weights))
-                self.channel_rows.setdefault(edge.name, []).append((len(self.port_rows), 2 + c))
+                weights[c] = edge.constant_weight or 0.0
             drive = next((d for d in self.graph.drives if (d.target, d.port) == (node.name, port)), None)
             where = 0
             if form.drive == "counts":
@@ -235,7 +231,7 @@ class Layout:
                 self.drawn += part.padded
             elif form.drive == "values":
                 where = self.ext_base[node.name, port] + part.lo
-            if drive is not None and drive.name in self.drives.names:
+            if isinstance(drive, PoissonDrive) and drive.name in self.drives.names:
                 self._poisson(drive, part, form.drive == "counts", where)
             factor = float(drive.weight) if form.drive == "counts" and isinstance(drive, PoissonDrive) else 0.0
             self.port_rows.append([self.cells, self.counts, where, part.padded])
@@ -279,79 +275,66 @@ class Layout:
                     grid = _grid(self.graph, edge.post, edge.port)
                     merged.setdefault(edge.pre, []).append((edge, part.lo, part.hi, cell, grid))
         for pre, members in merged.items():
-            found = tables.segments(members)
-            kind = "segments32" if found.weights.dtype == np.int32 else "segments64"
-            self._job(
-                kind,
-                pre,
-                found.low,
-                found.delays,
-                [0, 0, self.cells, 0],
-                [found.first, found.targets, found.weights],
-                0.0,
-            )
+            key = ("segments", *((e.name, *rest) for e, *rest in members))
+            found = self._build(key, [e for e, *_ in members], partial(tables.segments, members))
+            arrays = [found.first, found.targets, found.weights]
+            self._job("segments" + _width(found.weights), pre, found.low, found.delays, [0, 0, 0, 0], arrays)
+
+    def _build(self, key: Any, edges: list[Edge], make: Callable[[], Any]) -> Any:
+        if key not in self.built:
+            self.built[key] = make()
+            for edge in edges:
+                edge.forget()
+        return self.built[key]
 
     def _job(
-        self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float
+        self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float = 0.0
     ) -> None:
         """Append a delivery; ``numbers`` are four columns of its own kind, ``arrays`` at most three."""
         source = self.source_names.index(pre) if pre in self.source_names else -1
         spans = (0, 0) if source >= 0 else self.spans_of[pre]
-        addresses = []
-        for array in arrays:
-            self.kept.append(array)
-            addresses += [array.ctypes.data, len(array)]
-        from spikesim.backends.numba.deliveries import NUMBER
-
-        row = [
-            NUMBER[kind + ("_values" if pre in self.value_sources else "")],
-            source,
-            *spans,
-            low,
-            delays,
-            *numbers,
-            *addresses,
-        ]
-        self.job_rows.append(row + [0] * (16 - len(row)))
+        memory = [number for array in arrays for number in (array.ctypes.data, len(array))]
+        row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers]
+        self.job_rows.append([*row, *memory, *[0] * (6 - len(memory))])
         self.job_weights.append(weight)
 
     def _count_job(self, k: int, part: Part, edge: Edge, cell: int, row: int) -> None:
-        channel = self._counted(edge.post, edge.port).index(edge)
+        channel = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
         at = self.port_rows[row][1] + channel * part.padded
-        mantissa = float(np.asarray(edge.weights)) / self.factor_rows[row][0]
-        delay = int(np.asarray(edge.delays))
-        if self.plan.choices[edge.name].kind == "bitmap":
-            bits, again = tables.bitmap(edge, part.lo, part.hi)
-            self._job("bitmap", edge.pre, delay, 1, [at, part.padded, cell, self._use(k, 1)], [bits], mantissa)
-            again_use = self._use(k, again.multiplicity)
+        mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
+
+        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
+            use = self.channels | k << 20 | max(1, multiplicity) << 40
+            self._job(kind, edge.pre, edge.constant_delay or 0, 1, [at, part.padded, cell, use], arrays, mantissa)
+
+        key = (self.plan.choices[edge.name].kind, edge.name, part.lo, part.hi)
+        if key[0] == "bitmap":
+            bits, again = self._build(key, [edge], lambda: tables.bitmap(edge, part.lo, part.hi))
+            add("bitmap", 1, [bits])
             if len(again.targets):
-                self._job(
-                    "rows",
-                    edge.pre,
-                    delay,
-                    1,
-                    [at, part.padded, cell, again_use],
-                    [again.indptr, again.targets],
-                    mantissa,
-                )
+                add("rows", again.multiplicity, [again.indptr, again.targets])
         else:
-            found = tables.rows(edge, part.lo, part.hi)
-            use = self._use(k, found.multiplicity)
-            self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, use], [found.indptr, found.targets], mantissa)
+            found = self._build(key, [edge], lambda: tables.rows(edge, part.lo, part.hi))
+            add("rows", found.multiplicity, [found.indptr, found.targets])
         self.channels += 1
+
+    def _dense_job(self, part: Part, edge: Edge, cell: int) -> None:
+        grid = _grid(self.graph, edge.post, edge.port)
+        key = ("dense", edge.name, part.lo, part.hi)
+        weights = self._build(key, [edge], lambda: tables.dense(edge, part.lo, part.hi, grid))
+        self._job("dense" + _width(weights), edge.pre, edge.constant_delay or 0, 1, [0, part.n, cell, 0], [weights])
 
     def set_weights(self, edge: Edge) -> None:
         """Take over changed weights of a projection."""
-        edges = tuple(edge if e.name == edge.name else e for e in self.graph.edges)
-        self.graph = replace(self.graph, edges=edges)
-        self.kept.clear()
+        self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
+        if edge.constant_weight is None:
+            self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
         self._tiles()
 
-    def _use(self, part: int, multiplicity: int) -> int:
-        """Pack the channel of a tile, its part, and how much one row may add to a counter."""
-        return self.channels | part << 20 | max(1, multiplicity) << 40
 
-    def _dense_job(self, part: Part, edge: Edge, cell: int) -> None:
-        weights = tables.dense(edge, part.lo, part.hi, _grid(self.graph, edge.post, edge.port))
-        kind = "dense32" if weights.dtype == np.int32 else "dense64"
-        self._job(kind, edge.pre, int(np.asarray(edge.delays)), 1, [0, part.n, cell, 0], [weights], 0.0)
+def _names(key: tuple[Any, ...]) -> set[str]:
+    return {entry[0] if isinstance(entry, tuple) else entry for entry in key[1:]}
+
+
+def _width(weights: NDArray[Any]) -> str:
+    return "32" if weights.dtype == np.int32 else "64"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
 
@@ -116,10 +114,10 @@ def possible(edge: Edge) -> dict[str, Choice]:
     """Return the representations that can hold a projection, with what they cost."""
     n, degree = edge.n_post, edge.synapses / max(edge.n_pre, 1)
     found = {"segments": (6.0 + 4.0 * (edge.max_delay - edge.min_delay + 1) / max(degree, 1e-9), NS_SEGMENT_EVENT)}
-    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) == 0 and not edge.graded:
+    if edge.constant_delay is not None and edge.constant_weight is not None and not edge.graded:
         found["rows"] = (2.0 + 4.0 / max(degree, 1e-9), NS_EVENT)
         found["bitmap"] = (n / 8 / max(degree, 1e-9), NS_WORD * n / 64 / max(degree, 1e-9))
-    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) and edge.synapses == edge.n_pre * n:
+    if edge.constant_delay is not None and edge.constant_weight is None and edge.synapses == edge.n_pre * n:
         found["dense"] = (4.0, NS_DENSE)
     return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
 
@@ -151,7 +149,7 @@ def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
 
 # --------------------------------------------------------------------------------------------------- epochs and tiles
 def epoch_length(graph: Graph) -> int:
-    """Return the smallest delay of the projections that lie on cycles, in steps: what threads may do without meeting."""
+    """Return the smallest delay of the projections on cycles, in steps: what threads may do without meeting."""
     cyclic = graph.recurrent_edges
     return max(1, min([EPOCH_LIMIT, *(e.min_delay for e in graph.edges if e.name in cyclic and e.synapses)]))
 

@@ -29,6 +29,7 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
+from spikesim.synapses import Constant, Given
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
@@ -87,10 +88,8 @@ class NumbaProgram(Stepping):
         self.samples, self.first = samples, 0
         # order "C": a copy of a broadcast array would put the samples innermost, for one model and not for another
         self.states = tuple(
-            np.array(
-                np.broadcast_to(g.initial().astype(self.dtype), (samples, len(g.form.model.states), g.n)), order="C"
-            )
-            for g in self.groups
+            np.array(np.broadcast_to(first, (samples, *first.shape)), order="C")
+            for first in (g.initial().astype(self.dtype) for g in self.groups)
         )
         history = self.layout.history
         self.listed = np.zeros((samples, history, len(self.layout.spans)), np.int64)
@@ -110,7 +109,8 @@ class NumbaProgram(Stepping):
         widths = sum(s.n * (8 if s.name in self.layout.value_sources else 1) for s in self.graph.sources)
         per_step = self.samples * (widths + 8 * self.layout.ext_size)
         stretch = max(1, min(steps, BUFFER_BYTES // max(per_step, 1)))
-        parts, start = [], 0
+        parts: list[Chunk] = []
+        start = 0
         while start < steps or not parts:
             number = min(stretch, steps - start, self._trial_steps())
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
@@ -120,7 +120,7 @@ class NumbaProgram(Stepping):
     # ------------------------------------------------------------------------------------------------ threads
     def _trial_steps(self) -> int:
         """Return how long the next stretch may be: short while it is not known which number of threads is faster."""
-        if self.samples > 1 or all(len(p) >= TRIALS for p in self.paces.values()):
+        if self.samples > 1 or self.plan.threads == 1 or all(len(p) >= TRIALS for p in self.paces.values()):
             return 2**62
         return max(TRIAL_STEPS, 4 * self.plan.epoch)
 
@@ -196,14 +196,9 @@ class NumbaProgram(Stepping):
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
             )  # fmt: skip
-            filled = np.arange(int(events.max(initial=0))) < events[:, None]
-            collected.append(
-                (
-                    np.nonzero(filled)[0],
-                    event_step[:, : filled.shape[1]][filled],
-                    event_id[:, : filled.shape[1]][filled],
-                )
-            )
+            most = int(events.max(initial=0))
+            filled = np.arange(most) < events[:, None]
+            collected.append((np.nonzero(filled)[0], event_step[:, :most][filled], event_id[:, :most][filled]))
         self.first += steps
         return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
 
@@ -321,7 +316,7 @@ class NumbaProgram(Stepping):
     def get_weights(self, projection: str) -> NDArray[Any]:
         """Return the weights, one per synapse, sorted by source, then target."""
         edge = self._edge(projection)
-        return np.array(np.broadcast_to(self.changed.get(projection, edge.weights), (edge.synapses,)), np.float64)
+        return np.asarray(self.changed.get(projection, edge).weights_of(0, edge.synapses))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights by one number or one per synapse; they are snapped to the port's grid."""
@@ -330,7 +325,7 @@ class NumbaProgram(Stepping):
         values = snap(weights, exact.grid) if exact else np.asarray(weights, np.float64)
         if not np.isfinite(values).all():
             raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
-        if np.ndim(edge.weights) == 0 and np.ndim(values):
+        if edge.constant_weight is not None and np.ndim(values):
             raise InvalidValueError(
                 f"projection {projection!r} was built with one weight for all synapses; give one number, or "
                 "build it with an array"
@@ -339,12 +334,12 @@ class NumbaProgram(Stepping):
             raise InvalidValueError(
                 f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
             )
-        self.changed[projection] = values
-        self.layout.set_weights(
-            replace(
-                edge, weights=float(values) if np.ndim(edge.weights) == 0 else np.broadcast_to(values, edge.synapses)
-            )
-        )
+        if edge.constant_weight is not None:
+            changed = replace(edge, weight=Constant(float(values)))
+        else:
+            changed = replace(edge, weight=Given(np.array(np.broadcast_to(values, edge.synapses), np.float64)))
+        self.changed[projection] = changed
+        self.layout.set_weights(changed)
 
 
 _NO_TEAM = np.zeros(1, np.int64)
