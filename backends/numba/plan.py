@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
@@ -71,7 +71,7 @@ class Plan:
     choices
         Edge name to :class:`Choice`.
     epoch
-        Steps between two meetings of the threads: no projection on a cycle is faster.
+        Steps between two meetings of the threads.
     phases
         Per phase the tiles, per tile its parts. Within an epoch a phase needs only the spikes of earlier phases.
     threads
@@ -149,9 +149,16 @@ def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
 
 # --------------------------------------------------------------------------------------------------- epochs and tiles
 def epoch_length(graph: Graph) -> int:
-    """Return the smallest delay of the projections on cycles, in steps: what threads may do without meeting."""
-    cyclic = graph.recurrent_edges
-    return max(1, min([EPOCH_LIMIT, *(e.min_delay for e in graph.edges if e.name in cyclic and e.synapses)]))
+    """Return how many steps the threads may do without meeting.
+
+    The projections that are faster than an epoch must not make a cycle; then their populations can be run one after
+    the other for the whole epoch.
+    """
+    edges = [e for e in graph.edges if e.synapses]
+    for delay in sorted({e.min_delay for e in edges if e.min_delay < EPOCH_LIMIT}):
+        if replace(graph, edges=tuple(e for e in edges if e.min_delay <= delay)).recurrent_edges:
+            return delay
+    return EPOCH_LIMIT
 
 
 def _levels(graph: Graph, epoch: int) -> list[list[Node]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import spikesim
 from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import BRANCHES, print_deliver
+from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.plan import plan
@@ -47,7 +47,7 @@ def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> st
     """Return the module printed for a set of models and representations."""
     text = inspect.getsource(loop)
     imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports)
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS)
     return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
 
 
