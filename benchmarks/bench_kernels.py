@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.dense import add_dense
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16, add_segments
 from spikesim.equations.random_kernels import fill_poisson
@@ -131,6 +132,22 @@ def segment_cases():
         )
         case = f"{n_pre} x {n_post}, {fan_out} each, {delays} delays, {6 * len(weights) / 2**20:.0f} MiB"
         yield case, "event", events, segments, (np.zeros(n_post), first, delays, targets, weights, ids, starts)
+
+
+@jit
+def matrices(sums, weights, stride, ids, n):
+    for first in range(0, len(ids), n):
+        add_dense(sums, weights, stride, ids[first:], n)
+
+
+@bench("dense")
+def dense_cases():
+    for n_pre, n_post, n in ((784, 512, 100), (1000, 1024, 10), (512, 10, 20), (4000, 4096, 150)):
+        for kind in (np.int32, np.float64):
+            weights = RNG.integers(-(2**30), 2**30, n_pre * n_post).astype(kind)
+            ids = np.concatenate([sources(n_pre, n) for _ in range(30)])
+            case = f"{n} of {n_pre} x {n_post}, {np.dtype(kind)}, {weights.nbytes / 2**20:.1f} MiB"
+            yield case, "weight", len(ids) * n_post, matrices, (np.zeros(n_post), weights, n_post, ids, n)
 
 
 def main(wanted: list[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import bitmap, poisson, rows, team, vector
+from spikesim.backends.numba.kernels import bitmap, dense, poisson, rows, team, vector
 from spikesim.rng import Stream, poisson_thresholds
 
 RNG = np.random.default_rng(1)
@@ -262,3 +262,30 @@ def test_segments_of_one_delay_are_added(kind, delays, k, n):
     rows.add_segments_values(graded, first, delays, k, targets, weights, ids, values, n)
     assert (sums == added(first, targets, weights, ids[:n], np.ones(n), delays, k, 1000)).all()
     assert (graded == added(first, targets, weights, ids[:n], values[:n], delays, k, 1000)).all()
+
+
+# ------------------------------------------------------------------------------------------------------------ dense
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("size", "n"), [(200, 0), (10, 1), (64, 3), (203, 20)])
+def test_rows_of_a_matrix_are_added(kind, size, n):
+    stride = size + 3
+    weights = RNG.integers(-(2**30), 2**30, (30, stride)).astype(kind)
+    ids, values = RNG.permutation(30).astype(np.int32), RNG.integers(-9, 9, 30) / 4
+    sums, graded = np.arange(size) / 2, np.arange(size) / 2
+    dense.add_dense(sums, weights.reshape(-1), stride, ids, n)
+    dense.add_dense_values(graded, weights.reshape(-1), stride, ids, values, n)
+    chosen = weights[ids[:n], :size].astype(float)
+    assert (sums == np.arange(size) / 2 + chosen.sum(axis=0)).all()
+    assert (graded == np.arange(size) / 2 + values[:n] @ chosen).all()
+
+
+def test_weights_without_a_grid_are_added_in_the_order_of_the_sources():
+    weights, ids = RNG.random((30, 75)), np.arange(30, dtype=np.int32)
+    sums, parts = np.zeros(75), np.zeros(75)
+    dense.add_dense(sums, weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[:9], weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[9:], weights.reshape(-1)[9:], 75, ids, 30)
+    assert (sums == np.cumsum(weights, axis=0)[-1]).all()
+    assert (parts == sums).all()
