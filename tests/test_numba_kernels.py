@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import bitmap, poisson, team, vector
+from spikesim.backends.numba.kernels import bitmap, dense, poisson, rows, team, vector
 from spikesim.rng import Stream, poisson_thresholds
 
 RNG = np.random.default_rng(1)
@@ -213,3 +213,79 @@ def test_poisson_counts_are_those_of_the_stream(mean):
         out = np.full(64 * blocks, 99, np.uint8)
         poisson.poisson_counts(out, poisson_thresholds(mean), step, stream.id, *stream.key, offset)
         assert out.tolist() == stream.poisson(64 * blocks, mean, step, offset).tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------- rows
+
+
+def random_rows(sources, delays, size):
+    """Segments of random length, some empty; the highest target stands in a row more than once."""
+    lengths = RNG.integers(0, 40, sources * delays)
+    lengths[::5] = 0
+    first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint32)
+    targets = RNG.integers(0, size, first[-1]).astype(np.uint16)
+    targets[::11] = size - 1
+    return first, targets
+
+
+def added(first, targets, weights, ids, values, delays=1, k=0, size=65536):
+    """Add one synapse after the other."""
+    sums = np.zeros(size)
+    for source, value in zip(ids.tolist(), values.tolist(), strict=True):
+        row = slice(first[source * delays + k], first[source * delays + k + 1])
+        np.add.at(sums, targets[row], weights[row] * value)
+    return sums
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 30])
+def test_rows_of_one_weight_are_added(n):
+    indptr, targets = random_rows(40, 1, 65536)
+    ids, values = RNG.permutation(40).astype(np.int32), RNG.integers(-9, 9, 40) / 4
+    counts, sums, graded = np.zeros(65536, np.uint8), np.zeros(65536), np.zeros(65536)
+    rows.add_rows16(counts, indptr, targets, ids, n)
+    rows.add_rows16_sum(sums, 0.5, indptr, targets, ids, n)
+    rows.add_rows16_values(graded, 0.5, indptr, targets, ids, values, n)
+    arrivals = added(indptr, targets, np.ones(len(targets)), ids[:n], np.ones(n))
+    assert (counts == arrivals).all()
+    assert (sums == arrivals / 2).all()
+    assert (graded == added(indptr, targets, np.full(len(targets), 0.5), ids[:n], values[:n])).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("delays", "k", "n"), [(1, 0, 20), (3, 0, 7), (3, 2, 40), (3, 1, 0)])
+def test_segments_of_one_delay_are_added(kind, delays, k, n):
+    first, targets = random_rows(40, delays, 1000)
+    weights = RNG.integers(-(2**30), 2**30, len(targets)).astype(kind)
+    ids, values = RNG.permutation(40).astype(np.int32), RNG.integers(-9, 9, 40) / 4
+    sums, graded = np.zeros(1000), np.zeros(1000)
+    rows.add_segments(sums, first, delays, k, targets, weights, ids, n)
+    rows.add_segments_values(graded, first, delays, k, targets, weights, ids, values, n)
+    assert (sums == added(first, targets, weights, ids[:n], np.ones(n), delays, k, 1000)).all()
+    assert (graded == added(first, targets, weights, ids[:n], values[:n], delays, k, 1000)).all()
+
+
+# ------------------------------------------------------------------------------------------------------------ dense
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("size", "n"), [(200, 0), (10, 1), (64, 3), (203, 20)])
+def test_rows_of_a_matrix_are_added(kind, size, n):
+    stride = size + 3
+    weights = RNG.integers(-(2**30), 2**30, (30, stride)).astype(kind)
+    ids, values = RNG.permutation(30).astype(np.int32), RNG.integers(-9, 9, 30) / 4
+    sums, graded = np.arange(size) / 2, np.arange(size) / 2
+    dense.add_dense(sums, weights.reshape(-1), stride, ids, n)
+    dense.add_dense_values(graded, weights.reshape(-1), stride, ids, values, n)
+    chosen = weights[ids[:n], :size].astype(float)
+    assert (sums == np.arange(size) / 2 + chosen.sum(axis=0)).all()
+    assert (graded == np.arange(size) / 2 + values[:n] @ chosen).all()
+
+
+def test_weights_without_a_grid_are_added_in_the_order_of_the_sources():
+    weights, ids = RNG.random((30, 75)), np.arange(30, dtype=np.int32)
+    sums, parts = np.zeros(75), np.zeros(75)
+    dense.add_dense(sums, weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[:9], weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[9:], weights.reshape(-1)[9:], 75, ids, 30)
+    assert (sums == np.cumsum(weights, axis=0)[-1]).all()
+    assert (parts == sums).all()
