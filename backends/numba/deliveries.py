@@ -16,8 +16,8 @@ BRANCHES = {
     "rows": "count_rows(job, weight, ids, n, counts, sums, used, dirty)",
     "segments32": f"add_segments(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, n)",
     "segments64": f"add_segments(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, n)",
-    "segments32_values": f"add_segment_values(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, values, n)",
-    "segments64_values": f"add_segment_values(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, values, n)",
+    "segments32_values": f"add_segments_values(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, values, n)",
+    "segments64_values": f"add_segments_values(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, values, n)",
     "dense32": f"add_dense({_CELLS}, i32_at(job[10], job[11]), job[7], ids, n)",
     "dense64": f"add_dense({_CELLS}, f64_at(job[10], job[11]), job[7], ids, n)",
     "dense32_values": f"add_dense_values({_CELLS}, i32_at(job[10], job[11]), job[7], ids, values, n)",
@@ -26,7 +26,7 @@ BRANCHES = {
 NUMBER = {name: k for k, name in enumerate(BRANCHES)}
 IMPORTS = """
 from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
-from spikesim.backends.numba.kernels.rows import add_segment_values, add_segments
+from spikesim.backends.numba.kernels.rows import add_segments_values, add_segments
 from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at
 """
 

@@ -96,7 +96,7 @@ def _add_tile_values(typingctx, width, sums, at, weights, stride, ids, n, values
     return types.void(width, sums, types.int64, weights, types.int64, ids, types.int64, values), codegen
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_dense(sums, weights, stride, ids, n):
     """Add the rows of `n` sources.
 
@@ -125,7 +125,7 @@ def add_dense(sums, weights, stride, ids, n):
         j += 1
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_dense_values(sums, weights, stride, ids, values, n):
     """Add the rows of `n` sources, each times a value.
 

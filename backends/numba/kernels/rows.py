@@ -13,7 +13,7 @@ from numba import njit
 from spikesim.backends.numba.kernels.vector import prefetch
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_rows16(counts, indptr, targets, ids, n):
     """Count the arrivals from `n` sources.
 
@@ -37,7 +37,7 @@ def add_rows16(counts, indptr, targets, ids, n):
             counts[targets[e]] += 1
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_rows16_sum(sums, value, indptr, targets, ids, n):
     """Add one weight per synapse of `n` sources.
 
@@ -57,7 +57,7 @@ def add_rows16_sum(sums, value, indptr, targets, ids, n):
             sums[targets[e]] += value
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_rows16_values(sums, weight, indptr, targets, ids, values, n):
     """Add weight times value per synapse of `n` sources.
 
@@ -80,7 +80,7 @@ def add_rows16_values(sums, weight, indptr, targets, ids, values, n):
             sums[targets[e]] += product
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_segments(sums, first, delays, k, targets, weights, ids, n):
     """Add the synapses of one delay of `n` sources.
 
@@ -117,7 +117,7 @@ def add_segments(sums, first, delays, k, targets, weights, ids, n):
             sums[targets[e]] += weights[e]
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_segments_values(sums, first, delays, k, targets, weights, ids, values, n):
     """Add weight times value over the synapses of one delay of `n` sources.
 
