@@ -140,6 +140,10 @@ class Edge:
             zeros += np.bincount(np.searchsorted(ends, found, side="right"), minlength=self.n_pre)
         return rows - zeros
 
+    def remember(self, out_degree: NDArray[np.int64]) -> None:
+        """Take :attr:`out_degree` from somebody who has drawn all weights."""
+        self.__dict__["out_degree"] = out_degree
+
     # --------------------------------------------------------------------------------------------- drawn when asked for
     @property
     def indptr(self) -> NDArray[np.int64]:

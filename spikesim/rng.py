@@ -46,7 +46,7 @@ Words: TypeAlias = NDArray[np.uint32]
 
 #: Above this many words a compiled kernel is worth the import of numba; above the second one, its call.
 COMPILED_FROM: Final = 1_000_000
-CALLED_FROM: Final = 4096
+CALLED_FROM: Final = 256
 MAX_STEP: Final = 2**48
 MAX_INDEX: Final = 2**34
 MAX_SUBSTEP: Final = 2**15

@@ -67,6 +67,10 @@ class Pattern:
 
         return out_degrees(self.rule, self.pre, self.post, self.stream)
 
+    def remember(self, out_degree: Ints) -> None:
+        """Take the number of synapses of each source from somebody who has drawn them all."""
+        self.__dict__["out_degree"] = out_degree
+
     def in_degree(self) -> Ints:
         """Count the synapses of each target."""
         if self.drawn is not None or not compiled(self.count):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.numba import tables
+from spikesim.backends.numba import build
 from spikesim.backends.numba.deliveries import NUMBER
-from spikesim.backends.numba.plan import Part, Plan
+from spikesim.backends.numba.plan import CHANNELS, Part, Plan
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
@@ -164,6 +162,7 @@ class Layout:
 
     # ------------------------------------------------------------------------------------------------ tiles
     def _tiles(self) -> None:
+        """Lay out the tiles: where the counters, sums and drawn numbers of each are, and what is delivered to it."""
         self.part_rows: list[list[int]] = []
         self.port_rows: list[list[int]] = []
         self.factor_rows: list[list[float]] = []
@@ -172,25 +171,27 @@ class Layout:
         self.job_rows: list[list[int]] = []
         self.job_weights: list[float] = []
         self.ext_base, self.ext_size = self._ext()
-        tile_rows: list[list[int]] = []
-        phase_rows: list[list[int]] = []
-        for phase in self.plan.phases:
-            phase_rows.append([len(tile_rows), len(tile_rows) + len(phase)])
-            for tile in phase:
-                tile_rows.append(self._tile(tile))
-        self.tiles = np.array(tile_rows, np.int64).reshape(-1, 8)
-        self.phases = np.array(phase_rows, np.int64).reshape(-1, 2)
+        tiles = [tile for phase in self.plan.phases for tile in phase]
+        rows = [self._place(tile) for tile in tiles]
+        self._build(tiles)
+        for number, (tile, row) in enumerate(zip(tiles, rows, strict=True)):
+            row[2] = len(self.job_rows)
+            row[7] = self._deliver(number, tile, row[0])
+            row[3] = len(self.job_rows)
+        ends = np.cumsum([0, *(len(phase) for phase in self.plan.phases)])
+        self.phases = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
+        self.tiles = np.array(rows, np.int64).reshape(-1, 8)
         self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 12)
         self.ports = np.array(self.port_rows, np.int64).reshape(-1, 4)
         self.factors = np.array(self.factor_rows, np.float64).reshape(-1, 6)
         self.poisson = np.array(self.poisson_rows, np.int64).reshape(-1, 10)
+        self.poisson_factors = np.array(self.poisson_weights, np.float64)
         self.jobs = np.array(self.job_rows, np.int64).reshape(-1, 16)
         self.weights = np.array(self.job_weights, np.float64)
-        self.poisson_factors = np.array(self.poisson_weights, np.float64)
         widest = max((part.padded for part in self.parts), default=0)
         large = widest if any(not row[0] for row in self.poisson_rows) else 0
-        most_parts = max((len(tile) for phase in self.plan.phases for tile in phase), default=0)
         counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
+        most_parts = max((len(tile) for tile in tiles), default=0)
         self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large], np.int64)
 
     def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
@@ -202,49 +203,49 @@ class Layout:
                     size += node.n
         return base, size
 
-    def _tile(self, tile: tuple[Part, ...]) -> list[int]:
-        """Lay out one tile: where its counters, sums and drawn numbers are, and what is delivered to it."""
-        first_part, first_job = len(self.part_rows), len(self.job_rows)
-        self.counts = self.cells = self.drawn = self.channels = 0
-        places: dict[tuple[int, str], tuple[int, int]] = {}  # (part, port): first cell, row in ports
-        for k, part in enumerate(tile):
-            self._part(k, part, places)
-        self._jobs(tile, places)
-        return [
-            first_part, len(self.part_rows), first_job, len(self.job_rows), self.counts, self.cells, self.drawn,
-            self.channels,
-        ]  # fmt: skip
+    def _place(self, tile: tuple[Part, ...]) -> list[int]:
+        """Give the parts and ports of a tile their places; return its row, the deliveries still missing."""
+        first = len(self.part_rows)
+        self.used = [0, 0, 0]  # counters, cells, drawn numbers
+        for part in tile:
+            self._place_part(part)
+        return [first, len(self.part_rows), 0, 0, *self.used, 0]
 
-    def _part(self, k: int, part: Part, places: dict[tuple[int, str], tuple[int, int]]) -> None:
+    def _place_part(self, part: Part) -> None:
         node, first_port, first_poisson = part.node, len(self.port_rows), len(self.poisson_rows)
-        group = self.group_of(node.name)
+        number = self.group_of(node.name)
+        group = self.groups[number]
         for port in node.model.inputs:
-            form = self.port_forms[node.name, port]
-            places[k, port] = (self.cells, len(self.port_rows))
-            weights = [0.0] * 4
-            for c, edge in enumerate(self._counted(node.name, port)):
-                weights[c] = edge.constant_weight or 0.0
-            drive = next((d for d in self.graph.drives if (d.target, d.port) == (node.name, port)), None)
-            where = 0
-            if form.drive == "counts":
-                where = self.drawn
-                self.drawn += part.padded
-            elif form.drive == "values":
-                where = self.ext_base[node.name, port] + part.lo
-            if isinstance(drive, PoissonDrive) and drive.name in self.drives.names:
-                self._poisson(drive, part, form.drive == "counts", where)
-            factor = float(drive.weight) if form.drive == "counts" and isinstance(drive, PoissonDrive) else 0.0
-            self.port_rows.append([self.cells, self.counts, where, part.padded])
-            self.factor_rows.append([_grid(self.graph, node.name, port) or 1.0, factor, *weights])
-            self.counts += form.channels * part.padded
-            self.cells += part.padded
+            self._place_port(part, port)
         self.part_rows.append(
             [
-                self.graph.nodes.index(node), group, self.groups[group].start[node.name] + part.lo, part.n,
-                self.span_of[len(self.part_rows)], first_port, len(self.port_rows),
-                self.groups[group].nodes.index(node), first_poisson, len(self.poisson_rows), 0, 0,
+                self.graph.nodes.index(node), number, group.start[node.name] + part.lo, part.n,
+                self.span_of[len(self.part_rows)], first_port, len(self.port_rows), group.nodes.index(node),
+                first_poisson, len(self.poisson_rows), 0, 0,
             ]
         )  # fmt: skip
+
+    def _place_port(self, part: Part, port: str) -> None:
+        name, form = part.node.name, self.port_forms[part.node.name, port]
+        counters, cells, drawn = self.used
+        drive = next((d for d in self.graph.drives if (d.target, d.port) == (name, port)), None)
+        where = drawn if form.drive == "counts" else 0
+        if form.drive == "values":
+            where = self.ext_base[name, port] + part.lo
+        factor = 0.0
+        if isinstance(drive, PoissonDrive) and drive.name in self.drives.names:
+            self._poisson(drive, part, form.drive == "counts", where)
+            factor = float(drive.weight)
+        weights = [edge.constant_weight or 0.0 for edge in self._counted(name, port)]
+        self.port_rows.append([cells, counters, where, part.padded])
+        self.factor_rows.append(
+            [_grid(self.graph, name, port) or 1.0, factor, *weights, *[0.0] * (CHANNELS - len(weights))]
+        )
+        self.used = [
+            counters + form.channels * part.padded,
+            cells + part.padded,
+            drawn + (part.padded if form.drive == "counts" else 0),
+        ]
 
     def _counted(self, post: str, port: str) -> list[Edge]:
         return [
@@ -261,31 +262,74 @@ class Layout:
         self.poisson_weights.append(float(drive.weight))
 
     # ------------------------------------------------------------------------------------------------ deliveries
-    def _jobs(self, tile: tuple[Part, ...], places: dict[tuple[int, str], tuple[int, int]]) -> None:
-        merged: dict[str, list[tuple[Edge, int, int, int, float]]] = {}
+    def _build(self, tiles: list[tuple[Part, ...]]) -> None:
+        """Draw the tables that are not there yet: one per projection and part, or per source and tile."""
+        merged: dict[str, dict[int, list[build.Part]]] = {}
+        for edge in (e for e in self.graph.edges if e.synapses):
+            kind = self.plan.choices[edge.name].kind
+            ranges: list[tuple[int, int]] = []
+            for number, tile in enumerate(tiles):
+                for part, row in self._parts_of(number, tile, edge.post):
+                    cell = self.port_rows[row + part.node.model.inputs.index(edge.port)][0]
+                    ranges.append((part.lo, part.hi))
+                    if kind == "segments":
+                        piece = build.Part(edge, part.lo, part.hi, cell)
+                        merged.setdefault(edge.pre, {}).setdefault(number, []).append(piece)
+            if kind != "segments" and (edge.name, ranges[0]) not in self.built:
+                make: Any = {"bitmap": build.bitmaps, "rows": build.rows16, "dense": build.dense}[kind]
+                for bounds, table in zip(ranges, make(edge, ranges, self.plan.threads), strict=True):
+                    self.built[edge.name, bounds] = table
+                edge.forget()
+        for pre, pieces in merged.items():
+            if (pre, next(iter(pieces))) not in self.built:
+                found = build.segments(list(pieces.values()), self.plan.threads)
+                self.built |= {(pre, number): table for number, table in zip(pieces, found, strict=True)}
+
+    def _parts_of(self, number: int, tile: tuple[Part, ...], population: str) -> list[tuple[Part, int]]:
+        """Return the parts of a population in a tile, each with its first row in the ports."""
+        first = sum(len(t) for t in self._all_tiles()[:number])
+        return [(part, self.part_rows[first + k][5]) for k, part in enumerate(tile) if part.node.name == population]
+
+    def _all_tiles(self) -> list[tuple[Part, ...]]:
+        return [tile for phase in self.plan.phases for tile in phase]
+
+    def _deliver(self, number: int, tile: tuple[Part, ...], first_part: int) -> int:
+        """Append what is delivered to a tile; return how many channels of counters it has."""
+        channels = 0
         for k, part in enumerate(tile):
             for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
-                cell, row = places[k, edge.port]
+                row = self.part_rows[first_part + k][5] + part.node.model.inputs.index(edge.port)
                 kind = self.plan.choices[edge.name].kind
                 if kind in COUNTED:
-                    self._count_job(k, part, edge, cell, row)
+                    self._count(part, edge, row, channels | k << 20)
+                    channels += 1
                 elif kind == "dense":
-                    self._dense_job(part, edge, cell)
-                else:
-                    grid = _grid(self.graph, edge.post, edge.port)
-                    merged.setdefault(edge.pre, []).append((edge, part.lo, part.hi, cell, grid))
-        for pre, members in merged.items():
-            key = ("segments", *((e.name, *rest) for e, *rest in members))
-            found = self._build(key, [e for e, *_ in members], partial(tables.segments, members))
-            arrays = [found.first, found.targets, found.weights]
-            self._job("segments" + _width(found.weights), pre, found.low, found.delays, [0, 0, 0, 0], arrays)
+                    weights = self.built[edge.name, (part.lo, part.hi)].reshape(-1)
+                    numbers = [0, part.n, self.port_rows[row][0], 0]
+                    self._job("dense" + _width(weights), edge.pre, edge.constant_delay or 0, 1, numbers, [weights])
+        for pre in [*self.source_names, *self.spans_of]:
+            found = self.built.get((pre, number))
+            if found is not None:
+                arrays = [found.first, found.cells, found.weights]
+                self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, 0], arrays)
+        return channels
 
-    def _build(self, key: Any, edges: list[Edge], make: Callable[[], Any]) -> Any:
-        if key not in self.built:
-            self.built[key] = make()
-            for edge in edges:
-                edge.forget()
-        return self.built[key]
+    def _count(self, part: Part, edge: Edge, row: int, channel: int) -> None:
+        """Append the deliveries of a projection that is counted."""
+        place = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
+        cell, counters, *_ = self.port_rows[row]
+        mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
+        table = self.built[edge.name, (part.lo, part.hi)]
+
+        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
+            numbers = [counters + place * part.padded, part.padded, cell, channel | max(1, multiplicity) << 40]
+            self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, arrays, mantissa)
+
+        rows = table.rest if isinstance(table, build.Bitmap) else table
+        if isinstance(table, build.Bitmap):
+            add("bitmap", 1, [table.bits])
+        if len(rows.targets):
+            add("rows", rows.multiplicity, [rows.indptr, rows.targets])
 
     def _job(
         self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float = 0.0
@@ -298,42 +342,13 @@ class Layout:
         self.job_rows.append([*row, *memory, *[0] * (6 - len(memory))])
         self.job_weights.append(weight)
 
-    def _count_job(self, k: int, part: Part, edge: Edge, cell: int, row: int) -> None:
-        channel = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
-        at = self.port_rows[row][1] + channel * part.padded
-        mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
-
-        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
-            use = self.channels | k << 20 | max(1, multiplicity) << 40
-            self._job(kind, edge.pre, edge.constant_delay or 0, 1, [at, part.padded, cell, use], arrays, mantissa)
-
-        key = (self.plan.choices[edge.name].kind, edge.name, part.lo, part.hi)
-        if key[0] == "bitmap":
-            bits, again = self._build(key, [edge], lambda: tables.bitmap(edge, part.lo, part.hi))
-            add("bitmap", 1, [bits])
-            if len(again.targets):
-                add("rows", again.multiplicity, [again.indptr, again.targets])
-        else:
-            found = self._build(key, [edge], lambda: tables.rows(edge, part.lo, part.hi))
-            add("rows", found.multiplicity, [found.indptr, found.targets])
-        self.channels += 1
-
-    def _dense_job(self, part: Part, edge: Edge, cell: int) -> None:
-        grid = _grid(self.graph, edge.post, edge.port)
-        key = ("dense", edge.name, part.lo, part.hi)
-        weights = self._build(key, [edge], lambda: tables.dense(edge, part.lo, part.hi, grid))
-        self._job("dense" + _width(weights), edge.pre, edge.constant_delay or 0, 1, [0, part.n, cell, 0], [weights])
-
     def set_weights(self, edge: Edge) -> None:
         """Take over changed weights of a projection."""
         self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
         if edge.constant_weight is None:
-            self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
+            stale = edge.pre if self.plan.choices[edge.name].kind == "segments" else edge.name
+            self.built = {key: table for key, table in self.built.items() if key[0] != stale}
         self._tiles()
-
-
-def _names(key: tuple[Any, ...]) -> set[str]:
-    return {entry[0] if isinstance(entry, tuple) else entry for entry in key[1:]}
 
 
 def _width(weights: NDArray[Any]) -> str:

@@ -21,6 +21,7 @@ from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.plan import plan
+from spikesim.connect import Dense
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
@@ -29,7 +30,7 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
-from spikesim.synapses import Constant, Given
+from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
@@ -337,7 +338,11 @@ class NumbaProgram(Stepping):
         if edge.constant_weight is not None:
             changed = replace(edge, weight=Constant(float(values)))
         else:
-            changed = replace(edge, weight=Given(np.array(np.broadcast_to(values, edge.synapses), np.float64)))
+            given = Given(np.array(np.broadcast_to(values, edge.synapses), np.float64))
+            changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
+            if isinstance(edge.pattern.rule, Dense):  # tables of a full matrix are cut from the rule
+                matrix = Dense(given.values.reshape(edge.n_pre, edge.n_post).T)
+                changed = replace(changed, pattern=replace(edge.pattern, rule=matrix))
         self.changed[projection] = changed
         self.layout.set_weights(changed)
 

@@ -5,7 +5,7 @@ A tile is a range of targets ``low .. high - 1`` with at most 65 536 of them, ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -44,6 +44,16 @@ class Tiles:
                 f"multiples of 64, found {list(self.bounds)}",
             )
             last = high
+
+    @property
+    def whole(self) -> bool:
+        """Whether every target lies in a tile."""
+        return sum(high - low for low, high in self.bounds) == self.n
+
+    @property
+    def reach(self) -> Tile:
+        """First target of the first tile, and the one after the last of the last."""
+        return (self.bounds[0][0], self.bounds[-1][1]) if self.bounds else (0, 0)
 
     @property
     def low(self) -> Ints:
@@ -88,21 +98,21 @@ def walks(
     count = rule.count(pre, post)
     check(2 * (count or 0) <= MAX_INDEX, f"{rule!r} makes {count} synapses; at most {MAX_INDEX // 2} can be drawn")
     if rows is not None:
-        return [partial(kernels.walk_rows, a, b, rows.indptr, rows.indices, *rest) for a, b in _cut(n_pre, parts)]
+        return [partial(kernels.walk_rows, a, b, rows.indptr, rows.indices, *rest) for a, b in _cut(0, n_pre, parts)]
     if isinstance(rule, FixedProbability) and 0.0 < rule.p < 1.0:
         return _chosen(rule, n_pre, n_post, stream, rest, parts)
     if count == 0:
         return []
     if isinstance(rule, FixedTotalNumber):
-        return [partial(kernels.walk_total, a, b, n_pre, n_post, *draw, *rest) for a, b in _cut(rule.n, parts)]
+        return [partial(kernels.walk_total, a, b, n_pre, n_post, *draw, *rest) for a, b in _cut(0, rule.n, parts)]
     if isinstance(rule, FixedIndegree) and rule.multapses:
         skip = not rule.autapses
         return [
             partial(kernels.walk_indegree, a * rule.k, b * rule.k, rule.k, n_pre - skip, skip, *draw, *rest)
-            for a, b in _within(tiles.bounds, parts)
+            for a, b in _cut(*tiles.reach, parts)
         ]
     if isinstance(rule, (AllToAll, FixedProbability)):
-        return [partial(kernels.walk_all, a, b, n_post, not rule.autapses, *rest) for a, b in _cut(n_pre, parts)]
+        return [partial(kernels.walk_all, a, b, n_post, not rule.autapses, *rest) for a, b in _cut(0, n_pre, parts)]
     return walks(rule, pre, post, stream, tiles, parts, rule.rows(pre, post, stream))
 
 
@@ -139,16 +149,10 @@ def in_degrees(rule: Connection, pre: Shape, post: Shape, stream: Stream) -> Int
     return np.bincount(rule.rows(pre, post, stream).indices, minlength=elements(post)).astype(np.int64)
 
 
-def _cut(n: int, parts: int) -> list[Tile]:
-    """Cut 0 .. n - 1 into parts at multiples of 64."""
-    ends = sorted({min(n, -(-n * k // parts // 64) * 64) for k in range(parts + 1)})
+def _cut(low: int, high: int, parts: int) -> list[Tile]:
+    """Cut ``low .. high - 1``, ``low`` a multiple of 64, into parts that begin at such multiples."""
+    ends = sorted({min(high, low + -(-(high - low) * k // parts // 64) * 64) for k in range(parts + 1)})
     return list(pairwise(ends))
-
-
-def _within(bounds: Sequence[Tile], parts: int) -> list[Tile]:
-    """Cut the targets of tiles into about ``parts`` ranges, in ascending order."""
-    size = max(1, -(-sum(high - low for low, high in bounds) // parts))
-    return [(a, min(a + size, high)) for low, high in bounds for a in range(low, high, size)]
 
 
 def _chosen(
@@ -161,7 +165,7 @@ def _chosen(
     total, last, step = n_pre * n_post, -1, 0
     scale = log_of_complement(rule.p)
     while last < total:
-        ends = _cut(words_for(total - last, rule.p), parts)
+        ends = _cut(0, words_for(total - last, rule.p), parts)
         lengths = [sum_gaps(a, b, scale, total, step, stream.id, *stream.key) for a, b in ends]
         for (a, b), length in zip(ends, lengths, strict=True):
             where = (a, b, last, n_pre, n_post, scale, not rule.autapses, step)
