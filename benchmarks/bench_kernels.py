@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.conv import add_conv, add_image, conv_weights, padded_channels
 from spikesim.backends.numba.kernels.dense import add_dense
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16, add_segments
@@ -148,6 +149,21 @@ def dense_cases():
             ids = np.concatenate([sources(n_pre, n) for _ in range(30)])
             case = f"{n} of {n_pre} x {n_post}, {np.dtype(kind)}, {weights.nbytes / 2**20:.1f} MiB"
             yield case, "weight", len(ids) * n_post, matrices, (np.zeros(n_post), weights, n_post, ids, n)
+
+
+@bench("conv")
+def conv_cases():
+    images = (((2, 34, 34), 16, 5, 0.05), ((16, 16, 16), 32, 3, 0.1), ((64, 32, 32), 64, 3, 0.05))
+    for pre, out, kernel, active in images:
+        shape = np.array([*pre[1:], kernel, kernel, 1, kernel // 2, *pre[1:], padded_channels(out)])
+        weights = conv_weights(RNG.integers(-(2**30), 2**30, (out, pre[0], kernel, kernel), dtype=np.int32), 1)
+        image = np.zeros(pre[1] * pre[2] * padded_channels(out))
+        ids = np.flatnonzero(RNG.random(np.prod(pre)) < active).astype(np.int32)
+        arguments = (image, weights, shape, ids, np.zeros(0), len(ids))
+        case = f"{pre} to {out}, kernel {kernel}, {active:.0%} active"
+        yield case, "weight (edges counted)", len(ids) * kernel**2 * out, add_conv, arguments
+        sums = np.zeros(out * pre[1] * pre[2])
+        yield f"{case}: transposition", "neuron", len(sums), add_image, (sums, image, padded_channels(out))
 
 
 def main(wanted: list[str]) -> None:
