@@ -18,7 +18,10 @@ import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
+from spikesim.backends.numba.kernels.collect import active, collect
+from spikesim.backends.numba.kernels.conv import add_conv, add_image, conv_weights, padded_channels
 from spikesim.backends.numba.kernels.dense import add_dense
+from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16, add_segments
 from spikesim.equations.random_kernels import fill_poisson
@@ -148,6 +151,60 @@ def dense_cases():
             ids = np.concatenate([sources(n_pre, n) for _ in range(30)])
             case = f"{n} of {n_pre} x {n_post}, {np.dtype(kind)}, {weights.nbytes / 2**20:.1f} MiB"
             yield case, "weight", len(ids) * n_post, matrices, (np.zeros(n_post), weights, n_post, ids, n)
+
+
+@bench("conv")
+def conv_cases():
+    images = (((2, 34, 34), 16, 5, 0.05), ((16, 16, 16), 32, 3, 0.1), ((64, 32, 32), 64, 3, 0.05))
+    for pre, out, kernel, share in images:
+        shape = np.array([*pre[1:], kernel, kernel, 1, kernel // 2, *pre[1:], padded_channels(out)])
+        weights = conv_weights(RNG.integers(-(2**30), 2**30, (out, pre[0], kernel, kernel), dtype=np.int32), 1)
+        image = np.zeros(pre[1] * pre[2] * padded_channels(out))
+        ids = np.flatnonzero(RNG.random(np.prod(pre)) < share).astype(np.int32)
+        arguments = (image, weights, shape, ids, np.zeros(0), len(ids))
+        case = f"{pre} to {out}, kernel {kernel}, {share:.0%} active"
+        yield case, "weight (edges counted)", len(ids) * kernel**2 * out, add_conv, arguments
+        sums = np.zeros(out * pre[1] * pre[2])
+        yield f"{case}: transposition", "neuron", len(sums), add_image, (sums, image, padded_channels(out))
+
+
+@jit
+def scans(function, flags, out, times):
+    found = 0
+    for _ in range(times):
+        found += function(flags, len(flags), out)
+    return found
+
+
+@jit
+def actives(flags, times):
+    found = 0
+    for _ in range(times):
+        found += active(flags, len(flags))
+    return found
+
+
+@bench("collect")
+def collect_cases():
+    for share in (0.0, 0.003, 0.1):
+        flags = (RNG.random(6250) < share).astype(np.uint8)
+        arguments = (collect, flags, np.zeros(6250, np.int32), 100)
+        yield f"collect, {share:.1%} of 6250 fired", "neuron", 100 * 6250, scans, arguments
+        yield f"active, {share:.1%} of 6250", "neuron", 100 * 6250, actives, (flags, 100)
+
+
+@bench("inputs")
+def input_cases():
+    for n, share in ((700, 0.01), (784, 0.1), (2312, 0.01)):
+        raster = (RNG.random((50, 32, n)) < share).astype(np.uint8)
+        values = raster * RNG.standard_normal(raster.shape)
+        starts = np.zeros((32, 51), np.int64)
+        count_inputs(raster, starts)
+        ids = np.zeros(starts[-1, -1], np.int32)
+        for name, given, out in (("spikes", raster, np.zeros(0)), ("values", values, np.zeros(len(ids)))):
+            case = f"of 50 x 32 x {n}, {share:.0%} {name}"
+            yield f"count_inputs {case}", "entry", raster.size, count_inputs, (given, starts)
+            yield f"list_inputs {case}", "entry", raster.size, list_inputs, (given, starts, ids, out)
 
 
 def main(wanted: list[str]) -> None:
