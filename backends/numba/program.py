@@ -52,11 +52,32 @@ def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> st
     return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
 
 
+_INPUTS = """\"""Printed by spikesim: lists of what sources emit, compiled once for all networks.\"""
+
+from numba import njit
+from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def count(raster, starts):
+    count_inputs(raster, starts)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def make_lists(raster, starts, ids, values):
+    list_inputs(raster, starts, ids, values)
+"""
+
+
+def _versions() -> str:
+    """Return what compiled code depends on besides its own text: the source of all that it calls, and the versions."""
+    called = "".join(inspect.getsource(m) for m in _CALLED)
+    return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
+
+
 def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
     """Return the compiled simulation loop for a set of models and representations."""
-    called = "".join(inspect.getsource(m) for m in _CALLED)
-    depends = f"{spikesim.__version__} numba {numba.__version__}\n{called}"
-    return import_source(kernel_source(groups, branches, dtype), "loop", depends).simulate
+    return import_source(kernel_source(groups, branches, dtype), "loop", _versions()).simulate
 
 
 class NumbaProgram(Stepping):
@@ -75,6 +96,7 @@ class NumbaProgram(Stepping):
         self.groups = self.layout.groups
         branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
         self.loop = compiled_loop(self.groups, branches, options.dtype)
+        self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
@@ -212,14 +234,12 @@ class NumbaProgram(Stepping):
             raster = np.concatenate([self.tails[name], values]) if memory else values
             self.tails[name] = raster[max(0, len(raster) - memory) :] if memory else self.tails[name]
             rows = len(raster)
-            ids = np.empty(np.count_nonzero(raster), np.int32)
-            found = np.zeros((self.samples, rows + 1), np.int64)
             raster = np.ascontiguousarray(raster)
+            found = np.zeros((self.samples, rows + 1), np.int64)
+            self.inputs.count(raster, found)
+            ids = np.empty(found[-1, -1], np.int32)
             own = np.zeros(len(ids) if valued else 0)
-            if name in self.layout.value_sources:
-                inputs.list_values(raster, found, ids, own)
-            else:
-                inputs.list_spikes(raster, found, ids)
+            self.inputs.make_lists(raster, found, ids, own)
             pointers.append(found + offset)
             identities.append(ids)
             amounts.append(own)

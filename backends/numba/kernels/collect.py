@@ -23,7 +23,7 @@ def _flags_with(typingctx, flags, at, bits):
     return types.uint64(flags, types.int64, bits), codegen
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def collect(flags, n, out):
     """List the neurons that fired.
 
@@ -56,7 +56,7 @@ def collect(flags, n, out):
     return found
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def active(flags, n):
     """Count the neurons of which any flag is set (bit 0: fired, bit 1: had input).
 

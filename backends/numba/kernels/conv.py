@@ -77,7 +77,7 @@ def _add_run(typingctx, sums, at, weights, start, length, value):
     return types.void(sums, types.int64, weights, types.int64, types.int64, types.float64), codegen
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_conv(image, weights, shape, ids, values, n):
     """Add the patches of `n` inputs.
 
@@ -150,7 +150,7 @@ def _add_square(typingctx, sums, at, pixels, image, start, channels):
     return types.void(sums, types.int64, types.int64, image, types.int64, types.int64), codegen
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_image(sums, image, channels):
     """Add the sums of :func:`add_conv` in the order of the neurons, and clear them.
 

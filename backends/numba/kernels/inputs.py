@@ -34,7 +34,7 @@ def _not_zero(typingctx, raster, at):
     return types.uint64(raster, types.int64), codegen
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def count_inputs(raster, starts):
     """Find where the inputs of each sample and step begin in the lists.
 
@@ -65,7 +65,7 @@ def count_inputs(raster, starts):
             starts[b, t + 1] = total
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, _nrt=False)
 def list_inputs(raster, starts, ids, values):
     """List the inputs of each sample and step, ascending.
 
