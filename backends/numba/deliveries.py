@@ -21,6 +21,8 @@ BRANCHES = {
     "dense32": f"add_dense({_CELLS}, i32_at(job[10], job[11]), job[7], ids, n)",
     "dense64": f"add_dense({_CELLS}, f64_at(job[10], job[11]), job[7], ids, n)",
     "dense32_values": f"add_dense_values({_CELLS}, i32_at(job[10], job[11]), job[7], ids, values, n)",
+    "conv": f"convolve(job, {_CELLS}, ids, values[:0], n, image)",
+    "conv_values": f"convolve(job, {_CELLS}, ids, values, n, image)",
     "dense64_values": f"add_dense_values({_CELLS}, f64_at(job[10], job[11]), job[7], ids, values, n)",
 }
 NUMBER = {name: k for k, name in enumerate(BRANCHES)}
@@ -35,7 +37,7 @@ def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
     lines = [
         "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)",
-        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):",
+        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):",
     ]
     for name in sorted(used, key=list(BRANCHES).index):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]

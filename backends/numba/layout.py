@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from spikesim.backends.numba import build
 from spikesim.backends.numba.deliveries import NUMBER
+from spikesim.backends.numba.kernels import conv
 from spikesim.backends.numba.plan import CHANNELS, Part, Plan
+from spikesim.connect import Conv2d
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
@@ -192,7 +194,8 @@ class Layout:
         large = widest if any(not row[0] for row in self.poisson_rows) else 0
         counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
         most_parts = max((len(tile) for tile in tiles), default=0)
-        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large], np.int64)
+        image = max((row[6] for row in self.job_rows if row[0] in (NUMBER["conv"], NUMBER["conv_values"])), default=0)
+        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large, image], np.int64)
 
     def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
         base, size = {}, 0
@@ -276,7 +279,8 @@ class Layout:
                         piece = build.Part(edge, part.lo, part.hi, cell)
                         merged.setdefault(edge.pre, {}).setdefault(number, []).append(piece)
             if kind != "segments" and (edge.name, ranges[0]) not in self.built:
-                make: Any = {"bitmap": build.bitmaps, "rows": build.rows16, "dense": build.dense}[kind]
+                make: Any = {"bitmap": build.bitmaps, "rows": build.rows16, "dense": build.dense, "conv": _convolutions}
+                make = make[kind]
                 for bounds, table in zip(ranges, make(edge, ranges, self.plan.threads), strict=True):
                     self.built[edge.name, bounds] = table
                 edge.forget()
@@ -307,6 +311,10 @@ class Layout:
                     weights = self.built[edge.name, (part.lo, part.hi)].reshape(-1)
                     numbers = [0, part.n, self.port_rows[row][0], 0]
                     self._job("dense" + _width(weights), edge.pre, edge.constant_delay or 0, 1, numbers, [weights])
+                elif kind == "conv":
+                    weights, shape = self.built[edge.name, (part.lo, part.hi)]
+                    numbers = [int(shape[6] * shape[7] * shape[8]), part.n, self.port_rows[row][0], 0]
+                    self._job("conv", edge.pre, edge.constant_delay or 0, 1, numbers, [weights, shape])
         for pre in [*self.source_names, *self.spans_of]:
             found = self.built.get((pre, number))
             if found is not None:
@@ -342,13 +350,29 @@ class Layout:
         self.job_rows.append([*row, *memory, *[0] * (6 - len(memory))])
         self.job_weights.append(weight)
 
-    def set_weights(self, edge: Edge) -> None:
-        """Take over changed weights of a projection."""
+    def set_weights(self, edge: Edge) -> bool:
+        """Take over changed weights of a projection; return whether another representation is used from now on."""
         self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
+        shared = self.plan.choices[edge.name].kind == "conv"  # weights of its own for each synapse end that
+        if shared:
+            choice = replace(self.plan.choices[edge.name], kind="segments")
+            self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
         if edge.constant_weight is None:
             stale = edge.pre if self.plan.choices[edge.name].kind == "segments" else edge.name
             self.built = {key: table for key, table in self.built.items() if key[0] != stale}
         self._tiles()
+        return shared
+
+
+def _convolutions(edge: Edge, ranges: list[tuple[int, int]], threads: int) -> list[tuple[Any, Any]]:
+    """Return weights and sizes of a convolution onto a whole population, as the kernel wants them."""
+    rule, grid = edge.pattern.rule, getattr(edge.weight, "grid", 0.0)
+    assert isinstance(rule, Conv2d) and len(ranges) == 1
+    channels, height, width = rule.output_shape(edge.pattern.pre)
+    padded_channels = conv.padded_channels(channels)
+    sizes = [*edge.pattern.pre[1:], *rule.weights.shape[2:], rule.stride, rule.padding, height, width, padded_channels]
+    whole = np.rint(rule.weights / grid).astype(np.int32)
+    return [(conv.conv_weights(whole, rule.stride), np.array(sizes, np.int64))]
 
 
 def _width(weights: NDArray[Any]) -> str:

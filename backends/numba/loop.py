@@ -24,10 +24,11 @@ from numba import njit
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
 from spikesim.backends.numba.kernels.collect import active as active_flags
 from spikesim.backends.numba.kernels.collect import collect
+from spikesim.backends.numba.kernels.conv import add_conv, add_image
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
-from spikesim.backends.numba.kernels.vector import u16_at, u32_at, u64_at
+from spikesim.backends.numba.kernels.vector import i32_at, i64_at, u16_at, u32_at, u64_at
 from spikesim.equations.random_kernels import add_poisson
 
 
@@ -36,7 +37,7 @@ def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext
     raise NotImplementedError
 
 
-def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):
+def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):
     """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
     raise NotImplementedError
 
@@ -81,8 +82,16 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
+@njit(error_model="numpy", nogil=True, _nrt=False)
+def convolve(job, sums, ids, values, n, image):
+    """Add the patches of some inputs to the sums of a population that is an image."""
+    shape, own = i64_at(job[12], job[13]), image[: job[6]]
+    add_conv(own, i32_at(job[10], job[11]), shape, ids, values, n)
+    add_image(sums, own, shape[8])
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty):
+def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image):
     """Deliver to a tile all spikes that arrive at step ``t``."""
     pointers, identities, amounts, begin = given
     for j in range(tile[2], tile[3]):
@@ -97,7 +106,7 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                 if high > low:
                     deliver(
                         job, k, weights[j], identities[low:high], amounts[low:high], high - low, counts, sums, used,
-                        dirty,
+                        dirty, image,
                     )  # fmt: skip
             else:
                 slot = emitted % history
@@ -105,7 +114,7 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                     n, first = listed[b, slot, span], spans[span, 0]
                     if n > 0:
                         ids = lists[b, slot, first : first + n]
-                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty)
+                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty, image)
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
@@ -162,7 +171,7 @@ def simulate(
     All threads of a team leave together: after ``steps``, or when the events of one more epoch might not fit.
     ``done[rank]`` is how far they came.
     """
-    counts, sums, drawn, flags, used, dirty, own_ext, large = scratch
+    counts, sums, drawn, flags, used, dirty, own_ext, large, image = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -174,7 +183,21 @@ def simulate(
                     for step in range(row, end):
                         t = first + step
                         deliver_step(
-                            b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty
+                            b,
+                            t,
+                            tile,
+                            jobs,
+                            weights,
+                            spans,
+                            listed,
+                            lists,
+                            history,
+                            given,
+                            counts,
+                            sums,
+                            used,
+                            dirty,
+                            image,
                         )
                         ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
                         for p in range(tile[0], tile[1]):

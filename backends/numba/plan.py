@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from spikesim.connect import Conv2d
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
+from spikesim.synapses import Snapped
 
 KINDS = {
     "bitmap": "one weight and delay: one bit per possible pair, repeated pairs in rows",
     "rows": "one weight and delay: 16-bit targets by source, counted in bytes",
     "dense": "one weight per pair: full rows, added in registers",
+    "conv": "a convolution: the patch of the kernel that each active input reaches",
     "segments": "16-bit targets and 32-bit weights, by source and delay",
 }
 CHANNELS = 4  # byte counters a port can have; further projections with one weight are added as weights
@@ -119,6 +122,10 @@ def possible(edge: Edge) -> dict[str, Choice]:
         found["bitmap"] = (n / 8 / max(degree, 1e-9), NS_WORD * n / 64 / max(degree, 1e-9))
     if edge.constant_delay is not None and edge.constant_weight is None and edge.synapses == edge.n_pre * n:
         found["dense"] = (4.0, NS_DENSE)
+    rule = edge.pattern.rule
+    snapped = isinstance(edge.weight, Snapped)
+    if isinstance(rule, Conv2d) and snapped and edge.constant_delay is not None and n <= CELLS:
+        found["conv"] = (4.0 * rule.weights.size / max(edge.synapses, 1), NS_DENSE)
     return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
 
 
@@ -178,6 +185,10 @@ def _cut(graph: Graph, choices: Mapping[str, Choice], nodes: list[Node], threads
     room = _tile_cells(nodes, threads)
     left = room
     for node in nodes:
+        if any(e.post == node.name and choices[e.name].kind == "conv" for e in graph.edges):
+            tiles += [[Part(node, 0, node.n)], []]  # an image is added as a whole
+            left = room
+            continue
         width, cells, lo = _widest(graph, choices, node), max(1, len(node.model.inputs)), 0
         while lo < node.n:
             if left < 64 * cells and tiles[-1]:

@@ -39,8 +39,8 @@ TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, dense, inputs, poisson, rows, team,
-    vector,
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, inputs, poisson, rows,
+    team, vector,
 )  # fmt: skip
 
 
@@ -94,8 +94,7 @@ class NumbaProgram(Stepping):
         self.plan = plan(graph, self.threads if team.available() else 1, options.representations)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
-        self.loop = compiled_loop(self.groups, branches, options.dtype)
+        self.loop = self._compiled()
         self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
@@ -104,6 +103,10 @@ class NumbaProgram(Stepping):
         self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
+
+    def _compiled(self) -> Any:
+        branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
+        return compiled_loop(self.groups, branches, self.options.dtype)
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:
@@ -188,9 +191,9 @@ class NumbaProgram(Stepping):
 
     def _scratch(self) -> tuple[NDArray[Any], ...]:
         """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
-        counters, cells, drawn, widest, channels, parts, large = self.layout.sizes.tolist()
-        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32)
-        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large)
+        counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
+        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32, np.float64)
+        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image)
         return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
 
     # ------------------------------------------------------------------------------------------------ one stretch
@@ -364,7 +367,8 @@ class NumbaProgram(Stepping):
                 matrix = Dense(given.values.reshape(edge.n_pre, edge.n_post).T)
                 changed = replace(changed, pattern=replace(edge.pattern, rule=matrix))
         self.changed[projection] = changed
-        self.layout.set_weights(changed)
+        if self.layout.set_weights(changed):
+            self.loop = self._compiled()
 
 
 _NO_TEAM = np.zeros(1, np.int64)
