@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import spikesim
 from spikesim.backends.numba import kernels, loop
 from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
-from spikesim.backends.numba.kernels import bitmap, collect, dense, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.plan import plan
 from spikesim.connect import Dense
