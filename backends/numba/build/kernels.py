@@ -220,3 +220,13 @@ def place(out, out_weights, at, delays, base, weights, targets, cell, starts, en
             out_weights[position] = weight
             none += weight == 0
         zeros[source] += none
+
+
+@_jit
+def add_rows(out, weights, targets, starts, ends, numbers, zeros):
+    """Add the weights of some sources' synapses to ``out`` (float64 ``[sources, targets]``); see :func:`place`."""
+    for source in range(starts.size):
+        row, number, start = out[source], numbers[source], starts[source]
+        for k in range(ends[source] - start):
+            row[targets[start + k]] += weights[number + k]
+            zeros[source] += weights[number + k] == 0

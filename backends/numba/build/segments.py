@@ -77,25 +77,23 @@ def segments(tiles: Sequence[Sequence[Part]], threads: int = 1) -> list[Segments
         If a table would have more than 2^32 entries, or more than 65 536 cells.
     """
     edges = list({part.edge.name: part.edge for tile in tiles for part in tile}.values())
-    drawn = {e.name: _Drawn(e, [p for tile in tiles for p in tile if p.edge is e], threads) for e in edges}
+    drawn = {
+        e.name: DrawnEdge(e, [(p.low, p.high) for tile in tiles for p in tile if p.edge is e], threads) for e in edges
+    }
     tables = [_Table(tile, drawn) for tile in tiles]
-    if not edges:
-        return []
-    total = sum((d.numbers for d in drawn.values()), np.zeros(edges[0].n_pre + 1, np.int64))
-    cuts = np.searchsorted(total, np.arange(0, total[-1] + SYNAPSES, SYNAPSES))
-    ends = np.unique(np.append(np.minimum(cuts, edges[0].n_pre), [0, edges[0].n_pre])).tolist()
-    each(threads, [partial(_fill, list(drawn.values()), tables, a, b) for a, b in pairwise(ends)])
+    jobs = [partial(_fill, list(drawn.values()), tables, a, b) for a, b in parts_of(list(drawn.values()))]
+    each(threads, jobs)
     for d in drawn.values():
         d.finish()
     return [t.result for t in tables]
 
 
-class _Drawn:
+class DrawnEdge:
     """Sorted targets of an edge, and the number of each synapse."""
 
-    def __init__(self, edge: Edge, parts: Sequence[Part], threads: int) -> None:
+    def __init__(self, edge: Edge, tiles: Sequence[Tile], threads: int) -> None:
         self.edge, n_pre = edge, edge.n_pre
-        self.wanted = sorted({(p.low, p.high) for p in parts})
+        self.wanted = sorted(set(tiles))
         self.bounds = _filled(self.wanted, edge.n_post)
         self.offsets, self.targets = spread(edge, self.bounds, threads)
         sizes = np.diff(self.offsets, axis=1)
@@ -104,13 +102,17 @@ class _Drawn:
         self.row_numbers = self.numbers[:-1] + np.cumsum(sizes, axis=0) - sizes  # ... in each tile
         self.zeros: Ints = np.zeros(n_pre, np.int64)
 
-    def values(self, first: int, last: int) -> tuple[Any, Any]:
-        """Return weights, as they stand in the table, and delays of the synapses of some sources."""
+    def weights(self, first: int, last: int) -> Any:
+        """Return the weights of the synapses of some sources: int32 on the grid of the port, or float64."""
         start, n = int(self.numbers[first]), int(self.numbers[last] - self.numbers[first])
         weight = self.edge.weight
         if isinstance(weight, Snapped):
-            return kernels.on_grid(weight.numbers.part(start, n), weight.grid), self.edge.delays_of(start, n)
-        return weight.part(start, n), self.edge.delays_of(start, n)
+            return kernels.on_grid(weight.numbers.part(start, n), weight.grid)
+        return weight.part(start, n)
+
+    def delays(self, first: int, last: int) -> NDArray[np.int32]:
+        """Return the delays of the synapses of some sources."""
+        return self.edge.delays_of(int(self.numbers[first]), int(self.numbers[last] - self.numbers[first]))
 
     def rows(self, k: int, first: int, last: int) -> tuple[Ints, Ints, Ints]:
         """Return where the rows of some sources into a tile begin and end, and their first synapse in the values."""
@@ -121,6 +123,15 @@ class _Drawn:
         """Hand over what has been counted on the way."""
         if self.wanted == self.bounds:
             self.edge.remember(self.edge.pattern.out_degree - self.zeros)
+
+
+def parts_of(drawn: Sequence[DrawnEdge]) -> list[tuple[int, int]]:
+    """Cut the sources that edges share into ranges with about ``SYNAPSES`` synapses."""
+    if not drawn:
+        return []
+    total = sum((d.numbers for d in drawn[1:]), drawn[0].numbers)
+    cuts = np.searchsorted(total, np.arange(0, total[-1], SYNAPSES))
+    return list(pairwise(np.unique(np.append(cuts, [0, len(total) - 1])).tolist()))
 
 
 def _filled(wanted: Sequence[Tile], n: int) -> list[Tile]:
@@ -135,7 +146,7 @@ def _filled(wanted: Sequence[Tile], n: int) -> list[Tile]:
 class _Table:
     """A table under construction."""
 
-    def __init__(self, parts: Sequence[Part], drawn: dict[str, _Drawn]) -> None:
+    def __init__(self, parts: Sequence[Part], drawn: dict[str, DrawnEdge]) -> None:
         owners = [drawn[p.edge.name] for p in parts]
         self.parts = [(p.cell, d, d.bounds.index((p.low, p.high))) for p, d in zip(parts, owners, strict=True)]
         edges = [p.edge for p in parts]
@@ -158,14 +169,16 @@ class _Table:
 def _check(parts: Sequence[Part], size: int) -> None:
     if size >= MAX_ENTRIES or max(p.cell + p.high - p.low for p in parts) > TILE:
         raise UnsupportedError(
-            f"a table of {size} synapses from {parts[0].edge.pre!r} has more than {MAX_ENTRIES - 1} entries or "
-            f"{TILE} cells; use smaller tiles"
+            [
+                f"a table of {size} synapses from {parts[0].edge.pre!r} has more than {MAX_ENTRIES - 1} entries or "
+                f"{TILE} cells; use smaller tiles"
+            ]
         )
 
 
-def _fill(drawn: Sequence[_Drawn], tables: Sequence[_Table], first: int, last: int) -> None:
+def _fill(drawn: Sequence[DrawnEdge], tables: Sequence[_Table], first: int, last: int) -> None:
     """Draw weights and delays of the sources ``first ... last - 1`` and write their rows."""
-    values = {d.edge.name: d.values(first, last) for d in drawn}
+    values = {d.edge.name: (d.weights(first, last), d.delays(first, last)) for d in drawn}
     for table in tables:
         at = np.zeros((last - first, table.delays), np.int64)
         for _, d, k in table.parts:
