@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from spikesim.errors import InvalidValueError, UnsupportedError
 from spikesim.graph import Edge, Graph
 from spikesim.lowering import lower
 from spikesim.models.neurons import lif
+from spikesim.synapses import Given, Snapped
 
 rng = np.random.default_rng(1)
 RULES: dict[str, tuple[Connection, object, object]] = {
@@ -152,9 +154,9 @@ def test_a_second_round_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
 def entries(table: Segments, n_pre: int) -> np.ndarray:
     """Return source, delay, cell, weight of every entry, in the order of the table."""
     first = table.first.astype(np.int64)
-    assert len(first) == n_pre * table.delays + 1 and first[0] == 0 and first[-1] == len(table.cells)
+    assert len(first) == n_pre * table.delays + 1 and first[0] == 0 and first[-1] == len(table.targets)
     source, delay = np.divmod(np.repeat(np.arange(len(first) - 1), np.diff(first)), table.delays)
-    return np.stack([source, delay + table.min_delay, table.cells, table.weights])
+    return np.stack([source, delay + table.low, table.targets, table.weights])
 
 
 def expected_entries(parts: list[Part], known: dict[str, Edge], snap: bool) -> np.ndarray:
@@ -205,6 +207,15 @@ def test_dense(name: str, snap: bool) -> None:
                 found.dtype == np.int32 if snap and np.abs(matrix[:, low:high]).max(initial=0) < 2**31 else np.float64
             )
             assert found == pytest.approx(matrix[:, low:high], rel=0 if snap else 1e-12)
+
+
+def test_weights_beyond_the_grid_are_kept_in_float64() -> None:
+    edge = graph("all").edges[0]
+    weights = np.arange(-6650.0, 6650.0)
+    changed = replace(edge, weight=Snapped(Given(weights), 2.0**-30))  # what was set after lowering
+    (table,), (matrix,) = segments([[Part(changed, 0, 190)]]), dense(changed, [(0, 190)])
+    assert table.weights.dtype == matrix.dtype == np.float64
+    assert (table.weights == weights * 2**30).all() and (matrix.reshape(-1) == weights * 2**30).all()
 
 
 def test_weights_of_zero_do_not_count() -> None:
@@ -301,7 +312,7 @@ def build(n, k):
     print(peak() - after, kept[0].targets.nbytes)
     after = peak()
     kept = segments([[Part(own, 0, n)]], 2)
-    print(peak() - after, kept[0].cells.nbytes + kept[0].weights.nbytes + kept[0].first.nbytes)
+    print(peak() - after, kept[0].targets.nbytes + kept[0].weights.nbytes + kept[0].first.nbytes)
 
 build(500, 100)
 build(20000, 1000)
