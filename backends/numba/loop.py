@@ -146,14 +146,14 @@ def record_traces(b, t, part, probes, chosen, states, trace):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-def publish(b, t, spans, listed, lists, history, event_step, event_id, events, emitted):
+def publish(b, t, step, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]
     for span in range(len(spans)):
         first, node = spans[span, 0], spans[span, 1]
         for k in range(listed[b, slot, span]):
             neuron = node + lists[b, slot, first + k]
-            event_step[b, count] = t
+            event_step[b, count] = step
             event_id[b, count] = neuron
             emitted[b, neuron] += 1
             count += 1
@@ -236,7 +236,7 @@ def simulate(
         if rank == 0 or size == 1:
             for b in range(low, high):
                 for step in range(row, end):
-                    publish(b, first + step, spans, listed, lists, history, event_step, event_id, events, emitted)
+                    publish(b, first + step, step, spans, listed, lists, history, event_step, event_id, events, emitted)
                 if events[b] + total * epoch * (2 if size > 1 else 1) > capacity:
                     if size == 1:
                         stop = True

@@ -101,6 +101,7 @@ class NumbaProgram(Stepping):
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
         self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
+        self.rooms: dict[str, NDArray[np.int32]] = {}
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
@@ -119,12 +120,18 @@ class NumbaProgram(Stepping):
         )
         history = self.layout.history
         self.listed = np.zeros((samples, history, len(self.layout.spans)), np.int64)
-        self.lists = np.empty((samples, history, self.graph.neurons), np.int32)
+        self.lists = self._room("lists", (samples, history, self.graph.neurons))
         self.tails = {
             s.name: np.zeros((0, samples, s.n), np.float64 if s.name in self.layout.value_sources else np.uint8)
             for s in self.graph.sources
         }
         self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Return an array with any content; the same memory as last time, which the system need not clear again."""
+        if name not in self.rooms or self.rooms[name].shape != shape:
+            self.rooms[name] = np.empty(shape, np.int32)
+        return self.rooms[name]
 
     def drain(self) -> list[Chunk]:
         """Nothing is under way after the last step."""
@@ -206,8 +213,7 @@ class NumbaProgram(Stepping):
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
         neurons = self.graph.neurons
         capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16)
-        event_step = np.empty((samples, capacity), np.int64)
-        event_id = np.empty((samples, capacity), np.int32)
+        event_step, event_id = (self._room(name, (samples, capacity)) for name in ("event_step", "event_id"))
         events = np.zeros(samples, np.int64)
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
@@ -224,7 +230,7 @@ class NumbaProgram(Stepping):
             )  # fmt: skip
             most = int(events.max(initial=0))
             filled = np.arange(most) < events[:, None]
-            collected.append((np.nonzero(filled)[0], event_step[:, :most][filled], event_id[:, :most][filled]))
+            collected.append((np.nonzero(filled)[0], first + event_step[:, :most][filled], event_id[:, :most][filled]))
         self.first += steps
         return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikesim.backends.numba.build import kernels
 from spikesim.backends.numba.build.rows import Rows16, each, spread
-from spikesim.connect import FixedIndegree
+from spikesim.connect import AllToAll, FixedIndegree, FixedProbability
 from spikesim.connect.walks import Tile, Tiles
 from spikesim.graph import Edge
 
@@ -49,15 +49,29 @@ class Bitmap:
 
 def bitmaps(edge: Edge, tiles: Sequence[Tile], threads: int = 1) -> list[Bitmap]:
     """Draw the synapses of an edge into bits, a map for each tile; see :func:`~.rows.rows16`."""
-    rule = edge.pattern.rule
-    if isinstance(rule, FixedIndegree) and rule.multapses and rule.k and edge.pattern.drawn is None:
-        cut = Tiles(edge.n_post, tuple(tiles))
+    rule, cut = edge.pattern.rule, Tiles(edge.n_post, tuple(tiles))
+    if isinstance(rule, FixedIndegree) and rule.multapses and rule.k:
         maps = _by_target(edge, rule, cut.bounds, threads)
-        if cut.whole:
-            edge.pattern.remember(_out_degree(edge.n_pre, maps))
-        return maps
-    offsets, targets = spread(edge, tiles, threads)
-    return [_of_rows(o, targets, high - low, threads) for o, (low, high) in zip(offsets, tiles, strict=True)]
+    elif isinstance(rule, AllToAll) or (isinstance(rule, FixedProbability) and rule.p == 1.0):
+        maps = [_full(edge.n_pre, low, high, rule.autapses) for low, high in cut.bounds]
+    else:
+        offsets, targets = spread(edge, tiles, threads)
+        return [_of_rows(o, targets, high - low, threads) for o, (low, high) in zip(offsets, tiles, strict=True)]
+    if cut.whole:
+        edge.pattern.remember(_out_degree(edge.n_pre, maps))
+    return maps
+
+
+def _full(n_pre: int, low: int, high: int, autapses: bool) -> Bitmap:
+    """Return all pairs, or all but those of a neuron with itself."""
+    width = -(-(high - low) // 64)
+    bits = np.full((n_pre, width), 2**64 - 1, np.uint64)
+    if (high - low) % 64:
+        bits[:, -1] = 2 ** ((high - low) % 64) - 1
+    if not autapses:
+        own = np.arange(high - low)
+        bits[own + low, own >> 6] ^= np.uint64(1) << (own & 63).astype(np.uint64)
+    return Bitmap(bits.reshape(-1), width, Rows16(np.zeros(n_pre + 1, np.uint32), np.empty(0, np.uint16), 0))
 
 
 # ------------------------------------------------------------------------------------------------------ by target

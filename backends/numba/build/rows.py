@@ -108,8 +108,10 @@ def _offsets(edge: Edge, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     sizes = counts.sum(axis=1)
     if (sizes >= MAX_ENTRIES).any():
         raise UnsupportedError(
-            f"projection {edge.name!r} has {sizes.max()} synapses into one tile, at most {MAX_ENTRIES - 1} are "
-            "possible; use smaller tiles"
+            [
+                f"projection {edge.name!r} has {sizes.max()} synapses into one tile, at most {MAX_ENTRIES - 1} are "
+                "possible; use smaller tiles"
+            ]
         )
     offsets = np.zeros((len(counts), edge.n_pre + 1), np.int64)
     np.cumsum(counts, axis=1, out=offsets[:, 1:])

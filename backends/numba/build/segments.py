@@ -18,6 +18,7 @@ from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge
 from spikesim.synapses import Snapped
 
+INT32 = 2**31 - 1
 SYNAPSES = 2**18  # whose weights and delays a thread draws at a time
 
 Ints = NDArray[np.int64]
@@ -43,20 +44,21 @@ class Segments:
     Parameters
     ----------
     first
-        uint32 ``[sources * delays + 1]``: the synapses of source ``s`` with delay ``min_delay + d`` are the entries
+        uint32 ``[sources * delays + 1]``: the synapses of source ``s`` with delay ``low + d`` are the entries
         ``first[s * delays + d] ... first[s * delays + d + 1] - 1``, ascending in their cell within each edge.
-    cells
-        uint16: where the weight is added.
+    targets
+        uint16: the cell where the weight is added.
     weights
-        int32 multiples of the grid of each edge's port; float64 where snapping is off.
-    min_delay, delays
+        Multiples of the grid of each edge's port, int32, or float64 if some do not fit; the weights themselves,
+        float64, where snapping is off.
+    low, delays
         Smallest delay in steps, and how many follow from there on.
     """
 
     first: NDArray[np.uint32]
-    cells: NDArray[np.uint16]
+    targets: NDArray[np.uint16]
     weights: NDArray[np.int32] | NDArray[np.float64]
-    min_delay: int
+    low: int
     delays: int
 
 
@@ -88,6 +90,20 @@ def segments(tiles: Sequence[Sequence[Part]], threads: int = 1) -> list[Segments
     return [t.result for t in tables]
 
 
+def is_narrow(edge: Edge) -> bool:
+    """Tell whether all weights are int32 multiples of the grid."""
+    return isinstance(edge.weight, Snapped) and edge.weight_limit < INT32 * edge.weight.grid
+
+
+def table_weights(edge: Edge, first: int, n: int) -> NDArray[Any]:
+    """Return the weights of the synapses ``first ... first + n - 1`` as they stand in tables; see :class:`Segments`."""
+    weight = edge.weight
+    if isinstance(weight, Snapped):
+        raw = weight.numbers.part(first, n)
+        return kernels.on_grid(raw, weight.grid) if is_narrow(edge) else np.rint(raw / weight.grid)
+    return weight.part(first, n)
+
+
 class DrawnEdge:
     """Sorted targets of an edge, and the number of each synapse."""
 
@@ -101,14 +117,11 @@ class DrawnEdge:
         np.cumsum(sizes.sum(axis=0), out=self.numbers[1:])
         self.row_numbers = self.numbers[:-1] + np.cumsum(sizes, axis=0) - sizes  # ... in each tile
         self.zeros: Ints = np.zeros(n_pre, np.int64)
+        self.narrow = is_narrow(edge)
 
     def weights(self, first: int, last: int) -> Any:
-        """Return the weights of the synapses of some sources: int32 on the grid of the port, or float64."""
-        start, n = int(self.numbers[first]), int(self.numbers[last] - self.numbers[first])
-        weight = self.edge.weight
-        if isinstance(weight, Snapped):
-            return kernels.on_grid(weight.numbers.part(start, n), weight.grid)
-        return weight.part(start, n)
+        """Return the weights of the synapses of some sources as they stand in tables; see :class:`Segments`."""
+        return table_weights(self.edge, int(self.numbers[first]), int(self.numbers[last] - self.numbers[first]))
 
     def delays(self, first: int, last: int) -> NDArray[np.int32]:
         """Return the delays of the synapses of some sources."""
@@ -157,20 +170,21 @@ class _Table:
         _check(parts, int(self.rows[-1]))
         self.first = np.empty((len(self.rows) - 1) * self.delays + 1, np.uint32)
         self.first[-1] = self.rows[-1]
-        self.cells = np.empty(self.rows[-1], np.uint16)
-        on_grid = isinstance(edges[0].weight, Snapped)
-        self.weights: NDArray[Any] = np.empty(self.rows[-1], np.int32 if on_grid else np.float64)
+        self.targets = np.empty(self.rows[-1], np.uint16)
+        self.weights: NDArray[Any] = np.empty(self.rows[-1], np.int32 if all(d.narrow for d in owners) else np.float64)
 
     @property
     def result(self) -> Segments:
-        return Segments(self.first, self.cells, self.weights, self.low, self.delays)
+        return Segments(self.first, self.targets, self.weights, self.low, self.delays)
 
 
 def _check(parts: Sequence[Part], size: int) -> None:
     if size >= MAX_ENTRIES or max(p.cell + p.high - p.low for p in parts) > TILE:
         raise UnsupportedError(
-            f"a table of {size} synapses from {parts[0].edge.pre!r} has more than {MAX_ENTRIES - 1} entries or "
-            f"{TILE} cells; use smaller tiles"
+            [
+                f"a table of {size} synapses from {parts[0].edge.pre!r} has more than {MAX_ENTRIES - 1} entries or "
+                f"{TILE} cells; use smaller tiles"
+            ]
         )
 
 
@@ -187,5 +201,5 @@ def _fill(drawn: Sequence[DrawnEdge], tables: Sequence[_Table], first: int, last
         for cell, d, k in table.parts:
             weights, delays = values[d.edge.name]
             rows, zeros = d.rows(k, first, last), d.zeros[first:last]
-            place = (table.cells, table.weights, at, delays, table.low, weights, d.targets, cell, *rows, zeros)
+            place = (table.targets, table.weights, at, delays, table.low, weights, d.targets, cell, *rows, zeros)
             kernels.place(*place)
