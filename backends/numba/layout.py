@@ -267,32 +267,35 @@ class Layout:
     # ------------------------------------------------------------------------------------------------ deliveries
     def _build(self, tiles: list[tuple[Part, ...]]) -> None:
         """Draw the tables that are not there yet: one per projection and part, or per source and tile."""
-        merged: dict[str, dict[int, list[build.Part]]] = {}
-        for edge in (e for e in self.graph.edges if e.synapses):
-            kind = self.plan.choices[edge.name].kind
-            ranges: list[tuple[int, int]] = []
-            for number, tile in enumerate(tiles):
-                for part, row in self._parts_of(number, tile, edge.post):
-                    cell = self.port_rows[row + part.node.model.inputs.index(edge.port)][0]
-                    ranges.append((part.lo, part.hi))
-                    if kind == "segments":
-                        piece = build.Part(edge, part.lo, part.hi, cell)
-                        merged.setdefault(edge.pre, {}).setdefault(number, []).append(piece)
-            if kind != "segments" and (edge.name, ranges[0]) not in self.built:
-                make: Any = {"bitmap": build.bitmaps, "rows": build.rows16, "dense": build.dense, "conv": _convolutions}
-                make = make[kind]
-                for bounds, table in zip(ranges, make(edge, ranges, self.plan.threads), strict=True):
-                    self.built[edge.name, bounds] = table
-                edge.forget()
-        for pre, pieces in merged.items():
-            if (pre, next(iter(pieces))) not in self.built:
-                found = build.segments(list(pieces.values()), self.plan.threads)
-                self.built |= {(pre, number): table for number, table in zip(pieces, found, strict=True)}
+        self.merged: dict[tuple[str, int], tuple[Any, ...]] = {}
+        wanted: list[tuple[Any, ...]] = []
+        for number, tile in enumerate(tiles):
+            for part, edge, cell in self._arrivals(number, tile):
+                kind = self.plan.choices[edge.name].kind
+                if kind == "segments":
+                    so_far = self.merged.get((edge.pre, number), ("segments",))
+                    self.merged[edge.pre, number] = (*so_far, (edge.name, part.lo, part.hi, cell))
+                else:
+                    wanted.append((kind, edge.name, part.lo, part.hi))
+        wanted += self.merged.values()
+        edges = {e.name: e for e in self.graph.edges}
+        missing = [key for key in dict.fromkeys(wanted) if key not in self.built]
+        images = [key for key in missing if key[0] == "conv"]
+        self.built |= {key: _convolution(edges[key[1]]) for key in images}
+        self.built |= build.build([key for key in missing if key[0] != "conv"], edges, self.plan.threads)
 
-    def _parts_of(self, number: int, tile: tuple[Part, ...], population: str) -> list[tuple[Part, int]]:
-        """Return the parts of a population in a tile, each with its first row in the ports."""
+    def _arrivals(self, number: int, tile: tuple[Part, ...]) -> list[tuple[Part, Edge, int]]:
+        """Return the projections onto a tile: part, projection, and where the sums of its port begin."""
         first = sum(len(t) for t in self._all_tiles()[:number])
-        return [(part, self.part_rows[first + k][5]) for k, part in enumerate(tile) if part.node.name == population]
+        return [
+            (part, edge, self.port_rows[self._port_row(first + k, part, edge)][0])
+            for k, part in enumerate(tile)
+            for edge in self.graph.edges
+            if edge.post == part.node.name and edge.synapses
+        ]
+
+    def _port_row(self, number: int, part: Part, edge: Edge) -> int:
+        return self.part_rows[number][5] + part.node.model.inputs.index(edge.port)
 
     def _all_tiles(self) -> list[tuple[Part, ...]]:
         return [tile for phase in self.plan.phases for tile in phase]
@@ -302,32 +305,31 @@ class Layout:
         channels = 0
         for k, part in enumerate(tile):
             for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
-                row = self.part_rows[first_part + k][5] + part.node.model.inputs.index(edge.port)
-                kind = self.plan.choices[edge.name].kind
+                row, kind = self._port_row(first_part + k, part, edge), self.plan.choices[edge.name].kind
+                table = self.built.get((kind, edge.name, part.lo, part.hi))
+                cell, delay = self.port_rows[row][0], edge.constant_delay or 0
                 if kind in COUNTED:
-                    self._count(part, edge, row, channels | k << 20)
+                    self._count(part, edge, row, channels | k << 20, table)
                     channels += 1
                 elif kind == "dense":
-                    weights = self.built[edge.name, (part.lo, part.hi)].reshape(-1)
-                    numbers = [0, part.n, self.port_rows[row][0], 0]
-                    self._job("dense" + _width(weights), edge.pre, edge.constant_delay or 0, 1, numbers, [weights])
+                    weights = table.reshape(-1)
+                    self._job("dense" + _width(weights), edge.pre, delay, 1, [0, part.n, cell, 0], [weights])
                 elif kind == "conv":
-                    weights, shape = self.built[edge.name, (part.lo, part.hi)]
-                    numbers = [int(shape[6] * shape[7] * shape[8]), part.n, self.port_rows[row][0], 0]
-                    self._job("conv", edge.pre, edge.constant_delay or 0, 1, numbers, [weights, shape])
+                    weights, shape = table
+                    image = int(shape[6] * shape[7] * shape[8])
+                    self._job("conv", edge.pre, delay, 1, [image, part.n, cell, 0], [weights, shape])
         for pre in [*self.source_names, *self.spans_of]:
-            found = self.built.get((pre, number))
-            if found is not None:
+            if (pre, number) in self.merged:
+                found = self.built[self.merged[pre, number]]
                 arrays = [found.first, found.cells, found.weights]
                 self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, 0], arrays)
         return channels
 
-    def _count(self, part: Part, edge: Edge, row: int, channel: int) -> None:
+    def _count(self, part: Part, edge: Edge, row: int, channel: int, table: Any) -> None:
         """Append the deliveries of a projection that is counted."""
         place = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
         cell, counters, *_ = self.port_rows[row]
         mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
-        table = self.built[edge.name, (part.lo, part.hi)]
 
         def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
             numbers = [counters + place * part.padded, part.padded, cell, channel | max(1, multiplicity) << 40]
@@ -358,21 +360,25 @@ class Layout:
             choice = replace(self.plan.choices[edge.name], kind="segments")
             self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
         if edge.constant_weight is None:
-            stale = edge.pre if self.plan.choices[edge.name].kind == "segments" else edge.name
-            self.built = {key: table for key, table in self.built.items() if key[0] != stale}
+            self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
         self._tiles()
         return shared
 
 
-def _convolutions(edge: Edge, ranges: list[tuple[int, int]], threads: int) -> list[tuple[Any, Any]]:
+def _names(key: tuple[Any, ...]) -> set[str]:
+    """Return the projections that a table holds."""
+    return {k[0] for k in key[1:]} if key[0] == "segments" else {key[1]}
+
+
+def _convolution(edge: Edge) -> tuple[Any, Any]:
     """Return weights and sizes of a convolution onto a whole population, as the kernel wants them."""
     rule, grid = edge.pattern.rule, getattr(edge.weight, "grid", 0.0)
-    assert isinstance(rule, Conv2d) and len(ranges) == 1
+    assert isinstance(rule, Conv2d)
     channels, height, width = rule.output_shape(edge.pattern.pre)
-    padded_channels = conv.padded_channels(channels)
-    sizes = [*edge.pattern.pre[1:], *rule.weights.shape[2:], rule.stride, rule.padding, height, width, padded_channels]
+    outputs = [height, width, conv.padded_channels(channels)]
+    sizes = [*edge.pattern.pre[1:], *rule.weights.shape[2:], rule.stride, rule.padding, *outputs]
     whole = np.rint(rule.weights / grid).astype(np.int32)
-    return [(conv.conv_weights(whole, rule.stride), np.array(sizes, np.int64))]
+    return conv.conv_weights(whole, rule.stride), np.array(sizes, np.int64)
 
 
 def _width(weights: NDArray[Any]) -> str:
