@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from spikesim import Network, Population, Projection, ms, synapses
-from spikesim.backends.numba.build import Bitmap, Part, Rows16, Segments, bitmaps, build, dense, rows, rows16, segments
+from spikesim.backends.numba.build import Bitmap, Part, Rows16, Segments, bitmaps, dense, rows, rows16, segments
 from spikesim.backends.numba.build import segments as segments_function
 from spikesim.connect import (
     AllToAll,
@@ -37,6 +37,13 @@ from spikesim.models.neurons import lif
 from spikesim.synapses import Given, Snapped
 
 rng = np.random.default_rng(1)
+
+
+@pytest.fixture(autouse=True)
+def threads_for_small_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "ALONE", 1)
+
+
 RULES: dict[str, tuple[Connection, object, object]] = {
     "all": (AllToAll(), 70, 190),
     "all, no autapses": (AllToAll(autapses=False), 150, 150),
@@ -154,9 +161,9 @@ def test_a_second_round_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
 def entries(table: Segments, n_pre: int) -> np.ndarray:
     """Return source, delay, cell, weight of every entry, in the order of the table."""
     first = table.first.astype(np.int64)
-    assert len(first) == n_pre * table.delays + 1 and first[0] == 0 and first[-1] == len(table.targets)
+    assert len(first) == n_pre * table.delays + 1 and first[0] == 0 and first[-1] == len(table.cells)
     source, delay = np.divmod(np.repeat(np.arange(len(first) - 1), np.diff(first)), table.delays)
-    return np.stack([source, delay + table.low, table.targets, table.weights])
+    return np.stack([source, delay + table.min_delay, table.cells, table.weights])
 
 
 def expected_entries(parts: list[Part], known: dict[str, Edge], snap: bool) -> np.ndarray:
@@ -207,29 +214,6 @@ def test_dense(name: str, snap: bool) -> None:
                 found.dtype == np.int32 if snap and np.abs(matrix[:, low:high]).max(initial=0) < 2**31 else np.float64
             )
             assert found == pytest.approx(matrix[:, low:high], rel=0 if snap else 1e-12)
-
-
-def test_all_tables_of_a_network() -> None:
-    """Keys in any order; every table is the one that is built by itself."""
-    edges = {e.name: e for e in graph("indegree", Normal(0.0, 1.0)).edges}
-    own = [("segments", ("a->c", 64, 150, 0)), ("segments", ("a->b", 128, 317, 64), ("a->c", 0, 64, 0))]
-    keys = [
-        ("rows", "a->b", 128, 317),
-        ("bitmap", "a->c", 0, 150),
-        *own,
-        ("rows", "a->b", 0, 128),
-        ("dense", "a->b", 0, 64),
-    ]
-    found = build(keys, edges, 2)
-    assert set(found) == set(keys) and all(e.pattern.drawn is None for e in edges.values())
-    counts = {name: synapses_per_pair(e) for name, e in edges.items()}
-    for _, name, low, high in (k for k in keys if k[0] == "rows"):
-        assert (expanded(found["rows", name, low, high], high - low) == counts[name][:, low:high]).all()
-    assert (expanded_bits(found["bitmap", "a->c", 0, 150], 150) == counts["a->c"]).all()
-    assert (found["dense", "a->b", 0, 64] == dense(edges["a->b"], [(0, 64)])[0]).all()
-    for key in own:
-        parts = [Part(edges[name], low, high, cell) for name, low, high, cell in key[1:]]  # type: ignore[misc]
-        assert (entries(found[key], 133) == expected_entries(parts, edges, True)).all()
 
 
 def test_weights_beyond_the_grid_are_kept_in_float64() -> None:
@@ -335,7 +319,7 @@ def build(n, k):
     print(peak() - after, kept[0].targets.nbytes)
     after = peak()
     kept = segments([[Part(own, 0, n)]], 2)
-    print(peak() - after, kept[0].targets.nbytes + kept[0].weights.nbytes + kept[0].first.nbytes)
+    print(peak() - after, kept[0].cells.nbytes + kept[0].weights.nbytes + kept[0].first.nbytes)
 
 build(500, 100)
 build(20000, 1000)

@@ -19,6 +19,7 @@ from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge
 
 MAX_ENTRIES = 2**32  # of one table: its positions have 32 bits
+ALONE = 2**16  # synapses for each thread at least: fewer would not be worth its start
 MAX_COUNTS = 2**25  # kept while a table is built: fewer threads take part if more would be needed
 _NOTHING = np.empty(0, np.uint16)
 
@@ -85,8 +86,8 @@ def spread(edge: Edge, tiles: Sequence[Tile], threads: int) -> tuple[NDArray[np.
         uint16, counted from the first target of their tile; ascending within a row.
     """
     pattern, cut = edge.pattern, Tiles(edge.n_post, tuple(tiles))
-    number = max(1, min(threads, MAX_COUNTS // max(1, edge.n_pre * len(cut.bounds))))
-    parts = walks(pattern.rule, pattern.pre, pattern.post, pattern.stream, cut, number, pattern.drawn)
+    threads = max(1, min(threads, edge.synapses // ALONE, MAX_COUNTS // max(1, edge.n_pre * len(cut.bounds))))
+    parts = walks(pattern.rule, pattern.pre, pattern.post, pattern.stream, cut, threads, pattern.drawn)
     at = np.zeros((len(parts), len(cut.bounds), edge.n_pre), np.int64)
     each(threads, [partial(walk, at[k], _NOTHING, False) for k, walk in enumerate(parts)])
     offsets = _offsets(edge, at.sum(axis=0))

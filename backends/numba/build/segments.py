@@ -44,21 +44,21 @@ class Segments:
     Parameters
     ----------
     first
-        uint32 ``[sources * delays + 1]``: the synapses of source ``s`` with delay ``low + d`` are the entries
+        uint32 ``[sources * delays + 1]``: the synapses of source ``s`` with delay ``min_delay + d`` are the entries
         ``first[s * delays + d] ... first[s * delays + d + 1] - 1``, ascending in their cell within each edge.
-    targets
-        uint16: the cell where the weight is added.
+    cells
+        uint16: where the weight is added.
     weights
         Multiples of the grid of each edge's port, int32, or float64 if some do not fit; the weights themselves,
         float64, where snapping is off.
-    low, delays
+    min_delay, delays
         Smallest delay in steps, and how many follow from there on.
     """
 
     first: NDArray[np.uint32]
-    targets: NDArray[np.uint16]
+    cells: NDArray[np.uint16]
     weights: NDArray[np.int32] | NDArray[np.float64]
-    low: int
+    min_delay: int
     delays: int
 
 
@@ -170,12 +170,12 @@ class _Table:
         _check(parts, int(self.rows[-1]))
         self.first = np.empty((len(self.rows) - 1) * self.delays + 1, np.uint32)
         self.first[-1] = self.rows[-1]
-        self.targets = np.empty(self.rows[-1], np.uint16)
+        self.cells = np.empty(self.rows[-1], np.uint16)
         self.weights: NDArray[Any] = np.empty(self.rows[-1], np.int32 if all(d.narrow for d in owners) else np.float64)
 
     @property
     def result(self) -> Segments:
-        return Segments(self.first, self.targets, self.weights, self.low, self.delays)
+        return Segments(self.first, self.cells, self.weights, self.low, self.delays)
 
 
 def _check(parts: Sequence[Part], size: int) -> None:
@@ -201,5 +201,5 @@ def _fill(drawn: Sequence[DrawnEdge], tables: Sequence[_Table], first: int, last
         for cell, d, k in table.parts:
             weights, delays = values[d.edge.name]
             rows, zeros = d.rows(k, first, last), d.zeros[first:last]
-            place = (table.targets, table.weights, at, delays, table.low, weights, d.targets, cell, *rows, zeros)
+            place = (table.cells, table.weights, at, delays, table.low, weights, d.targets, cell, *rows, zeros)
             kernels.place(*place)
