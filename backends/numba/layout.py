@@ -306,7 +306,7 @@ class Layout:
         for k, part in enumerate(tile):
             for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
                 row, kind = self._port_row(first_part + k, part, edge), self.plan.choices[edge.name].kind
-                table = self.built.get((kind, edge.name, part.lo, part.hi))
+                table: Any = self.built.get((kind, edge.name, part.lo, part.hi))
                 cell, delay = self.port_rows[row][0], edge.constant_delay or 0
                 if kind in COUNTED:
                     self._count(part, edge, row, channels | k << 20, table)

@@ -21,7 +21,6 @@ from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.plan import plan
-from spikesim.connect import Dense
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
@@ -369,9 +368,6 @@ class NumbaProgram(Stepping):
         else:
             given = Given(np.array(np.broadcast_to(values, edge.synapses), np.float64))
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
-            if isinstance(edge.pattern.rule, Dense):  # tables of a full matrix are cut from the rule
-                matrix = Dense(given.values.reshape(edge.n_pre, edge.n_post).T)
-                changed = replace(changed, pattern=replace(edge.pattern, rule=matrix))
         self.changed[projection] = changed
         if self.layout.set_weights(changed):
             self.loop = self._compiled()

@@ -9,5 +9,6 @@ from spikesim.backends.numba.build.bits import Bitmap, bitmaps
 from spikesim.backends.numba.build.dense import dense
 from spikesim.backends.numba.build.rows import Rows16, rows16
 from spikesim.backends.numba.build.segments import Part, Segments, segments
+from spikesim.backends.numba.build.together import build
 
-__all__ = ["Bitmap", "Part", "Rows16", "Segments", "bitmaps", "dense", "rows16", "segments"]
+__all__ = ["Bitmap", "Part", "Rows16", "Segments", "bitmaps", "build", "dense", "rows16", "segments"]
