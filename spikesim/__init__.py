@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-from spikesim.engine import Options, compile, run
+from spikesim.engine import Options, compile, resume, run
 from spikesim.equations.primitives import (
     absolute,
     clip,
@@ -69,6 +69,7 @@ __all__ = [
     "neuron",
     "pA",
     "pF",
+    "resume",
     "run",
     "s",
     "sequential",

@@ -18,6 +18,7 @@ from spikesim.files.versions import versions
 from spikesim.recording import Recording
 
 if TYPE_CHECKING:
+    from spikesim.checkpoint import Checkpoints
     from spikesim.files.recording_writer import Writer
 
 FIRST_CHUNK = 50  # steps; then as many as take about a third of a second
@@ -41,6 +42,8 @@ class Session:
         HDF5 file to stream to, or None.
     progress
         True, False, or a function of (done, total).
+    checkpoints
+        Where to begin, and when to write checkpoints; without it, from step 0 and none.
     """
 
     def __init__(
@@ -52,11 +55,12 @@ class Session:
         meta: dict[str, Any],
         out: str | Path | None,
         progress: Callable[[int, int], None] | bool,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.program, self.samples, self.steps, self.inputs = program, samples, steps, inputs
         self.meta = {**meta, "steps": steps, "samples": samples, "dt": program.graph.dt, "versions": versions()}
         self.out = Path(out) if out is not None else None
-        self.progress = progress
+        self.progress, self.checkpoints = progress, checkpoints
         self.stopped = False
         self._handler: Any = None
 
@@ -80,16 +84,20 @@ class Session:
     def run(self) -> Recording:
         """Run to the end, or to Ctrl-C, and return the recording."""
         self.program.reset(self.samples)
-        begin = time.perf_counter()
+        if self.checkpoints:
+            self.checkpoints.begin(self.program)
+        begin = time.perf_counter() - (self.checkpoints.seconds if self.checkpoints else 0.0)
         sink = self._sink()
         try:
-            self._loop(sink)
+            self._loop(sink, begin)
         finally:
             self.meta["sim_s"] = time.perf_counter() - begin
             self.meta["biological_s"] = sink.steps * self.program.graph.dt * self.samples
             self.meta["peak_mb"] = peak_memory_mb()
             self.meta["interrupted"] = sink.steps < self.steps
             sink.close(self.meta)
+        if self.checkpoints and sink.steps == self.steps:
+            self.checkpoints.remove()
         return sink.recording()
 
     def _sink(self) -> Collector | Writer:
@@ -97,21 +105,24 @@ class Session:
             return Collector(self.program.graph, self.samples)
         from spikesim.files.recording_writer import Writer
 
-        return Writer(self.out, self.program.graph, self.samples, self.meta)
+        start = self.checkpoints.mark if self.checkpoints else None
+        return Writer(self.out, self.program.graph, self.samples, self.meta, start)
 
-    def _loop(self, sink: Collector | Writer) -> None:
+    def _loop(self, sink: Collector | Writer, begin: float) -> None:
         # an engine that cannot be continued takes the whole run at once
-        done, chunk_steps = 0, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
+        done, chunk_steps = sink.steps, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
         with _bar(self.progress, self.steps) as report:
             while done < self.steps and not self.stopped:
                 chunk_steps = min(chunk_steps, self.steps - done)
-                begin = time.perf_counter()
+                chunk_begin = time.perf_counter()
                 part = {name: array[done : done + chunk_steps] for name, array in self.inputs.items()}
                 sink.add(self.program.advance(chunk_steps, part))
                 done += chunk_steps
                 report(done, self.steps)
-                seconds = max(time.perf_counter() - begin, 1e-6)
+                seconds = max(time.perf_counter() - chunk_begin, 1e-6)
                 chunk_steps = max(1, min(8 * chunk_steps, int(chunk_steps * SECONDS_PER_CHUNK / seconds)))
+                if self.checkpoints and done < self.steps and (self.stopped or self.checkpoints.due()):
+                    self.checkpoints.write(self.program.snapshot(), sink.mark(), time.perf_counter() - begin)
         for chunk in self.program.drain():
             sink.add(chunk)
 

@@ -25,6 +25,7 @@ from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
 from spikesim.rng import Stream, poisson_parts, poisson_thresholds
+from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.stimulus import PoissonDrive
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
@@ -218,6 +219,27 @@ class NumbaProgram(Stepping):
             for key, (at, times, n) in shapes.items()
         }
         return Chunk(first, steps, spikes, traces, totals, updates)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on."""
+        own = {f"states/{k}": array for k, array in enumerate(self.states)}
+        own |= {"rings": self.rings, "edge weights": self.layout.edge_weights}
+        if self.layout.weights is not self.graph_weights:
+            own["weights"] = self.layout.weights
+        return {name: a.copy() for name, a in own.items()} | {"first": np.array(self.first)} | take_noise(self.drives)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(len(saved_array(saved, "rings", np.float64)))
+        self.first = int(saved_array(saved, "first", np.int64, ()))
+        put_noise(self.drives, saved)
+        self.layout.weights = self.graph_weights
+        if "weights" in saved:
+            self.layout.weights = saved_array(saved, "weights", np.float64, self.graph_weights.shape).copy()
+        for k, array in enumerate(self.states):
+            array[...] = saved_array(saved, f"states/{k}", self.dtype, array.shape)
+        self.rings[...] = saved_array(saved, "rings", np.float64, self.rings.shape)
+        self.layout.edge_weights[...] = saved_array(saved, "edge weights", np.float64, self.layout.edge_weights.shape)
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _state_slice(self, population: str, variable: str) -> Any:

@@ -22,6 +22,7 @@ app = typer.Typer(
 
 VERBS = (
     "run",
+    "resume",
     "train",
     "quantise",
     "profile",

@@ -18,9 +18,11 @@ import itertools
 import os
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,6 +75,16 @@ class Table:
                 stored = deflated(joined[first : first + self.chunk_rows])
                 self._add_chunk(self._stream.log(stored), len(stored), STORED)
             self._tail, self._tail_rows = [joined[whole:].copy()], len(joined) - whole
+
+    def take_over(self, source: h5py.Dataset, rows: int) -> None:
+        """Begin with the first rows of a table of another file; its finished chunks are copied as they are stored."""
+        whole = rows // self.chunk_rows if source.chunks[0] == self.chunk_rows else 0
+        for k in range(whole):
+            mask, stored = source.id.read_direct_chunk((k * self.chunk_rows, *(0 for _ in self.row_shape)))
+            self._add_chunk(self._stream.log(stored), len(stored), mask)
+        self.rows = whole * self.chunk_rows
+        for first in range(self.rows, rows, self.chunk_rows):
+            self.append(source[first : min(first + self.chunk_rows, rows)])
 
     def _add_chunk(self, address: int, size: int, mask: int) -> None:
         if self._full == len(self._chunks):
@@ -147,6 +159,13 @@ class Stream:
         """Add a table."""
         self.tables[path] = Table(self, np.dtype(dtype).newbyteorder("<"), row_shape)
         return self.tables[path]
+
+    def take_over(self, old: h5py.File, rows: Mapping[str, int]) -> None:
+        """Begin with the first rows of the tables of another file."""
+        for path, number in rows.items():
+            source = old[path]
+            table = self.tables.get(path) or self.table(path, source.dtype, source.shape[1:])
+            table.take_over(source, number)
 
     def log(self, data: bytes) -> int:
         """Write bytes at the end of the file, once and for all; return their HDF5 address."""
@@ -238,6 +257,10 @@ class Stream:
             return self._published and not os.path.samestat(os.stat(self.target), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return True
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Commit for the last time and close; leave out the room that areas have taken, where it is worth it."""
