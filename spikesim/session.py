@@ -19,7 +19,7 @@ from spikesim.recording import Recording
 
 if TYPE_CHECKING:
     from spikesim.checkpoint import Checkpoints
-    from spikesim.files.recording_writer import Writer
+    from spikesim.files.background import Background
 
 FIRST_CHUNK = 50  # steps; then as many as take about a third of a second
 SECONDS_PER_CHUNK = 0.3
@@ -100,15 +100,16 @@ class Session:
             self.checkpoints.remove()
         return sink.recording()
 
-    def _sink(self) -> Collector | Writer:
+    def _sink(self) -> Collector | Background:
         if self.out is None:
             return Collector(self.program.graph, self.samples)
+        from spikesim.files.background import Background
         from spikesim.files.recording_writer import Writer
 
         start = self.checkpoints.mark if self.checkpoints else None
-        return Writer(self.out, self.program.graph, self.samples, self.meta, start)
+        return Background(Writer(self.out, self.program.graph, self.samples, self.meta, start))
 
-    def _loop(self, sink: Collector | Writer, begin: float) -> None:
+    def _loop(self, sink: Collector | Background, begin: float) -> None:
         # an engine that cannot be continued takes the whole run at once
         done, chunk_steps = sink.steps, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
         with _bar(self.progress, self.steps) as report:

@@ -39,6 +39,7 @@ from spikesim.files.envelope import (
 CHUNK_BYTES = 2**17  # of a table, before compression
 LEVEL = 1  # of deflate: the fastest
 HEAD = BLOCK + 96
+WORTH, RAW_CHUNKS = 0.75, 15  # a chunk that deflates to more than that: the next ones are stored as they are
 STORED, RAW = 0, 3  # filter masks of a chunk: shuffled and deflated; both left out
 
 
@@ -62,6 +63,7 @@ class Table:
         self._full = 0  # finished chunks
         self._tail: list[NDArray[Any]] = []  # rows of the unfinished chunk
         self._tail_rows = 0
+        self._raw_chunks = 0  # so many more are stored as they are
 
     def append(self, rows: NDArray[Any]) -> None:
         """Add rows, ``[k, *row_shape]``; whole chunks go to the file at once."""
@@ -72,9 +74,19 @@ class Table:
             joined = np.concatenate(self._tail)
             whole = len(joined) - len(joined) % self.chunk_rows
             for first in range(0, whole, self.chunk_rows):
-                stored = deflated(joined[first : first + self.chunk_rows])
-                self._add_chunk(self._stream.log(stored), len(stored), STORED)
+                stored, mask = self._stored(joined[first : first + self.chunk_rows])
+                self._add_chunk(self._stream.log(stored), len(stored), mask)
             self._tail, self._tail_rows = [joined[whole:].copy()], len(joined) - whole
+
+    def _stored(self, rows: NDArray[Any]) -> tuple[bytes, int]:
+        """Return a chunk as it is stored, and its filter mask; what does not shrink is not deflated for a while."""
+        self._raw_chunks -= 1
+        if self._raw_chunks >= 0:
+            return rows.tobytes(), RAW
+        stored = deflated(rows)
+        if len(stored) > WORTH * rows.nbytes:
+            self._raw_chunks = RAW_CHUNKS
+        return stored, STORED
 
     def take_over(self, source: h5py.Dataset, rows: int) -> None:
         """Begin with the first rows of a table of another file; its finished chunks are copied as they are stored."""
@@ -120,9 +132,14 @@ def free_name(path: Path) -> Path:
 
 
 def deflated(rows: NDArray[Any]) -> bytes:
-    """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated."""
-    raw = np.frombuffer(rows.tobytes(), np.uint8).reshape(-1, rows.itemsize)
-    return zlib.compress(raw.T.tobytes(), LEVEL)
+    """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated.
+
+    Shuffled rows are long runs of equal bytes beside bytes that nothing compresses: looking for runs only takes half
+    the time of looking for repeated strings, and loses little. Both calls release the interpreter lock.
+    """
+    raw = np.ascontiguousarray(rows).view(np.uint8).reshape(-1, rows.itemsize)
+    deflate = zlib.compressobj(LEVEL, strategy=zlib.Z_RLE)
+    return deflate.compress(np.ascontiguousarray(raw.T).data) + deflate.flush()
 
 
 class Stream:

@@ -101,10 +101,14 @@ class Writer(Tally):
     def close(self, meta: Mapping[str, Any]) -> None:
         """End the run: write what is left, with the final counts and ``meta``."""
         if not self._intact:  # something broke within `add`: the file stays as it was before that chunk
-            self._file.stream.abandon()
+            self.abandon()
             return
         self._file.describe(self.counts(), meta)
         self._file.stream.close()
+
+    def abandon(self) -> None:
+        """End the run; the file stays as the last commit left it."""
+        self._file.stream.abandon()
 
     def recording(self) -> Recording:
         """Return what is in the file; large parts are read when asked for."""
