@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spikesim.files.background import Background
 
 FIRST_CHUNK = 50  # steps; then as many as take about a third of a second
-SECONDS_PER_CHUNK = 0.3
+SECONDS_PER_CHUNK, SECONDS_LAST_CHUNK = 0.3, 0.01
 
 
 class Session:
@@ -120,12 +120,20 @@ class Session:
                 sink.add(self.program.advance(chunk_steps, part))
                 done += chunk_steps
                 report(done, self.steps)
-                seconds = max(time.perf_counter() - chunk_begin, 1e-6)
-                chunk_steps = max(1, min(8 * chunk_steps, int(chunk_steps * SECONDS_PER_CHUNK / seconds)))
+                rate = chunk_steps / max(time.perf_counter() - chunk_begin, 1e-6)
+                chunk_steps = next_chunk(chunk_steps, rate, self.steps - done)
                 if self.checkpoints and done < self.steps and (self.stopped or self.checkpoints.due()):
                     self.checkpoints.write(self.program.snapshot(), sink.mark(), time.perf_counter() - begin)
         for chunk in self.program.drain():
             sink.add(chunk)
+
+
+def next_chunk(steps: int, rate: float, left: int) -> int:
+    """Return how many steps come next, after a chunk of some steps, at a rate in steps per second.
+
+    The last chunks become shorter: while one is written, the next one runs, but nothing runs beside the last one.
+    """
+    return max(1, min(8 * steps, int(rate * SECONDS_PER_CHUNK), max(int(rate * SECONDS_LAST_CHUNK), left // 2)))
 
 
 class _bar:

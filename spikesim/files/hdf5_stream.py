@@ -199,13 +199,18 @@ class Stream:
         compress
             Compress unfinished chunks too; for the last commit.
         """
-        area, root = self._area(self._areas[1][0], compress)
-        size = area.next + BLOCK - self._areas[1][0]
-        if size > self._areas[1][1]:
-            self._areas[1] = (self._end, size if compress else 2 * size)
-            self._end += self._areas[1][1] + -self._areas[1][1] % 8
-            area, root = self._area(self._areas[1][0], compress)
-        start, data = self._areas[1][0], area.join()
+        start, room = self._areas[1]
+        start = start if room else self._end
+        area, root = self._area(start, compress)
+        size = area.next + BLOCK - start
+        if size > room:
+            if start != self._end:  # it has outgrown its place
+                start = self._end
+                area, root = self._area(start, compress)
+            room = size if compress else 2 * size
+            self._end += room + -room % 8
+        self._areas[1] = (start, room)
+        data = area.join()
         self._write(start, data)
         if os.fstat(self._file.fileno()).st_size < self._end:
             self._file.truncate(self._end)
