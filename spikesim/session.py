@@ -65,6 +65,8 @@ class Session:
         self._handler: Any = None
 
     def __enter__(self) -> Session:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # whoever started this process deals with Ctrl-C
+            return self
         try:
             self._handler = signal.signal(signal.SIGINT, self._stop)
         except ValueError:  # not the main thread: Ctrl-C is somebody else's business
@@ -112,7 +114,7 @@ class Session:
     def _loop(self, sink: Collector | Background, begin: float) -> None:
         # an engine that cannot be continued takes the whole run at once
         done, chunk_steps = sink.steps, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
-        with _bar(self.progress, self.steps) as report:
+        with bar(self.progress, self.steps) as report:
             while done < self.steps and not self.stopped:
                 chunk_steps = min(chunk_steps, self.steps - done)
                 chunk_begin = time.perf_counter()
@@ -136,11 +138,11 @@ def next_chunk(steps: int, rate: float, left: int) -> int:
     return max(1, min(8 * steps, int(rate * SECONDS_PER_CHUNK), max(int(rate * SECONDS_LAST_CHUNK), left // 2)))
 
 
-class _bar:
+class bar:
     """A progress bar with ETA on a terminal; nothing elsewhere."""
 
-    def __init__(self, progress: Callable[[int, int], None] | bool, total: int) -> None:
-        self.progress, self.total = progress, total
+    def __init__(self, progress: Callable[[int, int], None] | bool, total: int, label: str = "running") -> None:
+        self.progress, self.total, self.label = progress, total, label
         self.bar: Any = None
 
     def __enter__(self) -> Callable[[int, int], None]:
@@ -152,7 +154,7 @@ class _bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.bar = Progress(
-            TextColumn("running"),
+            TextColumn(self.label),
             BarColumn(),
             TextColumn("{task.percentage:.0f} %"),
             TimeRemainingColumn(),

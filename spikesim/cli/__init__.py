@@ -23,6 +23,7 @@ app = typer.Typer(
 VERBS = (
     "run",
     "resume",
+    "sweep",
     "train",
     "quantise",
     "profile",

@@ -41,11 +41,12 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
         key, sign, text = setting.partition("=")
         if not sign or not key:
             raise InvalidValueError(f"--set takes key=value, found {setting!r}")
-        result[key.strip()] = _value(text.strip())
+        result[key.strip()] = parse_value(text.strip())
     return result
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """Turn text into a number or a truth value where it is one."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

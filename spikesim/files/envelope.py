@@ -20,10 +20,11 @@ from spikesim.errors import FileAccessError, FileFormatError, MissingFileError
 
 BLOCK = 512
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-KINDS = ("spikesim network", "spikesim recording", "spikesim checkpoint")
+KINDS = ("spikesim network", "spikesim recording", "spikesim checkpoint", "spikesim sweep")
 READERS = {
     "spikesim network": "Network.load",
     "spikesim recording": "Recording.load",
+    "spikesim sweep": "spikesim.load_sweep",
     "spikesim checkpoint": "spikesim.resume, with the name of the recording",
 }
 

@@ -52,12 +52,14 @@ class Table:
         The file.
     dtype, row_shape
         Of a row.
+    chunk_bytes
+        Of a chunk, before compression.
     """
 
-    def __init__(self, stream: Stream, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> None:
+    def __init__(self, stream: Stream, dtype: np.dtype[Any], row_shape: tuple[int, ...], chunk_bytes: int) -> None:
         self._stream, self.dtype, self.row_shape = stream, dtype, row_shape
         row_bytes = max(1, dtype.itemsize * int(np.prod(row_shape)))
-        self.chunk_rows = max(1, CHUNK_BYTES // row_bytes)
+        self.chunk_rows = max(1, chunk_bytes // row_bytes)
         self.rows = 0
         self._chunks = np.zeros((16, 3), np.int64)  # address, bytes, filter mask
         self._full = 0  # finished chunks
@@ -172,9 +174,11 @@ class Stream:
         self._areas = [(HEAD, 0), (HEAD, 0)]  # (start, room): the one in use, the other
         self._published = False
 
-    def table(self, path: str, dtype: np.dtype[Any] | type, row_shape: tuple[int, ...] = ()) -> Table:
-        """Add a table."""
-        self.tables[path] = Table(self, np.dtype(dtype).newbyteorder("<"), row_shape)
+    def table(
+        self, path: str, dtype: np.dtype[Any] | type, row_shape: tuple[int, ...] = (), chunk_bytes: int | None = None
+    ) -> Table:
+        """Add a table; small chunks suit one of few rows that is committed often."""
+        self.tables[path] = Table(self, np.dtype(dtype).newbyteorder("<"), row_shape, chunk_bytes or CHUNK_BYTES)
         return self.tables[path]
 
     def take_over(self, old: h5py.File, rows: Mapping[str, int]) -> None:
