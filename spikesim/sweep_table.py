@@ -27,8 +27,9 @@ class SweepTable:
         What was swept: network, parameters, duration, backend, versions.
     columns
         By name, one value per point: the parameters, ``seed``, ``status`` (``"ok"`` or ``"failed"``), ``error``,
-        ``spikes``, ``rate`` (Hz, of all neurons), ``cv`` (of intervals), ``synaptic_events``, ``sim_s`` (seconds),
-        ``rate_<population>``, ``cv_<population>``, what was measured, ``recording``. What a failed point lacks is NaN.
+        ``spikes``, ``mean_rate_hz``, ``cv_isi``, ``synaptic_events``, ``sim_s`` (seconds),
+        ``rate_<population>`` (Hz), ``cv_<population>``, what was measured, ``recording``. What a failed point lacks is
+        NaN.
     interrupted
         Whether Ctrl-C ended the sweep before all points were done.
     """

@@ -21,7 +21,8 @@ from spikesim.sweep_table import OK, SweepTable
 from spikesim.units import si
 from spikesim.workers import Failure, check_sendable, cores, work
 
-RESERVED = ("seed", "status", "error", "failed", "recording", "spikes", "rate", "cv", "synaptic_events", "sim_s")
+RESULTS = ("spikes", "mean_rate_hz", "cv_isi", "synaptic_events", "sim_s")
+RESERVED = ("seed", "status", "error", "failed", "recording", *RESULTS)
 
 
 class Point(NamedTuple):
@@ -82,7 +83,10 @@ class Task:
         found = figures(recording)
         if out is not None:
             found["recording"] = out.name
-        return found | self._measured(recording)
+        found |= self._measured(recording)
+        if taken := [name for name in point.parameters if name in found]:
+            raise InvalidValueError(f"the parameter {taken[0]!r} has the name of a result; rename it in your function")
+        return found
 
     def _measured(self, recording: Recording) -> dict[str, Any]:
         if self.measure is None:
@@ -105,7 +109,7 @@ def figures(recording: Recording) -> dict[str, Any]:
     seconds = recording.steps * recording.dt * recording.samples * neurons
     found = {
         "spikes": float(counts.spikes),
-        "rate": counts.spikes / seconds if seconds else 0.0,
+        "mean_rate_hz": counts.spikes / seconds if seconds else 0.0,
         "synaptic_events": float(counts.synaptic_events),
         "sim_s": float(recording.meta["sim_s"]),
     }
@@ -115,7 +119,7 @@ def figures(recording: Recording) -> dict[str, Any]:
         found |= {f"rate_{label}": spikes.rate(), f"cv_{label}": cv}
         if not np.isnan(cv):
             weighted = [weighted[0] + spikes.n * cv, weighted[1] + spikes.n]
-    return found | {"cv": weighted[0] / weighted[1] if weighted[1] else float("nan")}
+    return found | {"cv_isi": weighted[0] / weighted[1] if weighted[1] else float("nan")}
 
 
 def sweep(

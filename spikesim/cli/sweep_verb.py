@@ -116,12 +116,14 @@ def _factory(name: str, settings: dict[str, Any]) -> Any:
 
 
 def _print(name: str, table: Any, rows: list[dict[str, Any]]) -> None:
-    shown = [*table.parameters, "seeds", "spikes", "rate", "cv", "synaptic_events", "sim_s"]
-    labels = {"rate": "rate (Hz)", "cv": "CV of ISI", "synaptic_events": "synaptic events", "sim_s": "simulation (s)"}
+    shown = [*table.parameters, "seeds", "spikes", "mean_rate_hz", "cv_isi", "synaptic_events", "sim_s"]
+    labels = {"mean_rate_hz": "rate (Hz)", "cv_isi": "CV of ISI", "sim_s": "simulation (s)"}
     failed = [row for row in table.rows() if row["status"] == "failed"]
     title = f"{name}: {len(table)} points" + (f", {len(failed)} failed" if failed else "") + "; means over seeds"
     columns = [c for c in shown if all(c in row for row in rows)]
-    print_table(title, [labels.get(c, c) for c in columns], [[row[c] for c in columns] for row in rows])
+    print_table(
+        title, [labels.get(c, c.replace("_", " ")) for c in columns], [[row[c] for c in columns] for row in rows]
+    )
     for row in failed:
         where = ", ".join(f"{p}={row[p]}" for p in (*table.parameters, "seed"))
         print(f"failed: {where}: {row['error']}")

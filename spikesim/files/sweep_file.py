@@ -157,7 +157,7 @@ def _table(about: dict[str, Any], errors: dict[str, str], columns: dict[str, NDA
 
 def _in_order(names: Mapping[str, Any]) -> list[str]:
     """Return the columns in the order of :class:`SweepTable`; a file gives them in that of the alphabet."""
-    known = ["spikes", "rate", "cv", "synaptic_events", "sim_s"]
+    known = ["spikes", "mean_rate_hz", "cv_isi", "synaptic_events", "sim_s"]
     groups = [known, *([n for n in names if n.startswith(prefix)] for prefix in ("rate_", "cv_"))]
-    first = [n for group in groups for n in group if n in names]
+    first = list(dict.fromkeys(n for group in groups for n in group if n in names))
     return [*first, *(n for n in names if n not in first)]
