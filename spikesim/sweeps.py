@@ -19,7 +19,7 @@ from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.sweep_table import OK, SweepTable
 from spikesim.units import si
-from spikesim.workers import Failure, check_sendable, cores, work
+from spikesim.workers import Failure, check_importable, cores, work
 
 RESULTS = ("spikes", "mean_rate_hz", "cv_isi", "synaptic_events", "sim_s")
 RESERVED = ("seed", "status", "error", "failed", "recording", *RESULTS)
@@ -201,7 +201,8 @@ def sweep(
         raise InvalidValueError(f"jobs must be at least 0 (0: one per processor), found {jobs}")
     jobs = min(jobs or cores(), len(points))
     if jobs > 1:
-        check_sendable(task)
+        for function in (task.network, measure):
+            check_importable(function)
         task = replace(task, options={**options, "threads": max(1, cores() // jobs)})
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -33,8 +34,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check_sendable(task: Any) -> None:
-    """Refuse what other processes cannot import, and a script that starts processes while they import it.
+def check_importable(function: Any) -> None:
+    """Refuse a function that other processes cannot find, and a script that starts processes while they import it.
+
+    Parameters
+    ----------
+    function
+        A function, or a ``partial`` of one; anything else is left to the process that is started with it.
 
     Raises
     ------
@@ -46,17 +52,20 @@ def check_sendable(task: Any) -> None:
             "the processes of a sweep import your script, which starts a sweep again; "
             'put its call under: if __name__ == "__main__":'
         )
-    try:
-        pickled = pickle.dumps(task)
-    except Exception as error:
+    while isinstance(function, partial):
+        function = function.func
+    if not inspect.isfunction(function):
+        return
+    module = sys.modules.get(function.__module__)
+    if module is sys.modules["__main__"] and not hasattr(module, "__file__"):
         raise InvalidValueError(
-            f"the network function or measure cannot be sent to other processes: {error}; "
+            f"{function.__name__!r} was typed into an interpreter or a notebook, where other processes cannot find it; "
+            "put it in a file and import it, or use jobs=1"
+        )
+    if getattr(module, function.__qualname__, None) is not function:
+        raise InvalidValueError(
+            f"other processes cannot find {function.__qualname__!r} by its name; "
             "define it with def at the top of a file, or use jobs=1"
-        ) from None
-    if b"__main__" in pickled and not hasattr(sys.modules["__main__"], "__file__"):
-        raise InvalidValueError(
-            "functions typed into an interpreter or a notebook cannot be sent to other processes; "
-            "put them in a file and import it, or use jobs=1"
         )
 
 
@@ -66,7 +75,7 @@ def work(task: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterato
     Parameters
     ----------
     task
-        Called with an item; must be importable (:func:`check_sendable`).
+        Called with an item; must be importable (:func:`check_importable`).
     items
         What to work on.
     jobs

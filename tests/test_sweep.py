@@ -206,6 +206,14 @@ def test_a_process_that_dies_takes_one_point_with_it(points: ModuleType, tmp_pat
     assert alone["spikes"][0] == table["spikes"][0]
 
 
+def test_a_script_without_a_guard_is_told_so(points: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and 'put its call under: if __name__ == "__main__":' in done.stderr
+    assert "a process of the sweep could not begin" in done.stderr
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
