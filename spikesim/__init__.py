@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-from spikesim.engine import Options, compile, run
+from spikesim.engine import Options, compile, resume, run
 from spikesim.equations.primitives import (
     absolute,
     clip,
@@ -29,6 +29,7 @@ from spikesim.network import Network, Population, Probe, Projection
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 from spikesim.recording import Recording
 from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
+from spikesim.sweeps import load_sweep, sweep
 from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "exp",
     "floor",
     "kHz",
+    "load_sweep",
     "log",
     "mV",
     "maximum",
@@ -69,11 +71,13 @@ __all__ = [
     "neuron",
     "pA",
     "pF",
+    "resume",
     "run",
     "s",
     "sequential",
     "spike",
     "sqrt",
+    "sweep",
     "tanh",
     "us",
     "where",

@@ -21,6 +21,25 @@ class Probed(NamedTuple):
     unit: str
 
 
+class Mark(NamedTuple):
+    """How far a recording had come at a moment.
+
+    Parameters
+    ----------
+    steps
+        Steps.
+    rows
+        Rows of each table, where the recording is a file.
+    emitted, active
+        Counts, as a :class:`Chunk` has them.
+    """
+
+    steps: int
+    rows: Mapping[str, int]
+    emitted: Mapping[str, NDArray[np.int64]]
+    active: Mapping[str, NDArray[np.int64]]
+
+
 class Tally:
     """Counts what chunks report; base of everything that takes them.
 
@@ -45,6 +64,18 @@ class Tally:
             self._emitted[name] += emitted
         for name, active in chunk.active.items():
             self._active[name] += active
+
+    def mark(self) -> Mark:
+        """Return a copy of what has been counted so far."""
+        emitted = {name: values.copy() for name, values in self._emitted.items()}
+        return Mark(self.steps, {}, emitted, {name: values.copy() for name, values in self._active.items()})
+
+    def go_on_from(self, mark: Mark) -> None:
+        """Begin with what had been counted at a mark."""
+        self.steps = mark.steps
+        for mine, marked in ((self._emitted, mark.emitted), (self._active, mark.active)):
+            for name, values in mine.items():
+                values += marked[name]
 
     def counts(self) -> Counts:
         """Return the counts so far."""

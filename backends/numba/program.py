@@ -29,6 +29,7 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
+from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
@@ -316,6 +317,52 @@ class NumbaProgram(Stepping):
             for key, (at, times, n) in shapes.items()
         }
         return Chunk(first, steps, spikes, traces, totals, updates)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on, whatever the threads and representations."""
+        own = {f"state/{n.name}/{v}": self.get_state(n.name, v) for n in self.graph.nodes for v in n.model.states}
+        own |= {f"source/{name}": tail.copy() for name, tail in self.tails.items()}
+        own |= {f"weights/{name}": self.get_weights(name) for name in self.changed}
+        own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
+        return own | take_noise(self.drives)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(int(saved_array(saved, "samples", np.int64, ())))
+        self.first = int(saved_array(saved, "first", np.int64, ()))
+        put_noise(self.drives, saved)
+        for node in self.graph.nodes:
+            for variable in node.model.states:
+                state = saved_array(saved, f"state/{node.name}/{variable}", self.dtype, (self.samples, node.n))
+                self.set_state(node.name, variable, state)
+        for name, tail in self.tails.items():
+            self.tails[name] = saved_array(saved, f"source/{name}", tail.dtype).copy()
+        for edge in self.graph.edges:
+            if f"weights/{edge.name}" in saved:
+                weights = saved_array(saved, f"weights/{edge.name}", np.float64, (edge.synapses,))
+                self.set_weights(edge.name, weights if edge.constant_weight is None else weights[0])
+            elif edge.name in self.changed:
+                self.changed.pop(edge.name)
+                self.layout.set_weights(edge)
+        self._put_under_way(saved_array(saved, "under way", np.int64))
+
+    def _under_way(self) -> NDArray[np.int64]:
+        """Return the spikes that may still arrive: rows of (sample, step, neuron of the network)."""
+        rows = [np.zeros((0, 3), np.int64)]
+        for step in range(max(0, self.first - self.graph.max_delay), self.first):
+            slot = step % self.layout.history
+            for sample, span in zip(*np.nonzero(self.listed[:, slot]), strict=True):
+                low, node = self.layout.spans[span]
+                who = self.lists[sample, slot, low : low + self.listed[sample, slot, span]].astype(np.int64) + node
+                rows.append(np.stack([np.full_like(who, sample), np.full_like(who, step), who], axis=1))
+        return np.concatenate(rows)
+
+    def _put_under_way(self, spikes: NDArray[np.int64]) -> None:
+        spans = np.searchsorted(self.layout.spans[:, 0], spikes[:, 2], side="right") - 1
+        for (sample, step, who), span in zip(spikes.tolist(), spans.tolist(), strict=True):
+            slot, (low, node) = step % self.layout.history, self.layout.spans[span]
+            self.lists[sample, slot, low + self.listed[sample, slot, span]] = who - node
+            self.listed[sample, slot, span] += 1
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _state_slice(self, population: str, variable: str) -> Any:

@@ -19,6 +19,7 @@ from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph
 from spikesim.lowering import snap
+from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.stimulus import Source
 
 LAYERED_SAMPLES = 8  # with fewer samples at once, going from spike to spike is faster than a product
@@ -150,6 +151,33 @@ class TorchProgram(Stepping):
         n = self.graph.node(key[0]).n if probe.neurons is None else len(probe.neurons)
         empty = np.zeros((self.samples, 0, n))
         return times, torch.stack(values, 1).double().numpy() if values else empty
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Return all tensors that change while running, by name."""
+        found: dict[str, torch.Tensor] = {}
+        for name, unit in self.units.items():
+            found |= {f"state/{name}/{v}": tensor for v, tensor in unit.state.items()}
+            found |= {f"ring/{name}/{port}": ring.sums for port, ring in unit.rings.items()}
+        return found
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on."""
+        tensors = {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._tensors().items()}
+        weights = {f"weights/{name}": np.array(value) for name, value in self.changed.items()}
+        where = {"first": np.array(self.first), "samples": np.array(self.samples)}
+        return tensors | weights | where | take_noise(self.drives)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(int(saved_array(saved, "samples", np.int64, ())))
+        self.first = int(saved_array(saved, "first", np.int64, ()))
+        put_noise(self.drives, saved)
+        for name, tensor in self._tensors().items():
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            tensor.copy_(torch.tensor(saved_array(saved, name, dtype, tuple(tensor.shape))))
+        for name in self.deliveries:
+            if f"weights/{name}" in saved:
+                self.set_weights(name, saved[f"weights/{name}"])
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _unit(self, population: str, variable: str) -> Unit:

@@ -8,6 +8,7 @@ import typer
 
 from spikesim.cli.common import (
     BackendName,
+    CheckpointEvery,
     Json,
     NetworkName,
     OutFile,
@@ -18,6 +19,7 @@ from spikesim.cli.common import (
     check_folder,
     find_network,
     parse_pairs,
+    parse_seconds,
     parse_settings,
     print_json,
     print_table,
@@ -36,6 +38,10 @@ def command(
     device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
     represent: Represent = None,
     out: OutFile = None,
+    checkpoint_every: CheckpointEvery = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of --out, if there is one.")] = (
+        False
+    ),
     plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
     settings: Settings = None,
     json: Json = False,
@@ -55,11 +61,17 @@ def command(
         device=device,
         representations=parse_pairs(represent, "--represent"),
         out=out,
+        checkpoint_every=None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every"),
+        resume=resume,
         progress=not json,
     )
-    summary = summarise(value, recording, network)
     if plot:
         _plot(recording, plot)
+    show(summarise(recording, network), out, json)
+
+
+def show(summary: dict[str, Any], out: Any, json: bool) -> None:
+    """Print the figures of a run, and exit with 130 if it was stopped."""
     if json:
         print_json(summary)
         return
@@ -67,11 +79,14 @@ def command(
     if out:
         print(f"recording written to {out}")
     if summary["interrupted"]:
-        print("stopped by Ctrl-C; everything up to then is kept")
+        from spikesim.files.checkpoint import checkpoint_path
+
+        how = f"; go on with: spikesim resume {out}" if out and checkpoint_path(out).exists() else ""
+        print(f"stopped by Ctrl-C; everything up to then is kept{how}")
         raise typer.Exit(130)
 
 
-def summarise(network: Any, recording: Any, name: str) -> dict[str, Any]:
+def summarise(recording: Any, name: str) -> dict[str, Any]:
     """Return the figures of a run that people compare."""
     from spikesim.statistics import cv_isi
 
