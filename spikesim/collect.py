@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,10 +158,19 @@ def order_of(*keys: NDArray[Any]) -> NDArray[np.int64] | slice:
     >>> order_of(np.array([1, 0, 0]), np.array([2, 7, 5])).tolist()
     [2, 1, 0]
     """
+    if _ascend(keys):
+        return slice(None)
+    # chunks follow one another in time and are sorted: bringing the samples together is all that is left to do
+    order = np.argsort(keys[0], kind="stable")
+    return order if _ascend([key[order] for key in keys]) else np.asarray(np.lexsort(keys[::-1]))
+
+
+def _ascend(keys: Sequence[NDArray[Any]]) -> bool:
+    """Tell whether rows of keys are sorted."""
     equal = np.ones(max(0, len(keys[0]) - 1), bool)  # whether an event and the next one agree in all keys so far
     for key in keys:
         before, after = key[:-1], key[1:]
         if (equal & (after < before)).any():
-            return np.asarray(np.lexsort(keys[::-1]))
+            return False
         equal &= after == before
-    return slice(None)
+    return True

@@ -15,7 +15,7 @@ from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
-from spikesim.stimulus import Input, Source
+from spikesim.stimulus import Drive, Input, PoissonDrive, Source
 from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Snapped, Steps, snap
 
 __all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"]
@@ -68,11 +68,7 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     if snap:
         edges, exactness = _snap(edges)
     nodes = sorted((replace(n, level=order[n.name]) for n in nodes), key=lambda n: n.level)
-    drives = tuple(
-        replace(d, port=d.port or network.population(d.target).model.inputs[0])
-        for d in network.stimuli
-        if not isinstance(d, Source)
-    )
+    drives = tuple(_drive(network, d, exactness) for d in network.stimuli if isinstance(d, Drive))
     return Graph(
         network.name,
         network.dt,
@@ -84,6 +80,18 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         tuple(network.probes),
         exactness,
     )
+
+
+def _drive(network: Network, drive: Drive, exactness: Mapping[tuple[str, str], PortExactness]) -> Drive:
+    """Name the port of a drive; the weight of Poisson events stands on the grid of the port, as synaptic weights do.
+
+    A weight so small that the grid would change it by more than 2^-17 of itself is left alone.
+    """
+    port = drive.port or network.population(drive.target).model.inputs[0]
+    exact = exactness.get((drive.target, port))
+    if isinstance(drive, PoissonDrive) and exact and abs(drive.weight) >= 2.0**16 * exact.grid:
+        return replace(drive, port=port, weight=float(snap(drive.weight, exact.grid)))
+    return replace(drive, port=port)
 
 
 def _sources(network: Network) -> tuple[Source, ...]:

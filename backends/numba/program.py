@@ -66,6 +66,23 @@ def count(raster, starts):
 @njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
 def make_lists(raster, starts, ids, values):
     list_inputs(raster, starts, ids, values)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def emitted(ids, starts, first, totals):
+    for b in range(totals.shape[0]):
+        for k in range(starts[b, first], starts[b, starts.shape[1] - 1]):
+            totals[b, ids[k]] += 1
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def split(events, event_step, event_id, population, first, at, sample, step, neuron):
+    for b in range(len(events)):
+        for k in range(events[b]):
+            p = population[event_id[b, k]]
+            sample[at[p]], step[at[p]] = b, event_step[b, k]
+            neuron[at[p]] = event_id[b, k] - first[p]
+            at[p] += 1
 """
 
 
@@ -102,6 +119,9 @@ class NumbaProgram(Stepping):
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
         self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
         self.rooms: dict[str, NDArray[np.int32]] = {}
+        self.given_totals: dict[str, NDArray[np.int64]] = {}
+        self.offsets = np.array([self.layout.offset[n.name] for n in graph.nodes], np.int64)
+        self.population = np.repeat(np.arange(len(graph.nodes), dtype=np.int32), [n.n for n in graph.nodes])
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
@@ -199,8 +219,20 @@ class NumbaProgram(Stepping):
     def _scratch(self) -> tuple[NDArray[Any], ...]:
         """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
         counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
-        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32, np.float64)
-        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image)
+        kinds = (
+            np.uint8,
+            np.float64,
+            np.uint8,
+            np.uint8,
+            np.int64,
+            np.int64,
+            np.float64,
+            np.int32,
+            np.float64,
+            np.int32,
+        )
+        merged = max((n.n for n in self.graph.nodes), default=0)
+        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image, merged)
         return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
 
     # ------------------------------------------------------------------------------------------------ one stretch
@@ -218,7 +250,8 @@ class NumbaProgram(Stepping):
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
         drive_values = self._drive_values(first, steps)
-        collected: list[Any] = []
+        collected: list[dict[str, Any]] = []
+        counted = np.zeros_like(emitted)
         begin = [0] * len(self._ranges())
         while not collected or min(begin) < steps:
             events[:] = 0
@@ -228,11 +261,10 @@ class NumbaProgram(Stepping):
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
             )  # fmt: skip
-            most = int(events.max(initial=0))
-            filled = np.arange(most) < events[:, None]
-            collected.append((np.nonzero(filled)[0], first + event_step[:, :most][filled], event_id[:, :most][filled]))
+            collected.append(self._split(events, event_step, event_id, emitted - counted))
+            counted = emitted.copy()
         self.first += steps
-        return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
+        return self._chunk(first, steps, collected, emitted, active, trace, shapes)
 
     def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
         """List who of the sources emits in each step, from as far back as their longest delay reaches."""
@@ -249,12 +281,28 @@ class NumbaProgram(Stepping):
             ids = np.empty(found[-1, -1], np.int32)
             own = np.zeros(len(ids) if valued else 0)
             self.inputs.make_lists(raster, found, ids, own)
+            self.given_totals[name] = np.zeros((self.samples, raster.shape[2]), np.int64)
+            self.inputs.emitted(ids, found, rows - steps, self.given_totals[name])
             pointers.append(found + offset)
             identities.append(ids)
             amounts.append(own)
             offset += len(ids)
         table = np.array(pointers, np.int64).reshape(-1, self.samples, rows + 1)
         return table, _joined(identities, np.int32), _joined(amounts, np.float64), self.first + steps - rows
+
+    def _split(self, events: Any, event_step: Any, event_id: Any, fired: NDArray[np.int64]) -> dict[str, Any]:
+        """Sort events by population; return (sample, step of the stretch, neuron) for each."""
+        sizes = [int(fired[:, low : low + n.n].sum()) for n, low in zip(self.graph.nodes, self.offsets, strict=True)]
+        ends = np.cumsum([0, *sizes])
+        total = int(ends[-1])
+        sample, step, neuron = (np.empty(total, np.int32) for _ in range(3))
+        self.inputs.split(
+            events, event_step, event_id, self.population, self.offsets, ends[:-1].copy(), sample, step, neuron
+        )
+        return {
+            node.name: (sample[a:b], step[a:b], neuron[a:b])
+            for node, (a, b) in zip(self.graph.nodes, pairwise(ends.tolist()), strict=True)
+        }
 
     def _drive_values(self, first: int, steps: int) -> NDArray[np.float64]:
         if not self.layout.ext_size:
@@ -300,15 +348,14 @@ class NumbaProgram(Stepping):
         return table, np.ascontiguousarray(flat), np.zeros((self.samples, size), self.dtype), shapes
 
     def _chunk(
-        self, first: int, steps: int, given: Any, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
+        self, first: int, steps: int, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
     ) -> Chunk:
-        sample, step, identity = (np.concatenate([c[k] for c in collected]) for k in range(3))
-        totals = {name: (values != 0).sum(axis=0).astype(np.int64) for name, values in given.items()}
+        totals = dict(self.given_totals)
         spikes, updates = {}, {}
         for node in self.graph.nodes:
             low = self.layout.offset[node.name]
-            mine = (identity >= low) & (identity < low + node.n)
-            spikes[node.name] = (sample[mine], step[mine], identity[mine] - low)
+            sample, step, neuron = (np.concatenate([part[node.name][k] for part in collected]) for k in range(3))
+            spikes[node.name] = (sample, first + step.astype(np.int64), neuron)
             totals[node.name] = emitted[:, low : low + node.n]
             own = [k for k, part in enumerate(self.layout.parts) if part.node is node]
             updates[node.name] = active[:, own].sum(axis=1)
