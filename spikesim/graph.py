@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.connect import Connection
+from spikesim.learning import Learning
 from spikesim.network import Probe
 from spikesim.neuron import NeuronModel
 from spikesim.stimulus import Drive, Source
@@ -70,6 +71,8 @@ class Edge:
     rule
         The connection rule, with snapped weights where it has its own (``Dense``, ``Conv2d``, ...): layered backends
         use it in place of the rows.
+    learning
+        Its plasticity, or None.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Edge:
     delays: int | NDArray[np.int32]
     graded: bool
     rule: Connection
+    learning: Learning | None = None
 
     @property
     def synapses(self) -> int:
@@ -102,8 +106,10 @@ class Edge:
 
     @cached_property
     def out_degree(self) -> NDArray[np.int64]:
-        """Synapses with a weight other than 0 per source element; these are the ones that count."""
+        """Synapses with a weight other than 0 per source element; these are the ones that count, and all that learn."""
         rows = np.diff(self.indptr)
+        if self.learning is not None and self.learning.model.learns:
+            return rows
         if np.ndim(self.weights) == 0:
             return rows * bool(self.weights)
         nonzero = np.concatenate([[0], np.cumsum(np.asarray(self.weights) != 0)])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, Edge, Graph, Node, PortExactness
+from spikesim.learning import largest_sums, largest_weight, lower_plasticity
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
 from spikesim.stimulus import Input, Source
@@ -119,6 +120,9 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
     rows = projection.rule.rows(pre_shape, post_shape, stream)
     count = len(rows.indices)
     model = network.population(projection.post).model
+    weights = _weights(network, projection, rows.weights, count, n_post)
+    graded = bool(getattr(_source(network, projection.pre), "graded", False))
+    plasticity = projection.plasticity
     return Edge(
         name=projection.name,
         pre=projection.pre,
@@ -128,10 +132,11 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
         n_post=n_post,
         indptr=rows.indptr,
         indices=rows.indices,
-        weights=_weights(network, projection, rows.weights, count, n_post),
+        weights=weights,
         delays=_delays(network, projection, count),
-        graded=bool(getattr(_source(network, projection.pre), "graded", False)),
+        graded=graded,
         rule=projection.rule,
+        learning=None if plasticity is None else lower_plasticity(plasticity, network.dt, weights, graded),
     )
 
 
@@ -231,7 +236,7 @@ def _snap(edges: list[Edge]) -> tuple[list[Edge], dict[tuple[str, str], PortExac
         ports.setdefault((edge.post, edge.port), []).append(k)
     snapped, exactness = list(edges), {}
     for port, members in ports.items():
-        largest = max((float(np.abs(edges[k].weights).max(initial=0.0)) for k in members), default=0.0)
+        largest = max((largest_weight(edges[k]) for k in members), default=0.0)
         grid = grid_of(largest)
         change = 0.0
         for k in members:
@@ -248,8 +253,7 @@ def _sum_bits(edges: list[Edge], grid: float) -> int:
     """Bits of the largest sum that one step can bring, in units of the grid (and of the graded inputs' grid)."""
     total = np.zeros(edges[0].n_post)
     for edge in edges:
-        weights = np.abs(np.broadcast_to(edge.weights, (edge.synapses,)))
-        total += np.bincount(edge.indices, weights=weights, minlength=edge.n_post)
+        total += largest_sums(edge)
     graded = GRADED_BITS if any(e.graded for e in edges) else 0
     # a synapse has one delay and its source fires at most once a step, so it delivers at most once to any step
     return int(np.ceil(np.log2(max(total.max(initial=0.0) / grid, 1.0)))) + graded

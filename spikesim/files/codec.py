@@ -30,8 +30,9 @@ def classes() -> dict[str, type]:
     from spikesim.network import Network, Population, Probe, Projection
     from spikesim.neuron import Neuron, NeuronModel, Param, State
     from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
+    from spikesim.synapse import Plasticity, SynapseModel
 
-    parts = [Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
+    parts = [Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State, Plasticity, SynapseModel]
     stimuli = [Rate, Input, SpikeTrains, Poisson, PoissonDrive, Current, OrnsteinUhlenbeck]
     return {c.__name__: c for c in (*parts, *stimuli, *DISTRIBUTIONS.values())}
 
