@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, get_args
 
 from spikesim.errors import UnknownNameError
@@ -14,7 +13,7 @@ def choice(kind: str, value: str, choices: Any) -> None:
         raise UnknownNameError(kind, value, get_args(choices))
 
 
-def trace_spikes(nearest: bool) -> dict[str, Callable[..., dict[str, Any]] | None]:
+def trace_spikes(nearest: bool) -> dict[str, Any]:
     """Return what spikes do to traces: add 1, or (``nearest``) set to 1."""
 
     def one(traces: Any, p: Any) -> dict[str, Any]:
