@@ -129,6 +129,17 @@ def lower_plasticity(plasticity: Plasticity, dt: float, weights: Any, graded: bo
     return Learning(model, {**params, "dt": dt}, tables, low, high, limit, plasticity.modulator)
 
 
+def check_weights(edge: Edge, weights: Any) -> None:
+    """Raise if weights that are to replace those of a plastic edge lie outside its bounds."""
+    learning = edge.learning
+    outside = learning is not None and bool(np.any((weights < learning.low) | (weights > learning.high)))
+    if learning is not None and outside:
+        raise InvalidValueError(
+            f"projection {edge.name!r} is plastic: weights must lie within {learning.low:g} .. {learning.high:g}, "
+            f"found {np.min(weights):g} .. {np.max(weights):g}"
+        )
+
+
 def largest_weight(edge: Edge) -> float:
     """Return the largest magnitude that a weight of an edge has or may come to have."""
     found = float(np.abs(edge.weights).max(initial=0.0))
@@ -181,6 +192,7 @@ def modulator_problems(modulators: Mapping[str, str], known: Iterable[str]) -> l
 
 __all__ = [
     "Learning",
+    "check_weights",
     "decay",
     "decay_tables",
     "grid_problems",

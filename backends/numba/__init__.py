@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
+from spikesim.learning import plastic_problems
 
 
 class NumbaBackend:
@@ -28,13 +29,13 @@ class NumbaBackend:
         }
 
     def check(self, graph: Graph) -> list[str]:
-        """Return what the engine cannot do: nothing, for a graph that was lowered."""
+        """Return what the engine cannot do."""
         ports = [
             f"neuron {n.model.name!r} has {len(n.model.inputs)} input ports, at most 16 are possible"
             for n in graph.nodes
             if len(n.model.inputs) > 16
         ]
-        return ports
+        return ports + plastic_problems(graph, "backend 'numba' (yet)")
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Print, compile (or find in the cache) and load the kernels of a network."""
