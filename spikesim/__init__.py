@@ -29,6 +29,7 @@ from spikesim.network import Network, Population, Probe, Projection
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 from spikesim.recording import Recording
 from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
+from spikesim.synapse import Plasticity, SynapseModel, synapse
 from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Options",
     "OrnsteinUhlenbeck",
     "Param",
+    "Plasticity",
     "Poisson",
     "PoissonDrive",
     "Population",
@@ -51,6 +53,7 @@ __all__ = [
     "Recording",
     "SpikeTrains",
     "State",
+    "SynapseModel",
     "absolute",
     "clip",
     "compile",
@@ -74,6 +77,7 @@ __all__ = [
     "sequential",
     "spike",
     "sqrt",
+    "synapse",
     "tanh",
     "us",
     "where",

@@ -129,6 +129,13 @@ def lower_plasticity(plasticity: Plasticity, dt: float, weights: Any, graded: bo
     return Learning(model, {**params, "dt": dt}, tables, low, high, limit, plasticity.modulator)
 
 
+def learning_of(edge: Edge) -> Learning:
+    """Return the plasticity of an edge that has one."""
+    if edge.learning is None:
+        raise InvalidValueError(f"projection {edge.name!r} is not plastic; give it plasticity=")
+    return edge.learning
+
+
 def check_weights(edge: Edge, weights: Any) -> None:
     """Raise if weights that are to replace those of a plastic edge lie outside its bounds."""
     learning = edge.learning
@@ -198,6 +205,7 @@ __all__ = [
     "grid_problems",
     "largest_sums",
     "largest_weight",
+    "learning_of",
     "lower_plasticity",
     "modulator_problems",
     "plastic_problems",

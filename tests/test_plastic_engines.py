@@ -10,6 +10,7 @@ from spikesim import Network, Population, Projection, compile, ms, run
 from spikesim.backends.numba.plastic import build, compiled, row_order
 from spikesim.connect import FixedIndegree, FixedProbability
 from spikesim.distributions import Uniform
+from spikesim.drive import source_values
 from spikesim.equations.targets import NUMPY
 from spikesim.learning import decay
 from spikesim.lowering import lower
@@ -94,11 +95,14 @@ def reference(graph, edge, pre, post, rewards):
     source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
     weights = np.broadcast_to(edge.weights, (edge.synapses,)).astype(np.float64)
     delays = np.broadcast_to(edge.delays, (edge.synapses,))
-    ends, sums = [], np.zeros((steps, edge.n_post))
+    known, ends, sums = {}, [], np.zeros((steps, edge.n_post))
     for k in range(edge.synapses):
         i, j = source[k], edge.indices[k]
-        trains = (set(np.flatnonzero(pre[:, i])), set(np.flatnonzero(post[:, j])))
-        end, sent = alone(edge.learning, grid, weights[k], int(delays[k]), *trains, rewards, steps)
+        key = (pre[:, i].tobytes(), post[:, j].tobytes(), weights[k], delays[k])
+        if key not in known:
+            trains = (set(np.flatnonzero(pre[:, i])), set(np.flatnonzero(post[:, j])))
+            known[key] = alone(edge.learning, grid, weights[k], int(delays[k]), *trains, rewards, steps)
+        end, sent = known[key]
         ends.append(end)
         for t, value in sent.items():
             sums[t, j] += value
@@ -107,7 +111,7 @@ def reference(graph, edge, pre, post, rewards):
 
 # ---------------------------------------------------------------- kernels
 @cache
-def case(name, steps=300, delays=(1, 4), n_pre=9, n_post=70, density=0.4):
+def case(name, steps=220, delays=(1, 4), n_pre=7, n_post=30, density=0.5):
     rng = np.random.default_rng(len(name))
     net = Network(
         [Population("pre", n_pre, lif()), Population("post", n_post, lif())],
@@ -158,22 +162,28 @@ def drive(graph, pre, post, rewards, tiles, look=()):
 def test_kernels_give_the_bits_of_the_reference(name):
     graph, pre, post, rewards, (weights, sums) = case(name)
     assert sums.any() and (not RULES[name].model.learns or (weights != graph.edges[0].weights).mean() > 0.3)
-    found = drive(graph, pre, post, rewards, [(0, 70)])
+    found = drive(graph, pre, post, rewards, [(0, 30)])
     assert np.array_equal(found[0], weights) and np.array_equal(found[1], sums)
 
 
 @pytest.mark.parametrize("name", ["stdp_triplet", "everything"])
 def test_tiles_and_looks_change_no_bit(name):
     graph, pre, post, rewards, (weights, sums) = case(name)
-    found = drive(graph, pre, post, rewards, [(0, 1), (1, 64), (64, 70)], look=(3, 77, 78, 200))
+    found = drive(graph, pre, post, rewards, [(0, 1), (1, 20), (20, 30)], look=(3, 77, 78, 200))
     assert np.array_equal(found[0], weights) and np.array_equal(found[1], sums)
 
 
 def test_rows_longer_than_a_chunk_and_rings_that_overflow():
-    graph, pre, post, _, _ = case("stdp_pair", 80, (2, 2), 3, 1300, 0.9)
+    rng = np.random.default_rng(5)
+    net = Network(
+        [Population("pre", 2, lif()), Population("post", 1300, lif())],
+        [Projection("pre", "post", FixedProbability(0.9), weight=0.5, delay=2 * ms, plasticity=RULES["stdp_pair"])],
+    )
+    graph, pre = lower(net), rng.random((100, 2)) < 0.3
+    post = (rng.random((100, 5)) < [0.0, 0.05, 0.3, 0.6, 0.9])[:, np.arange(1300) % 5]
     assert np.diff(graph.edges[0].indptr).max() > 1024 and post.sum(0).max() > 3 * 16
     silent = pre.copy()
-    silent[5:70] = False  # rows lag behind for longer than a ring remembers
+    silent[5:90] = False  # rows lag behind for longer than a ring remembers
     for trains in (pre, silent):
         expected = reference(graph, graph.edges[0], trains, post, {})
         found = drive(graph, trains, post, {}, [(0, 1300)])
@@ -195,10 +205,10 @@ def network(rule, seed=3):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", ["stdp_pair", "scaling", "tsodyks_markram", "r_stdp", "everything"])
 def test_a_network_in_torch_learns_as_the_reference_says(name, require):
     require("torch")
-    steps, samples = 150, 2
+    steps, samples = 120, 2
     net = network(RULES[name])
     rewards = np.zeros((steps, samples, 1))
     rewards[30::40] = [[1.0], [-0.5]]
@@ -206,12 +216,10 @@ def test_a_network_in_torch_learns_as_the_reference_says(name, require):
     program = compile(graph, "torch")
     program.reset(samples)
     chunk = program.advance(steps, {"reward": rewards})
-    trains = {"a": np.zeros((samples, steps, 30), bool), "in": np.zeros((samples, steps, 20), bool)}
+    trains = {"a": np.zeros((samples, steps, 30), bool)}
     sample, step, neuron = chunk.spikes["a"]
     trains["a"][sample, step, neuron] = True
-    assert trains["a"].sum() > 100
-    from spikesim.drive import source_values
-
+    assert trains["a"].sum() > 20
     trains["in"] = np.moveaxis(np.asarray(source_values(graph, graph.source("in"), 0, steps, samples, None)), 1, 0) != 0
     for b in range(samples):
         pulses = {t: x for t, x in enumerate(rewards[:, b, 0]) if x}

@@ -10,7 +10,7 @@ import torch
 from spikesim.backends.torch.delivery import Ring
 from spikesim.backends.torch.ops import table
 from spikesim.graph import Edge
-from spikesim.learning import BLOCK
+from spikesim.learning import BLOCK, learning_of
 
 NEVER = -(2**30)  # a step before all others
 
@@ -33,8 +33,8 @@ class Plastic:
 
     def __init__(self, edge: Edge, ring: Ring, grid: float) -> None:
         assert edge.learning is not None
-        self.edge, self.ring, self.grid, self.learning = edge, ring, grid, edge.learning
-        self.model, self.device = edge.learning.model, ring.device
+        self.edge, self.ring, self.grid, self.learning = edge, ring, grid, learning_of(edge)
+        self.model, self.device = self.learning.model, ring.device
         self.delays = edge.max_delay - edge.min_delay + 1
         self.rows = edge.n_pre * self.delays
         row = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr)) * self.delays

@@ -210,7 +210,7 @@ class TorchProgram(Stepping):
         return found[projection]
 
     def get_weights(self, projection: str) -> NDArray[Any]:
-        """Return the weights, one per synapse, sorted by source, then target; ``[samples, synapses]`` if samples learn."""
+        """Return the weights by source, then target: one per synapse, or ``[samples, synapses]`` if samples learn."""
         edge = self._edge(projection)
         if projection in self.plastic:
             learned: NDArray[Any] = self.plastic[projection].weights.cpu().numpy().copy()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.graph import Edge
-from spikesim.learning import Learning
+from spikesim.learning import Learning, learning_of
 
 NEVER = -(2**30)  # a step before all others; steps of a run stay below 2^30
 SLOTS = 16  # post spikes that a target remembers; a row that lags behind further is brought up to date first
@@ -121,7 +121,7 @@ def build(edge: Edge, low: int, high: int, grid: float) -> PlasticRows:
     units = np.rint(np.broadcast_to(edge.weights, (edge.synapses,))[order] / grid).astype(np.int32)
     targets = (edge.indices[order] - low).astype(np.uint16)
     assert edge.learning is not None
-    return start(edge.learning, first, targets, units, high - low, edge.max_delay - edge.min_delay + 1, grid)
+    return start(learning_of(edge), first, targets, units, high - low, edge.max_delay - edge.min_delay + 1, grid)
 
 
 def start(

@@ -43,7 +43,7 @@ LOW16 = np.uint32(0xFFFF)
 '''
 
 
-def print_rule(model: SynapseModel, number: int) -> str:
+def print_rule(model: SynapseModel, number: int, cache: bool = False) -> str:
     """Print the kernels of one rule.
 
     Parameters
@@ -52,13 +52,15 @@ def print_rule(model: SynapseModel, number: int) -> str:
         The equations.
     number
         Distinguishes the functions of one module.
+    cache
+        Whether numba shall keep these functions on disk; not if a larger cached kernel calls them.
 
     Returns
     -------
     str
         Source of ``arrive_<number>``, ``fired_<number>``, ``reward_<number>`` and ``sweep_<number>``.
     """
-    rule = _Rule(model, number)
+    rule = _Rule(model, number, cache)
     parts = [rule.catch_up(), rule.sweep(), rule.present(), rule.arrive(), rule.fired(), rule.reward()]
     constants = [f"{name} = {value!r}" for name, value in rule.constants.items()]
     return "\n".join([*constants, "", *parts])
@@ -67,7 +69,7 @@ def print_rule(model: SynapseModel, number: int) -> str:
 def print_rules(models: list[SynapseModel]) -> str:
     """Print a module with the kernels of some rules."""
     title = ", ".join(m.name for m in models)
-    return HEADER.format(title=title) + "\n".join(print_rule(m, k) for k, m in enumerate(models))
+    return HEADER.format(title=title) + "\n".join(print_rule(m, k, True) for k, m in enumerate(models))
 
 
 @functools.cache
@@ -80,8 +82,8 @@ def compiled(model: SynapseModel) -> ModuleType:
 class _Rule:
     """One rule on its way to source."""
 
-    def __init__(self, model: SynapseModel, number: int) -> None:
-        self.model, self.number = model, number
+    def __init__(self, model: SynapseModel, number: int, cache: bool) -> None:
+        self.model, self.number, self.cache = model, number, cache
         self.names = list(model.decaying)  # the order of the decay tables
         self.pre = [f"pre_{n}" for n in model.pre]
         self.post = [f"post_{n}" for n in model.post]
@@ -104,7 +106,9 @@ class _Rule:
 
     def head(self, function: str, arguments: str, doc: str, inline: bool = False) -> list[str]:
         # a call hands over every array of `e` by itself: too much for a short row
-        options = "error_model='numpy', nogil=True" + (", forceinline=True" if inline else "")
+        options = "error_model='numpy', nogil=True" + (
+            ", forceinline=True" if inline else ", cache=True" if self.cache else ""
+        )
         return ["", f"@njit({options})", f"def {function}_{self.number}({arguments}):", f'    """{doc}"""']
 
     def params(self, *events: str) -> list[str]:
