@@ -32,7 +32,6 @@ class Plastic:
     """
 
     def __init__(self, edge: Edge, ring: Ring, grid: float) -> None:
-        assert edge.learning is not None
         self.edge, self.ring, self.grid, self.learning = edge, ring, grid, learning_of(edge)
         self.model, self.device = self.learning.model, ring.device
         self.delays = edge.max_delay - edge.min_delay + 1

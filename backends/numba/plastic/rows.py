@@ -120,7 +120,6 @@ def build(edge: Edge, low: int, high: int, grid: float) -> PlasticRows:
     first, order = row_order(edge, low, high)
     units = np.rint(np.broadcast_to(edge.weights, (edge.synapses,))[order] / grid).astype(np.int32)
     targets = (edge.indices[order] - low).astype(np.uint16)
-    assert edge.learning is not None
     return start(learning_of(edge), first, targets, units, high - low, edge.max_delay - edge.min_delay + 1, grid)
 
 
