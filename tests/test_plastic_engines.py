@@ -139,14 +139,15 @@ def drive(graph, pre, post, rewards, tiles, look=()):
     """Run the kernels over given trains; return weights and sums as the reference does."""
     edge = graph.edges[0]
     kernels, grid = compiled(edge.learning.model), graph.exactness[edge.post, edge.port].grid
+    delays = edge.max_delay - edge.min_delay + 1
     sums, weights = np.zeros((len(pre), edge.n_post)), np.zeros(edge.synapses)
     for low, high in tiles:
         e = build(edge, low, high, grid)
         for t in range(len(pre)):
-            for d in range(edge.min_delay, edge.max_delay + 1):
-                if t >= d:
-                    ids = np.flatnonzero(pre[t - d]).astype(np.int32)
-                    kernels.arrive_0(e, t, ids, len(ids), d - edge.min_delay, sums[t, low:high])
+            due = range(edge.min_delay, min(edge.max_delay, t) + 1)
+            arriving = [np.flatnonzero(pre[t - d]) * delays + d - edge.min_delay for d in due]
+            ids = np.concatenate([np.zeros(0, np.int64), *arriving])
+            kernels.arrive_0(e, t, ids, len(ids), sums[t, low:high])
             ids = (np.flatnonzero(post[t, low:high]) + low).astype(np.int32)
             kernels.fired_0(e, t, ids, len(ids), low)
             if rewards.get(t):

@@ -12,7 +12,8 @@ from spikesim.learning import Learning, learning_of
 
 NEVER = -(2**30)  # a step before all others; steps of a run stay below 2^30
 SLOTS = 16  # post spikes that a target remembers; a row that lags behind further is brought up to date first
-CHUNK = 512  # entries of a row that are worked on at a time
+CHUNK = 512  # entries that are worked on at a time
+PIECES = 64  # rows, or parts of rows, among them
 
 
 class PlasticRows(NamedTuple):
@@ -40,15 +41,18 @@ class PlasticRows(NamedTuple):
     post, now
         float64 ``[traces, targets]``: traces of the target after the last spike, and in the step ``clock[0]``.
     clock
-        int64 ``[3]``: the step of ``now``; a step that every row has seen; the number of delays.
+        int64 ``[2]``: the step of ``now``; a step that every row has seen.
     hi, lo
         float64 ``[decays, ...]``: decay tables in the order of ``SynapseModel.decaying``.
     params
         float64: the parameters in the order of ``Learning.params``.
     bounds
         float64 ``[5]``: grid, its inverse, ``low``, ``high``, and the limit of what is sent in units of the grid.
-    work, todo
-        float64 ``[..., CHUNK]``, uint32 ``[CHUNK]``: room for the kernels.
+    work, todo, target, piece, units
+        float64 ``[..., CHUNK]``, uint32, int32 ``[CHUNK]``: room for the entries at work.
+    base, begin, since, then, here
+        int64, int32, float64 ``[..., PIECES + 1]``: of the rows that they come from: place of their entries, step of
+        the last arrival, traces of the source after it and now.
     """
 
     first: NDArray[np.uint32]
@@ -73,6 +77,14 @@ class PlasticRows(NamedTuple):
     bounds: NDArray[np.float64]
     work: NDArray[np.float64]
     todo: NDArray[np.uint32]
+    target: NDArray[np.int32]
+    piece: NDArray[np.int32]
+    units: NDArray[np.int32]
+    base: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    since: NDArray[np.int32]
+    then: NDArray[np.float64]
+    here: NDArray[np.float64]
 
 
 def row_order(edge: Edge, low: int, high: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -120,7 +132,7 @@ def build(edge: Edge, low: int, high: int, grid: float) -> PlasticRows:
     first, order = row_order(edge, low, high)
     units = np.rint(np.broadcast_to(edge.weights, (edge.synapses,))[order] / grid).astype(np.int32)
     targets = (edge.indices[order] - low).astype(np.uint16)
-    return start(learning_of(edge), first, targets, units, high - low, edge.max_delay - edge.min_delay + 1, grid)
+    return start(learning_of(edge), first, targets, units, high - low, grid)
 
 
 def start(
@@ -129,7 +141,6 @@ def start(
     targets: NDArray[np.uint16],
     weights: NDArray[np.int32],
     n: int,
-    delays: int,
     grid: float,
 ) -> PlasticRows:
     """Put fresh states around the rows of a tile; ``weights`` is changed by the kernels from then on.
@@ -142,8 +153,6 @@ def start(
         See :class:`PlasticRows`.
     n
         Targets in the tile.
-    delays
-        Rows per source.
     grid
         Of the port.
     """
@@ -167,13 +176,21 @@ def start(
         before=np.zeros((len(model.post), ring)),
         post=np.zeros((len(model.post), n)),
         now=np.zeros((len(model.post), n)),
-        clock=np.array([-1, -1, delays], np.int64),
+        clock=np.array([-1, -1], np.int64),
         hi=_stacked([hi for hi, _ in learning.decay.values()]),
         lo=np.array([lo for _, lo in learning.decay.values()]).reshape(len(learning.decay), -1),
         params=np.array(list(learning.params.values()), np.float64),
         bounds=np.array([grid, 1.0 / grid, learning.low, learning.high, np.rint(learning.limit / grid)]),
         work=np.zeros((1 + max(len(model.pre) + len(model.post), 1), CHUNK)),
         todo=np.zeros(CHUNK, np.uint32),
+        target=np.zeros(CHUNK, np.int32),
+        piece=np.zeros(CHUNK, np.int32),
+        units=np.zeros(CHUNK, np.int32),
+        base=np.zeros(PIECES + 1, np.int64),
+        begin=np.zeros(PIECES + 1, np.int64),
+        since=np.zeros(PIECES + 1, np.int32),
+        then=np.zeros((len(model.pre), PIECES + 1)),
+        here=np.zeros((len(model.pre), PIECES + 1)),
     )
 
 
