@@ -159,7 +159,8 @@ def drive(graph, pre, post, rewards, tiles, look=()):
     return weights, sums * grid
 
 
-@pytest.mark.parametrize("name", RULES)
+# hebbian and vogels have the form of stdp_pair, and each rule takes seconds to compile
+@pytest.mark.parametrize("name", [n for n in RULES if n not in ("hebbian", "vogels")])
 def test_kernels_give_the_bits_of_the_reference(name):
     graph, pre, post, rewards, (weights, sums) = case(name)
     assert sums.any() and (not RULES[name].model.learns or (weights != graph.edges[0].weights).mean() > 0.3)
