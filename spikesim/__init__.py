@@ -30,6 +30,7 @@ from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 from spikesim.recording import Recording
 from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
 from spikesim.sweeps import load_sweep, sweep
+from spikesim.synapse import Plasticity, SynapseModel, synapse
 from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Options",
     "OrnsteinUhlenbeck",
     "Param",
+    "Plasticity",
     "Poisson",
     "PoissonDrive",
     "Population",
@@ -52,6 +54,7 @@ __all__ = [
     "Recording",
     "SpikeTrains",
     "State",
+    "SynapseModel",
     "absolute",
     "clip",
     "compile",
@@ -78,6 +81,7 @@ __all__ = [
     "spike",
     "sqrt",
     "sweep",
+    "synapse",
     "tanh",
     "us",
     "where",
