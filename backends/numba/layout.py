@@ -368,7 +368,7 @@ class Layout:
         self.job_weights.append(weight)
 
     def set_weights(self, edge: Edge) -> bool:
-        """Take over changed weights of a projection; return whether another representation is used from now on."""
+        """Take over changed weights of a projection; return whether another kernel is needed from now on."""
         self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
         shared = self.plan.choices[edge.name].kind == "conv"  # weights of its own for each synapse end that
         if shared:
@@ -376,8 +376,21 @@ class Layout:
             self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
         if edge.constant_weight is None:
             self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
+        recompile = shared or self._unsplit(edge)
         self._tiles()
-        return shared
+        return recompile
+
+    def _unsplit(self, edge: Edge) -> bool:
+        """Go back to float64 sums where a changed weight does not allow halves any more; return whether that is so."""
+        forms = port_forms(self.graph, self.plan, "float32", self.drives)
+        if not self.port_forms[edge.post, edge.port].split or forms[edge.post, edge.port].split:
+            return False
+        group = self.groups[self.group_of(edge.post)]
+        group.form = replace(group.form, ports=tuple(replace(port, split=False) for port in group.form.ports))
+        for node in group.nodes:
+            for port, form in zip(node.model.inputs, group.form.ports, strict=True):
+                self.port_forms[node.name, port] = form
+        return True
 
 
 def _names(key: tuple[Any, ...]) -> set[str]:
