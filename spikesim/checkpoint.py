@@ -163,6 +163,8 @@ class Checkpoints:
         UnsupportedError
             If the engine cannot be continued.
         """
+        if not hasattr(program, "snapshot"):  # of a third party, made before there were checkpoints
+            raise UnsupportedError([f"backend {self.identity['backend']!r} has no checkpoints; run without them"])
         if self._start is None:
             self.write(program.snapshot(), Mark(0, {}, {}, {}), 0.0)
         elif self._start.steps:

@@ -166,6 +166,10 @@ class Chunk:
         Population or source to int64 ``[samples, n]``: spikes (or non-zero values) per element in these steps.
     active
         Population to int64 ``[samples]``: active updates in these steps.
+
+    Notes
+    -----
+    The arrays belong to whoever gets the chunk, often another thread: a program never writes to them again.
     """
 
     first: int
