@@ -42,7 +42,7 @@ def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):
 
 
 # --- copied into the printed module from here on ---
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def room(job, weight, counts, sums, used, dirty):
     """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
     channel, most = job[9] & 0xFFFFF, job[9] >> 40
@@ -58,7 +58,7 @@ def room(job, weight, counts, sums, used, dirty):
     return free
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over a bitmap."""
     done, words = 0, job[7] >> 6
@@ -69,7 +69,7 @@ def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def count_rows(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over rows of targets."""
     done = 0
@@ -81,7 +81,7 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def convolve(job, sums, ids, values, n, image):
     """Add the patches of some inputs to the sums of a population that is an image."""
     shape, own = i64_at(job[12], job[13]), image[: job[6]]
@@ -89,7 +89,7 @@ def convolve(job, sums, ids, values, n, image):
     add_image(sums, own, shape[8])
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def deliver_step(
     b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image, merged
 ):
@@ -101,27 +101,24 @@ def deliver_step(
             emitted = t - job[4] - k
             if emitted < 0:
                 break
+            n, values = 0, amounts[:0]
             if job[1] >= 0:
                 row = emitted - begin
                 low, high = pointers[job[1], b, row], pointers[job[1], b, row + 1]
-                if high > low:
-                    deliver(
-                        job, k, weights[j], identities[low:high], amounts[low:high], high - low, counts, sums, used,
-                        dirty, image,
-                    )  # fmt: skip
+                n, ids, values = high - low, identities[low:high], amounts[low:high]
             else:
-                slot, n = emitted % history, 0
+                slot, first = emitted % history, spans[job[2], 0]
                 for span in range(job[2], job[3]):
                     n += listed[b, slot, span]
-                if n > 0:
-                    ids = lists[b, slot, spans[job[2], 0] : spans[job[2], 0] + n]
-                    if job[3] > job[2] + 1:  # lists of several parts: one call for all is several times cheaper
-                        gather(b, slot, job[2], job[3], spans, listed, lists, merged)
-                        ids = merged[:n]
-                    deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty, image)
+                ids = lists[b, slot, first : first + n]
+                if n > 0 and job[3] > job[2] + 1:  # lists of several parts: one call for all is several times cheaper
+                    gather(b, slot, job[2], job[3], spans, listed, lists, merged)
+                    ids = merged[:n]
+            if n > 0:
+                deliver(job, k, weights[j], ids, values, n, counts, sums, used, dirty, image)
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def gather(b, slot, low, high, spans, listed, lists, merged):
     """Put the spike lists of some parts one behind the other."""
     n = 0
@@ -132,7 +129,7 @@ def gather(b, slot, low, high, spans, listed, lists, merged):
             n += 1
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large, bytes_):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
@@ -150,7 +147,7 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def record_traces(b, t, part, probes, chosen, states, trace):
     """Copy the probed states of a part at the end of a step."""
     for p in range(part[10], part[11]):
@@ -162,7 +159,7 @@ def record_traces(b, t, part, probes, chosen, states, trace):
                 trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def publish(b, t, step, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]
