@@ -20,6 +20,7 @@ from spikesim.backends.numba import kernels, loop
 from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
+from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import plan
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
@@ -34,8 +35,6 @@ from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
-TRIAL_STEPS = 64  # at least; the first stretches find out whether more threads are faster
-TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
@@ -117,7 +116,7 @@ class NumbaProgram(Stepping):
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
-        self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
+        self.pace = Pace(self.plan.threads, self.plan.epoch)
         self.rooms: dict[str, NDArray[np.int32]] = {}
         self.given_totals: dict[str, NDArray[np.int64]] = {}
         self.offsets = np.array([self.layout.offset[n.name] for n in graph.nodes], np.int64)
@@ -165,25 +164,12 @@ class NumbaProgram(Stepping):
         parts: list[Chunk] = []
         start = 0
         while start < steps or not parts:
-            number = min(stretch, steps - start, self._trial_steps())
+            number = min(stretch, steps - start, self.pace.next()[1] if self.samples == 1 else steps)
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
             start += number
         return parts[0] if len(parts) == 1 else _join(parts)
 
     # ------------------------------------------------------------------------------------------------ threads
-    def _trial_steps(self) -> int:
-        """Return how long the next stretch may be: short while it is not known which number of threads is faster."""
-        if self.samples > 1 or self.plan.threads == 1 or all(len(p) >= TRIALS for p in self.paces.values()):
-            return 2**62
-        return max(TRIAL_STEPS, 4 * self.plan.epoch)
-
-    def _team_size(self) -> int:
-        """Return the number of threads for the next stretch of one sample: the faster, or the one to be tried."""
-        fewest = min(self.paces, key=lambda size: len(self.paces[size]))
-        if len(self.paces[fewest]) < TRIALS:
-            return fewest
-        return min(self.paces, key=lambda size: float(np.median(self.paces[size][-TRIALS:])))
-
     def _ranges(self) -> list[tuple[int, int]]:
         """Return the ranges of samples that are run apart from one another."""
         count = min(self.threads, self.samples)
@@ -196,7 +182,7 @@ class NumbaProgram(Stepping):
         One range is shared by a team of threads. The kernel releases the interpreter lock.
         """
         ranges = self._ranges()
-        size = self._team_size() if len(ranges) == 1 else 1
+        size = self.pace.next()[0] if self.samples == 1 else 1
         shared = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
@@ -212,8 +198,8 @@ class NumbaProgram(Stepping):
             with ThreadPoolExecutor(len(calls)) as pool:
                 for future in [pool.submit(self.loop, *c) for c in calls]:
                     future.result()
-        if len(ranges) == 1 and steps > begin[0]:
-            self.paces[size].append((time.perf_counter() - began) / (done[0, 0] - begin[0]))
+        if self.samples == 1 and done[0, 0] > begin[0]:
+            self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
 
     def _scratch(self) -> tuple[NDArray[Any], ...]:
