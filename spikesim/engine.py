@@ -47,12 +47,15 @@ class Options:
         ``"cpu"``, ``"cuda"``, ... for backends that have a choice.
     timeout
         Seconds after which a backend that runs elsewhere gives up.
+    ranks
+        The processes that share the network (:class:`spikesim.ranks.Communicator`), or None for this one alone.
     """
 
     dtype: str = "float64"
     threads: int = 0
     device: str = "cpu"
     timeout: float = 600.0
+    ranks: Any = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -268,6 +271,7 @@ def run(
     threads: int = 0,
     device: str = "cpu",
     timeout: float = 600.0,
+    ranks: int = 1,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | bool = False,
 ) -> Recording:
@@ -289,6 +293,9 @@ def run(
         Replaces the network's seed.
     dtype, threads, device, timeout
         See :class:`Options`.
+    ranks
+        Processes of this machine that share the network over MPI (:mod:`spikesim.ranks`), each with one thread unless
+        ``threads`` says more; needs ``spikesim[mpi]`` and the backend ``"numba"``.
     out
         HDF5 file to stream the recording to while running; it stays readable if the run is killed.
     progress
@@ -311,6 +318,13 @@ def run(
 
     if out is not None:
         check_target(out, "spikesim recording")  # before the work begins
+    if ranks != 1:
+        Options(dtype, threads, device, timeout)
+        _check_ranks(ranks, backend, device)
+        from spikesim.ranks.launch import launch
+
+        arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
+        return launch(network, ranks, arguments, inputs, out, progress)
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
@@ -332,6 +346,16 @@ def run(
     }
     with Session(program, samples, total, data, meta, out, progress) as session:
         return session.run()
+
+
+def _check_ranks(ranks: int, backend: str, device: str) -> None:
+    if ranks < 1:
+        raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
+    if (backend, device) != ("numba", "cpu"):
+        raise InvalidValueError(
+            f"ranks={ranks} needs backend 'numba' on the cpu, found {backend!r} on {device!r}; leave ranks out, or "
+            "choose that backend"
+        )
 
 
 def _input_arrays(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], int, int | None]:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 import spikesim
 from spikesim.backends.numba import kernels, loop
 from spikesim.backends.numba.deliveries import BRANCHES, print_deliver
-from spikesim.backends.numba.kernels import bitmap, collect, dense, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.kernels import bitmap, collect, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
-from spikesim.backends.numba.plan import plan
+from spikesim.backends.numba.plan import Plan, plan
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
@@ -37,8 +37,8 @@ TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, dense, inputs, poisson, rows, team,
-    vector,
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, dense, exchange, inputs, poisson,
+    rows, team, vector,
 )  # fmt: skip
 
 
@@ -68,11 +68,10 @@ class NumbaProgram(Stepping):
         self.threads = options.threads or os.cpu_count() or 1
         self.options = options
         self.changed: dict[str, Any] = {}
-        self.plan = plan(graph, self.threads if team.available() else 1)
+        self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
-        self.loop = compiled_loop(self.groups, branches, options.dtype)
+        self.loop = self._compiled({list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])})
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
@@ -80,6 +79,19 @@ class NumbaProgram(Stepping):
         self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
+
+    # ------------------------------------------------------- what a process does otherwise that is one of several ranks
+    meeting = 0  # address of what is called after each phase of an epoch
+
+    def _plan(self, threads: int) -> Plan:
+        return plan(self.graph, threads)
+
+    def _compiled(self, branches: set[str]) -> Any:
+        return compiled_loop(self.groups, branches, self.options.dtype)
+
+    def _recorded(self) -> int:
+        """Return how many neurons' spikes this process reports."""
+        return self.graph.neurons
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:
@@ -97,7 +109,7 @@ class NumbaProgram(Stepping):
             s.name: np.zeros((0, samples, s.n), np.float64 if s.name in self.layout.value_sources else np.uint8)
             for s in self.graph.sources
         }
-        self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
+        self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
 
     def drain(self) -> list[Chunk]:
         """Nothing is under way after the last step."""
@@ -145,7 +157,7 @@ class NumbaProgram(Stepping):
         shared = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
-            (rank, size, shared, low, high, self.first, start, steps, self._scratch(), *args, reached)
+            (rank, size, shared, self.meeting, low, high, self.first, start, steps, self._scratch(), *args, reached)
             for (low, high), start, reached in zip(ranges, begin, done, strict=True)
             for rank in range(size)
             if start < steps or not steps
@@ -176,8 +188,8 @@ class NumbaProgram(Stepping):
         }
         lists = self._listed_sources(given, steps)
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
-        neurons = self.graph.neurons
-        capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16)
+        neurons = self._recorded()
+        capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16) if neurons else 0
         event_step = np.empty((samples, capacity), np.int64)
         event_id = np.empty((samples, capacity), np.int32)
         events = np.zeros(samples, np.int64)
@@ -232,7 +244,7 @@ class NumbaProgram(Stepping):
         out = np.zeros((steps if varying else 1, self.samples if varying else 1, self.layout.ext_size))
         for state in self.drives:
             base = self.layout.ext_base[state.drive.target, str(state.drive.port)]
-            out[:, :, base : base + state.n] += state.values(first, steps)
+            out[:, :, base + state.lo : base + state.hi] += state.values(first, steps)
         return out
 
     def _probe_tables(self, first: int, steps: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[Any, Any]]:
