@@ -320,7 +320,7 @@ def run(
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
         Options(dtype, threads, device, timeout)
-        _check_ranks(ranks, backend, device)
+        check_ranks(ranks, backend, device)
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
@@ -348,7 +348,8 @@ def run(
         return session.run()
 
 
-def _check_ranks(ranks: int, backend: str, device: str) -> None:
+def check_ranks(ranks: int, backend: str, device: str) -> None:
+    """Raise an InvalidValueError unless so many ranks can share a network on that backend and device."""
     if ranks < 1:
         raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
     if (backend, device) != ("numba", "cpu"):

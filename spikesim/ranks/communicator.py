@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from spikesim.optional import require
 
-SPINS = 200  # looks at a message that is not there yet, before sleeping
-LONGEST_SLEEP = 2e-4  # seconds
+YIELDS = 2000  # times that a waiting rank lets others run, before it sleeps: a few milliseconds
+PAUSE = 1e-4  # seconds
+_let_others_run = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
 class Communicator:
     """All processes that ``mpiexec`` has started.
 
-    Waiting sleeps after a moment: a rank that spins takes the core that the last one needs.
+    A rank that waits lets others run, and sleeps after a moment: one that spins takes the core that the last one needs.
 
     Parameters
     ----------
@@ -42,12 +43,12 @@ class Communicator:
         self._ids = np.zeros(0, np.int32)
 
     def _wait(self, request: Any) -> None:
-        spins, pause = 0, 1e-5
+        for _ in range(YIELDS):
+            if request.Test():
+                return
+            _let_others_run()
         while not request.Test():
-            spins += 1
-            if spins > SPINS:
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_SLEEP)
+            time.sleep(PAUSE)
 
     def exchange(self, counts: NDArray[np.int32], ids: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give all ranks the spikes of this one.
@@ -129,9 +130,12 @@ class Communicator:
 
 
 def under_mpiexec() -> bool:
-    """Tell whether ``mpiexec`` (or ``srun``) has started this process; without importing mpi4py.
+    """Tell whether ``mpiexec`` or ``srun`` has started this process as one of several; without importing mpi4py.
 
     >>> under_mpiexec()
     False
     """
-    return any(name in os.environ for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"))
+    sizes = [os.environ.get(name, "1") for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")]
+    if "PMIX_RANK" in os.environ:
+        sizes.append(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    return any(size.isdigit() and int(size) > 1 for size in sizes)
