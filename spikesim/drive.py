@@ -95,7 +95,7 @@ class DriveState:
         self.noise: NDArray[np.float64] | None = None
 
     def values(self, first: int, steps: int) -> NDArray[np.float64]:
-        """Return what the drive adds to its port, ``[steps, samples or 1, hi - lo]``; stretches must follow one another."""
+        """Return what the drive adds to its port, ``[steps, samples or 1, hi - lo]``; stretches follow one another."""
         match self.drive:
             case PoissonDrive():
                 rows = [self._poisson(self.drive, first + k) for k in range(steps)]

@@ -54,7 +54,7 @@ class Group:
         scalars, vectors = self.form.names()
         numbers = [[float(node.constants[name]) for name in scalars] for node in self.nodes]
         rows = [np.concatenate([self._mine(k.constants[name], k) for k in self.nodes]) for name in vectors]
-        return np.array(numbers, dtype).reshape(len(self.nodes), -1), np.array(rows, dtype).reshape(-1, self.n)
+        return np.array(numbers, dtype).reshape(len(self.nodes), -1), np.array(rows, dtype).reshape(len(vectors), self.n)
 
 
 def port_forms(graph: Graph, plan: Plan, dtype: str, fast: set[str]) -> dict[tuple[str, str], PortForm]:

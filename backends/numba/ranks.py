@@ -139,6 +139,6 @@ class RankProgram(NumbaProgram):
         columns = [np.flatnonzero((neurons >= lo) & (neurons < hi)) for lo, hi in bounds]
         rows = values.shape[0] * values.shape[1]
         parts = self.ranks.join(values[:, :, columns[self.ranks.rank]], [rows * len(c) for c in columns])
-        for found, place in zip(parts, columns, strict=True):
+        for found, place in zip(parts, columns, strict=False):  # no parts but on rank 0
             values[:, :, place] = found.reshape(*values.shape[:2], len(place))
         return values

@@ -32,7 +32,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="float64 or float32 state.")] = "float64",
     threads: Threads = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
-    ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; under mpiexec all it has.")] = 1,
+    ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; all, under mpiexec.")] = 1,
     out: OutFile = None,
     plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
     settings: Settings = None,
@@ -153,9 +153,9 @@ def _print(summary: dict[str, Any]) -> None:
     if "ranks" in summary:
         ranks = summary["ranks"]
         print(
-            f"{ranks['ranks']} ranks of at most {max(ranks['peak_mb']):.0f} MB and {max(ranks['neurons']):.0f} neurons; "
-            f"{ranks['exchanges']} exchanges took {min(ranks['exchange_s']):.3f} s and brought {ranks['bytes'] / 1e6:.3g} MB "
-            "to each"
+            f"{ranks['ranks']} ranks, the largest {max(ranks['peak_mb']):.0f} MB, {max(ranks['neurons']):.0f} neurons; "
+            f"{ranks['exchanges']} exchanges took {min(ranks['exchange_s']):.3f} s and brought "
+            f"{ranks['bytes'] / 1e6:.3g} MB to each"
         )
 
 

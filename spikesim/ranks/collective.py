@@ -62,14 +62,15 @@ def run(
     world = ranks or Communicator()
     _check_target(world, out)
     begin = time.perf_counter()
-    graph = lower(network, seed=seed)
-    share({n.name: n.n for n in graph.nodes}, world.size)
-    built = time.perf_counter()
-    data, samples, length = _input_arrays(graph, inputs or {})
-    total = _total_steps(graph, duration, steps, length)
-    with _all_or_none(world):
+    with _all_or_none(world, SpikesimError):  # a mistake of the user is found by all
+        graph = lower(network, seed=seed)
+        share({n.name: n.n for n in graph.nodes}, world.size)
+        built = time.perf_counter()
+        data, samples, length = _input_arrays(graph, inputs or {})
+        total = _total_steps(graph, duration, steps, length)
         program: Any = compile(graph, "numba", Options(dtype, threads, ranks=world))
         compiled = time.perf_counter()
+    with _all_or_none(world):
         if world.rank > 0:
             handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops rank 0, and that stops the others
             program.follow(samples, data)
@@ -108,20 +109,24 @@ def _meta(graph: Graph, dtype: str, build: float, compilation: float) -> dict[st
 
 
 class _all_or_none:
-    """Ends all ranks when one fails, for the others would wait for it for ever."""
+    """Ends all ranks when one fails, for the others would wait for it for ever; except where all fail alike."""
 
-    def __init__(self, world: Communicator) -> None:
-        self.world = world
+    def __init__(self, world: Communicator, alike: type[BaseException] | tuple[()] = ()) -> None:
+        self.world, self.alike = world, alike
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is None or self.world.size == 1:
+        if error is None or self.world.size == 1 or isinstance(error, self.alike):
             return
+        who = f"rank {self.world.rank} of {self.world.size}"
         if isinstance(error, KeyboardInterrupt):
-            print(f"rank {self.world.rank} was stopped by Ctrl-C", file=sys.stderr)
+            print(f"{who} was stopped by Ctrl-C", file=sys.stderr)
             self.world.abort(130)
-        print(f"rank {self.world.rank} of {self.world.size} failed:", file=sys.stderr)
-        traceback.print_exception(kind, error, trace)
+        if isinstance(error, SpikesimError):
+            print(f"{who} failed: {error}", file=sys.stderr)
+        else:
+            print(f"{who} failed:", file=sys.stderr)
+            traceback.print_exception(kind, error, trace)
         self.world.abort(1)

@@ -82,15 +82,19 @@ def launch(
         if problem.exists():
             raise _error(*json.loads(problem.read_text("utf-8")))
         if code:
-            raise BackendError(f"the run on {ranks} ranks ended early (exit code {code}):\n{''.join(said).rstrip()}")
+            kept = f"; what was recorded up to then is in {str(out)!r}" if out is not None and path.exists() else ""
+            raise BackendError(
+                f"a rank has failed, so all {ranks} were ended (exit code {code}){kept}. The last they said:\n"
+                + "".join(said).strip()
+            )
         return load_recording(path)
 
 
 def _check(network: Any, ranks: int) -> None:
     if under_mpiexec():
         raise InvalidValueError(
-            f"this process was started by mpiexec, so it cannot start {ranks} ranks of its own; call spikesim.ranks.run, "
-            "which uses the ranks that are there"
+            f"this process was started by mpiexec, so it cannot start {ranks} ranks of its own; call "
+            "spikesim.ranks.run, which uses the ranks that are there"
         )
     if not isinstance(network, Network):
         raise InvalidValueError(

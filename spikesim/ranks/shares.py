@@ -43,8 +43,8 @@ def share(sizes: Mapping[str, int], ranks: int) -> list[dict[str, tuple[int, int
     if sum(blocks.values()) < ranks:
         most = max(1, sum(blocks.values()))
         raise InvalidValueError(
-            f"the network has {sum(sizes.values())} neurons, which are dealt out in blocks of {BLOCK} of one population: "
-            f"at most {most} ranks can share it, found {ranks}; use {most} or fewer"
+            f"the network has {sum(sizes.values())} neurons, which are dealt out in blocks of {BLOCK} of one "
+            f"population: at most {most} ranks can share it, found {ranks}; use {most} or fewer"
         )
     found: list[dict[str, tuple[int, int]]] = [{} for _ in range(ranks)]
     before = 0
