@@ -83,7 +83,7 @@ def zoo() -> Network:
         [
             Poisson("p", 30, rate=200.0),
             SpikeTrains("t", 70, times=[2 * ms, 30 * ms], indices=[3, 69]),
-            PoissonDrive("n", "a", rate=np.linspace(0, 9000.0, 200), weight=0.05),
+            PoissonDrive("n", "a", rate=np.repeat([0.0, 500.0, 2000.0, 9000.0], 50), weight=0.05),
             PoissonDrive("m", "b", rate=Rate([0.0, 0.05], [400.0, 800.0]), weight=0.3),
             PoissonDrive("k", "c", rate=100.0, weight=0.5),
             OrnsteinUhlenbeck("o", "b", mean=0.2, sd=0.3),

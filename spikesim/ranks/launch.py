@@ -74,7 +74,8 @@ def launch(
     with tempfile.TemporaryDirectory(prefix="spikesim-ranks-") as folder:
         path = Path(out) if out is not None else Path(folder, "recording.h5")
         network.save(Path(folder, "network.h5"))
-        np.savez(Path(folder, "inputs.npz"), **{name: np.asarray(x) for name, x in (inputs or {}).items()})
+        arrays: dict[str, Any] = {name: np.asarray(x) for name, x in (inputs or {}).items()}
+        np.savez(Path(folder, "inputs.npz"), **arrays)
         job = {**arguments, "ranks": ranks, "out": str(path.resolve())}
         Path(folder, "job.json").write_text(json.dumps(job), "utf-8")
         code, said = _watch([*command, folder], progress)
@@ -142,6 +143,9 @@ def _watch(command: list[str], progress: Callable[[int, int], None] | bool) -> t
     finally:
         _end(child)
         reader.join(timeout=5)
+        for stream in (child.stdin, child.stdout, child.stderr):
+            if stream:
+                stream.close()
     return child.returncode, said
 
 
@@ -167,9 +171,6 @@ def _end(child: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream:
-            stream.close()
 
 
 def _error(name: str, text: str) -> SpikesimError:

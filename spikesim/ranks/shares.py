@@ -13,7 +13,7 @@ def share(sizes: Mapping[str, int], ranks: int) -> list[dict[str, tuple[int, int
     """Cut every population into one range of neurons per rank.
 
     Every rank gets about the same number of every population, so that all are equally busy; what does not divide goes
-    round from population to population.
+    to the ranks that have the fewest so far.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def share(sizes: Mapping[str, int], ranks: int) -> list[dict[str, tuple[int, int
     Examples
     --------
     >>> share({"e": 200, "i": 50}, 2)
-    [{'e': (0, 128), 'i': (0, 50)}, {'e': (128, 200), 'i': (50, 50)}]
+    [{'e': (0, 128), 'i': (0, 0)}, {'e': (128, 200), 'i': (0, 50)}]
     """
     blocks = {name: -(-n // BLOCK) for name, n in sizes.items()}
     if ranks < 1:
@@ -47,11 +47,14 @@ def share(sizes: Mapping[str, int], ranks: int) -> list[dict[str, tuple[int, int
             f"population: at most {most} ranks can share it, found {ranks}; use {most} or fewer"
         )
     found: list[dict[str, tuple[int, int]]] = [{} for _ in range(ranks)]
-    before = 0
+    held = [0] * ranks
     for name, n in sizes.items():
-        turn = ranks - 1 - before % ranks  # a single block goes to rank `before % ranks`
-        bounds = [min(n, BLOCK * ((blocks[name] * r + turn) // ranks)) for r in range(ranks + 1)]
+        each, rest = divmod(blocks[name], ranks)
+        more = sorted(range(ranks), key=lambda rank: held[rank])[:rest]
+        lo = 0
         for rank in range(ranks):
-            found[rank][name] = (bounds[rank], bounds[rank + 1])
-        before += blocks[name]
+            hi = min(n, lo + BLOCK * (each + (rank in more)))
+            found[rank][name] = (lo, hi)
+            held[rank] += hi - lo
+            lo = hi
     return found
