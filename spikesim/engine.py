@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,11 +42,14 @@ class Options:
     dtype
         ``"float64"`` or ``"float32"`` state.
     threads
-        Threads over samples; 0 takes as many as there are processors.
+        At most so many threads; 0 takes as many as there are processors. Fewer are used where that is faster.
     device
         ``"cpu"``, ``"cuda"``, ... for backends that have a choice.
     timeout
         Seconds after which a backend that runs elsewhere gives up.
+    representations
+        Projection to the form in which its synapses are stored, for backends that have a choice; the others choose
+        by themselves (``spikesim show NETWORK --plan`` lists what they chose). The spikes are the same for all.
     ranks
         The processes that share the network (:class:`spikesim.ranks.Communicator`), or None for this one alone.
     """
@@ -55,6 +58,7 @@ class Options:
     threads: int = 0
     device: str = "cpu"
     timeout: float = 600.0
+    representations: Mapping[str, str] = field(default_factory=dict)
     ranks: Any = None
 
     def __post_init__(self) -> None:
@@ -185,7 +189,11 @@ class Chunk:
 
 
 class Backend(Protocol):
-    """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do."""
+    """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do.
+
+    An engine that can store synapses in several ways may have ``explain(graph, options)``, which returns one mapping
+    per projection for ``spikesim show NETWORK --plan``.
+    """
 
     name: str
 
@@ -271,6 +279,7 @@ def run(
     threads: int = 0,
     device: str = "cpu",
     timeout: float = 600.0,
+    representations: Mapping[str, str] | None = None,
     ranks: int = 1,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | bool = False,
@@ -291,7 +300,7 @@ def run(
         Data for each :class:`~spikesim.stimulus.Input`: ``[steps, samples, *shape]`` or ``[steps, *shape]``.
     seed
         Replaces the network's seed.
-    dtype, threads, device, timeout
+    dtype, threads, device, timeout, representations
         See :class:`Options`.
     ranks
         Processes of this machine that share the network over MPI (:mod:`spikesim.ranks`), each with one thread unless
@@ -319,18 +328,19 @@ def run(
     if out is not None:
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
-        Options(dtype, threads, device, timeout)
+        Options(dtype, threads, device, timeout)  # says what is wrong with them
         check_ranks(ranks, backend, device)
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
+        arguments["representations"] = dict(representations or {})
         return launch(network, ranks, arguments, inputs, out, progress)
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
     data, samples, length = _input_arrays(graph, inputs or {})
     total = _total_steps(graph, duration, steps, length)
-    program = compile(graph, backend, Options(dtype, threads, device, timeout))
+    program = compile(graph, backend, Options(dtype, threads, device, timeout, dict(representations or {})))
     compiled = time.perf_counter()
     meta = {
         "backend": backend,

@@ -1,7 +1,7 @@
 """Lowering: Network -> Graph, the flat description that every backend is given.
 
-Everything random has been drawn, times are steps, weights stand on a binary grid on which sums are exact, and the
-order in which populations are updated within a step is known.
+Times are steps, weights stand on a binary grid on which sums are exact, the order in which populations are updated
+within a step is known, and synapses are drawn when a backend asks for them: all at once, or in parts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.connect import Connection
+from spikesim.connect.base import elements
 from spikesim.network import Probe
 from spikesim.neuron import NeuronModel
 from spikesim.stimulus import Drive, Source
+from spikesim.synapses import PART, Numbers, Pattern
 
 GRID_BITS = 30  # weights of one port are multiples of 2^-30 of the largest, rounded up to a power of two
 MANTISSA_BITS = 53  # of float64
@@ -53,18 +55,18 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A projection as rows by source.
+    """A projection as rows by source, drawn when they are asked for.
 
     Parameters
     ----------
     name, pre, post, port
         As in the network; ``pre`` is a population or a source.
-    indptr, indices
-        ``indices[indptr[i]:indptr[i+1]]`` (int32) are the targets of source element ``i``, sorted.
-    weights
-        float64: one number for all synapses, or one each. On the grid of the port unless snapping is off.
-    delays
-        Steps: one number for all synapses, or int32 one each.
+    pattern
+        Who is connected to whom.
+    weight
+        One number for each synapse, on the grid of the port unless snapping is off.
+    delay
+        Steps of each synapse.
     graded
         Whether the source emits values rather than spikes.
     rule
@@ -76,38 +78,116 @@ class Edge:
     pre: str
     post: str
     port: str
-    n_pre: int
-    n_post: int
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    weights: float | NDArray[np.float64]
-    delays: int | NDArray[np.int32]
+    pattern: Pattern
+    weight: Numbers
+    delay: Numbers
     graded: bool
     rule: Connection
 
     @property
+    def n_pre(self) -> int:
+        """Number of source elements."""
+        return elements(self.pattern.pre)
+
+    @property
+    def n_post(self) -> int:
+        """Number of target neurons."""
+        return elements(self.pattern.post)
+
+    # ------------------------------------------------------------------------------- known without drawing the synapses
+    @property
     def synapses(self) -> int:
         """Number of synapses."""
-        return len(self.indices)
+        return self.pattern.count
+
+    @property
+    def constant_weight(self) -> float | None:
+        """The weight that all synapses have, or None."""
+        return self.weight.constant
+
+    @property
+    def constant_delay(self) -> int | None:
+        """The delay in steps that all synapses have, or None."""
+        return None if self.delay.constant is None else int(self.delay.constant)
+
+    @property
+    def weight_limit(self) -> float:
+        """What no weight exceeds in size."""
+        return max(abs(w) for w in self.weight.extremes)
 
     @property
     def max_delay(self) -> int:
         """Largest delay in steps."""
-        return int(np.max(self.delays)) if np.size(self.delays) else 0
+        return int(self.delay.extremes[1])
 
     @property
     def min_delay(self) -> int:
         """Smallest delay in steps."""
-        return int(np.min(self.delays)) if np.size(self.delays) else 0
+        return int(self.delay.extremes[0])
 
     @cached_property
     def out_degree(self) -> NDArray[np.int64]:
         """Synapses with a weight other than 0 per source element; these are the ones that count."""
-        rows = np.diff(self.indptr)
-        if np.ndim(self.weights) == 0:
-            return rows * bool(self.weights)
-        nonzero = np.concatenate([[0], np.cumsum(np.asarray(self.weights) != 0)])
-        return np.asarray(nonzero[self.indptr[1:]] - nonzero[self.indptr[:-1]], np.int64)
+        rows, constant = self.pattern.out_degree, self.weight.constant
+        if constant is not None:
+            return rows * bool(constant)
+        least, most = self.weight.extremes
+        if least > 0 or most < 0:
+            return rows
+        ends, zeros = np.cumsum(rows), np.zeros(self.n_pre, np.int64)
+        for first in range(0, self.synapses, PART):
+            found = first + np.flatnonzero(self.weights_of(first, min(PART, self.synapses - first)) == 0)
+            zeros += np.bincount(np.searchsorted(ends, found, side="right"), minlength=self.n_pre)
+        return rows - zeros
+
+    def remember(self, out_degree: NDArray[np.int64]) -> None:
+        """Take :attr:`out_degree` from somebody who has drawn all weights."""
+        self.__dict__["out_degree"] = out_degree
+
+    # --------------------------------------------------------------------------------------------- drawn when asked for
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """``indices[indptr[i]:indptr[i+1]]`` are the targets of source element ``i``."""
+        return self.pattern.rows.indptr
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """Targets, sorted within each row."""
+        return self.pattern.rows.indices
+
+    @property
+    def weights(self) -> float | NDArray[np.float64]:
+        """One number for all synapses, or one each."""
+        constant = self.weight.constant
+        return self._weights if constant is None else constant
+
+    @property
+    def delays(self) -> int | NDArray[np.int32]:
+        """Steps: one number for all synapses, or one each."""
+        constant = self.constant_delay
+        return self._delays if constant is None else constant
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        return self.weights_of(0, self.synapses)
+
+    @cached_property
+    def _delays(self) -> NDArray[np.int32]:
+        return self.delays_of(0, self.synapses)
+
+    def weights_of(self, first: int, n: int) -> NDArray[np.float64]:
+        """Return the weights of the synapses ``first ... first + n - 1``."""
+        return self.weight.part(first, n)
+
+    def delays_of(self, first: int, n: int) -> NDArray[np.int32]:
+        """Return the delays in steps of the synapses ``first ... first + n - 1``."""
+        return self.delay.part(first, n).astype(np.int32)
+
+    def forget(self) -> None:
+        """Give the memory of rows, weights and delays back; they are drawn again, the same, when asked for."""
+        self.pattern.forget()
+        for name in ("_weights", "_delays"):
+            self.__dict__.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -119,9 +199,9 @@ class PortExactness:
     grid
         Weights are whole multiples of this power of two; 0 if snapping is off.
     max_change
-        Largest change of a weight by snapping, relative to the largest weight.
+        What snapping changes no weight by more than, relative to the largest weight.
     bits
-        Bits that the largest possible sum needs; exact up to 53.
+        Bits that suffice for the largest possible sum; exact up to 53.
     """
 
     grid: float

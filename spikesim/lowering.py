@@ -1,4 +1,4 @@
-"""Network -> Graph: draw what is random, turn times into steps, put weights on the exact grid, order the updates."""
+"""Network -> Graph: say what is drawn, turn times into steps, put weights on the exact grid, order the updates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.connect.base import elements
 from spikesim.errors import NetworkError
-from spikesim.graph import GRID_BITS, Edge, Graph, Node, PortExactness
+from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
 from spikesim.stimulus import Input, Source
+from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Snapped, Steps, snap
+
+__all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"]
 
 GRADED_BITS = 16  # graded inputs are snapped to multiples of 2^-16
 
@@ -113,23 +117,17 @@ def _node(network: Network, population: Population) -> Node:
 
 # ------------------------------------------------------------------------------------------------------- projections
 def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[int, ...]]) -> Edge:
-    pre_shape, post_shape = shapes[projection.pre], shapes[projection.post]
-    n_pre, n_post = int(np.prod(pre_shape)), int(np.prod(post_shape))
-    stream = Stream(network.seed, f"{projection.name}/synapses")
-    rows = projection.rule.rows(pre_shape, post_shape, stream)
-    count = len(rows.indices)
-    model = network.population(projection.post).model
+    pre, post = shapes[projection.pre], shapes[projection.post]
+    pattern = Pattern(projection.rule, pre, post, Stream(network.seed, f"{projection.name}/synapses"))
+    own = None if projection.rule.fits(pre, post) else pattern.rows.weights
     return Edge(
         name=projection.name,
         pre=projection.pre,
         post=projection.post,
-        port=projection.port or model.inputs[0],
-        n_pre=n_pre,
-        n_post=n_post,
-        indptr=rows.indptr,
-        indices=rows.indices,
-        weights=_weights(network, projection, rows.weights, count, n_post),
-        delays=_delays(network, projection, count),
+        port=projection.port or network.population(projection.post).model.inputs[0],
+        pattern=pattern,
+        weight=_weights(network, projection, own, pattern),
+        delay=_delays(network, projection, pattern),
         graded=bool(getattr(_source(network, projection.pre), "graded", False)),
         rule=projection.rule,
     )
@@ -139,27 +137,22 @@ def _source(network: Network, name: str) -> Source | None:
     return next((s for s in _sources(network) if s.name == name), None)
 
 
-def _weights(network: Network, projection: Projection, own: NDArray[Any] | None, count: int, n_post: int) -> Any:
+def _weights(network: Network, projection: Projection, own: NDArray[Any] | None, pattern: Pattern) -> Numbers:
     if own is not None:
-        return np.asarray(own, np.float64)
+        return Given(np.asarray(own, np.float64))
     if hasattr(projection.weight, "sample"):
-        fan_in = max(1, round(count / n_post))
-        return projection.weight.sample(count, Stream(network.seed, f"{projection.name}/weight"), fan_in=fan_in)
+        fan_in = max(1, round(pattern.count / elements(pattern.post)))
+        drawn = Drawn(projection.weight, Stream(network.seed, f"{projection.name}/weight"), pattern.count, fan_in)
+        drawn.extremes  # noqa: B018  draws that are beyond the largest float are refused here
+        return drawn
     array = np.asarray(projection.weight, np.float64)
-    if array.ndim == 0:
-        return float(array)
-    if array.size != count:
-        raise ValueError(
-            f"weight has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one"
-        )
-    return array.reshape(-1)
+    return Constant(float(array)) if array.ndim == 0 else Given(_one_each("weight", array, pattern))
 
 
-def _delays(network: Network, projection: Projection, count: int) -> Any:
+def _delays(network: Network, projection: Projection, pattern: Pattern) -> Numbers:
     value = projection.delay
     if hasattr(value, "sample"):
-        seconds = value.sample(count, Stream(network.seed, f"{projection.name}/delay"))
-        return np.maximum(np.rint(seconds / network.dt), 0 if seconds.min(initial=1.0) <= 0 else 1).astype(np.int32)
+        return Steps(Drawn(value, Stream(network.seed, f"{projection.name}/delay"), pattern.count), network.dt)
     array = np.asarray(value, np.float64)
     steps = np.rint(array / network.dt)
     off = np.abs(array / network.dt - steps).max(initial=0.0)
@@ -168,18 +161,21 @@ def _delays(network: Network, projection: Projection, count: int) -> Any:
             f"delay {float(array.flat[0]):g} s is not a whole number of steps of {network.dt:g} s; choose "
             "another delay or dt"
         )
-    if array.ndim == 0:
-        return int(steps)
-    if array.size != count:
+    return Constant(float(steps)) if array.ndim == 0 else Given(_one_each("delay", steps, pattern))
+
+
+def _one_each(what: str, array: NDArray[np.float64], pattern: Pattern) -> NDArray[np.float64]:
+    if array.size != pattern.count:
         raise ValueError(
-            f"delay has {array.size} values but the rule makes {count} synapses; give one value per synapse, or one"
+            f"{what} has {array.size} values but the rule makes {pattern.count} synapses; give one value per "
+            "synapse, or one"
         )
-    return steps.reshape(-1).astype(np.int32)
+    return array.reshape(-1)
 
 
 def _levels(names: Sequence[str], edges: Sequence[Edge]) -> tuple[dict[str, int], list[str]]:
     """Order the populations so that same-step spikes arrive before their target is updated; or return the loop."""
-    instant = {(e.pre, e.post) for e in edges if e.synapses and e.min_delay == 0 and e.pre in names}
+    instant = {(e.pre, e.post) for e in edges if e.min_delay == 0 and e.pre in names and e.synapses}
     level = dict.fromkeys(names, 0)
     for _ in range(len(names) + 1):
         changed = False
@@ -220,39 +216,49 @@ def grid_of(largest: float) -> float:
     return float(2.0 ** (int(exponent) - (1 if mantissa == 0.5 else 0) - GRID_BITS))
 
 
-def snap(values: Any, grid: float) -> Any:
-    """Round to whole multiples of a power of two."""
-    return np.rint(np.asarray(values) / grid)[()] * grid
-
-
 def _snap(edges: list[Edge]) -> tuple[list[Edge], dict[tuple[str, str], PortExactness]]:
     ports: dict[tuple[str, str], list[int]] = {}
     for k, edge in enumerate(edges):
         ports.setdefault((edge.post, edge.port), []).append(k)
     snapped, exactness = list(edges), {}
     for port, members in ports.items():
-        largest = max((float(np.abs(edges[k].weights).max(initial=0.0)) for k in members), default=0.0)
+        largest = max((edges[k].weight_limit for k in members), default=0.0)
         grid = grid_of(largest)
         change = 0.0
         for k in members:
-            weights = snap(edges[k].weights, grid)
-            change = max(change, float(np.abs(weights - edges[k].weights).max(initial=0.0)))
-            weights = float(weights) if np.ndim(weights) == 0 else weights
-            snapped[k] = replace(edges[k], weights=weights, rule=edges[k].rule.map_weights(partial(snap, grid=grid)))
+            weight = Snapped(edges[k].weight, grid)
+            change = max(change, weight.most_change)
+            snapped[k] = replace(edges[k], weight=weight, rule=edges[k].rule.map_weights(partial(snap, grid=grid)))
         bits = _sum_bits([snapped[k] for k in members], grid)
         exactness[port] = PortExactness(grid, change / largest if largest else 0.0, bits)
     return snapped, exactness
 
 
 def _sum_bits(edges: list[Edge], grid: float) -> int:
-    """Bits of the largest sum that one step can bring, in units of the grid (and of the graded inputs' grid)."""
+    """Bits of the largest sum that one step can bring, in units of the grid (and of the graded inputs' grid).
+
+    A synapse has one delay and its source fires at most once a step, so it delivers at most once to any step. Where a
+    bound on the synapses per target, each of the largest weight, does not prove that 53 bits suffice, they are counted,
+    and where that does not either, the weights are added up.
+    """
+    graded = GRADED_BITS if any(e.graded for e in edges) else 0
+
+    def bits(total: float) -> int:
+        return int(np.ceil(np.log2(max(total / grid, 1.0)))) + graded
+
+    most = [e.pattern.rule.most_inputs(e.pattern.pre, e.pattern.post) for e in edges]
+    if None not in most:
+        bound = bits(sum(float(m or 0) * e.weight_limit for m, e in zip(most, edges, strict=True)))
+        if bound <= MANTISSA_BITS:
+            return bound
+        total = sum((e.pattern.in_degree() * e.weight_limit for e in edges), np.zeros(edges[0].n_post))
+        if bits(total.max()) <= MANTISSA_BITS:
+            return bits(total.max())
     total = np.zeros(edges[0].n_post)
     for edge in edges:
         weights = np.abs(np.broadcast_to(edge.weights, (edge.synapses,)))
         total += np.bincount(edge.indices, weights=weights, minlength=edge.n_post)
-    graded = GRADED_BITS if any(e.graded for e in edges) else 0
-    # a synapse has one delay and its source fires at most once a step, so it delivers at most once to any step
-    return int(np.ceil(np.log2(max(total.max(initial=0.0) / grid, 1.0)))) + graded
+    return bits(total.max(initial=0.0))
 
 
 def snap_input(x: NDArray[Any]) -> NDArray[np.float64]:

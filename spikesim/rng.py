@@ -12,6 +12,7 @@ bits above number *sub-draws*, for methods that need more than one word for an i
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_STEP",
     "POISSON_MAX_MEAN",
     "Stream",
+    "compiled",
     "poisson_parts",
     "poisson_thresholds",
     "stream_id",
@@ -42,8 +44,9 @@ __all__ = [
 
 Words: TypeAlias = NDArray[np.uint32]
 
-#: Above this many words a compiled kernel is worth the import of numba.
+#: Above this many words a compiled kernel is worth the import of numba; above the second one, its call.
 COMPILED_FROM: Final = 1_000_000
+CALLED_FROM: Final = 256
 MAX_STEP: Final = 2**48
 MAX_INDEX: Final = 2**34
 MAX_SUBSTEP: Final = 2**15
@@ -101,6 +104,17 @@ def substep(step: int, number: int) -> int:
     if not 0 <= number < MAX_SUBSTEP:
         raise InvalidValueError(f"sub-draw number {number} is outside 0 to {MAX_SUBSTEP - 1}")
     return step | (number << 48)
+
+
+def compiled(n: int) -> bool:
+    """Tell whether ``n`` numbers are drawn by a compiled kernel; they are the same either way.
+
+    Examples
+    --------
+    >>> compiled(10), compiled(COMPILED_FROM)
+    (False, True)
+    """
+    return n >= COMPILED_FROM or (n >= CALLED_FROM and "numba" in sys.modules)
 
 
 def stream_id(name: str) -> int:
@@ -200,7 +214,7 @@ class Stream:
                 f"cannot draw {n} numbers from index {offset} at step {step}; none may be negative, "
                 "indices end at 2**34 and steps at 2**48"
             )
-        if n >= COMPILED_FROM:
+        if compiled(n):
             from spikesim.equations.random_kernels import fill_bits
 
             out = np.empty(n, dtype=np.uint32)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from spikesim import distributions
 from spikesim.distributions import (
     DISTRIBUTIONS,
     Gamma,
@@ -52,6 +53,41 @@ def test_draws_outside_the_bounds_are_drawn_again() -> None:
 def test_a_draw_depends_on_its_index_alone(distribution: object) -> None:
     few, many = (distribution.sample(n, STREAM) for n in (300, 3000))  # type: ignore[attr-defined]
     assert (few == many[:300]).all()
+
+
+ALL = [
+    Uniform(-1.0, 2.0),
+    Normal(1.0, 0.5),
+    Normal(1.5, 0.75, low=0.05),
+    Normal(0.0, 1.0, low=-0.2, high=0.4),
+    Normal(2.0, 0.0),
+    LogNormal(0.0, 0.5),
+    Gamma(2.0, 1.0),
+    Gamma(0.4, 1.0),
+    KaimingNormal(),
+    KaimingUniform(),
+]
+
+
+@pytest.mark.parametrize("distribution", ALL)
+def test_parts_are_the_whole(distribution: object) -> None:
+    whole = distribution.sample(3000, STREAM, fan_in=9)  # type: ignore[attr-defined]
+    for first, n in ((0, 1), (1, 700), (701, 63), (764, 2236), (3000, 0)):
+        part = distribution.sample(n, STREAM, fan_in=9, offset=first)  # type: ignore[attr-defined]
+        assert (part == whole[first : first + n]).all()
+    assert distribution.extremes(3000, STREAM, fan_in=9) == (whole.min(), whole.max())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("distribution", [d for d in ALL if isinstance(d, Normal)])
+def test_compiled_normal_numbers_equal_the_reference(distribution: Normal, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for use in (True, False):
+        monkeypatch.setattr(distributions, "compiled", lambda n, use=use: use)
+        found[use] = distribution.sample(N, STREAM, offset=123_457)
+    assert (found[True] == found[False]).all()
+    monkeypatch.setattr(distributions, "COMPILED_FROM", 0)  # extremes from words
+    whole = distribution.sample(N, STREAM)
+    assert distribution.extremes(N, STREAM) == (whole.min(), whole.max())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikesim.backends.numba.kernels import bitmap, poisson, team, vector
+from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
+from spikesim.connect import Conv2d
 from spikesim.rng import Stream, poisson_thresholds
 
 RNG = np.random.default_rng(1)
@@ -155,6 +156,7 @@ def _left():
 CACHED = """
 import numpy as np, threading
 from numba import njit
+from spikesim.connect import Conv2d
 from spikesim.backends.numba.kernels import team
 @njit(cache=True, error_model="numpy", nogil=True)
 def meet(state, n):
@@ -213,3 +215,159 @@ def test_poisson_counts_are_those_of_the_stream(mean):
         out = np.full(64 * blocks, 99, np.uint8)
         poisson.poisson_counts(out, poisson_thresholds(mean), step, stream.id, *stream.key, offset)
         assert out.tolist() == stream.poisson(64 * blocks, mean, step, offset).tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------- rows
+
+
+def random_rows(sources, delays, size):
+    """Segments of random length, some empty; the highest target stands in a row more than once."""
+    lengths = RNG.integers(0, 40, sources * delays)
+    lengths[::5] = 0
+    first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint32)
+    targets = RNG.integers(0, size, first[-1]).astype(np.uint16)
+    targets[::11] = size - 1
+    return first, targets
+
+
+def added(first, targets, weights, ids, values, delays=1, k=0, size=65536):
+    """Add one synapse after the other."""
+    sums = np.zeros(size)
+    for source, value in zip(ids.tolist(), values.tolist(), strict=True):
+        row = slice(first[source * delays + k], first[source * delays + k + 1])
+        np.add.at(sums, targets[row], weights[row] * value)
+    return sums
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 30])
+def test_rows_of_one_weight_are_added(n):
+    indptr, targets = random_rows(40, 1, 65536)
+    ids, values = RNG.permutation(40).astype(np.int32), RNG.integers(-9, 9, 40) / 4
+    counts, sums, graded = np.zeros(65536, np.uint8), np.zeros(65536), np.zeros(65536)
+    rows.add_rows16(counts, indptr, targets, ids, n)
+    rows.add_rows16_sum(sums, 0.5, indptr, targets, ids, n)
+    rows.add_rows16_values(graded, 0.5, indptr, targets, ids, values, n)
+    arrivals = added(indptr, targets, np.ones(len(targets)), ids[:n], np.ones(n))
+    assert (counts == arrivals).all()
+    assert (sums == arrivals / 2).all()
+    assert (graded == added(indptr, targets, np.full(len(targets), 0.5), ids[:n], values[:n])).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("delays", "k", "n"), [(1, 0, 20), (3, 0, 7), (3, 2, 40), (3, 1, 0)])
+def test_segments_of_one_delay_are_added(kind, delays, k, n):
+    first, targets = random_rows(40, delays, 1000)
+    weights = RNG.integers(-(2**30), 2**30, len(targets)).astype(kind)
+    ids, values = RNG.permutation(40).astype(np.int32), RNG.integers(-9, 9, 40) / 4
+    sums, graded = np.zeros(1000), np.zeros(1000)
+    rows.add_segments(sums, first, delays, k, targets, weights, ids, n)
+    rows.add_segments_values(graded, first, delays, k, targets, weights, ids, values, n)
+    assert (sums == added(first, targets, weights, ids[:n], np.ones(n), delays, k, 1000)).all()
+    assert (graded == added(first, targets, weights, ids[:n], values[:n], delays, k, 1000)).all()
+
+
+# ------------------------------------------------------------------------------------------------------------ dense
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("size", "n"), [(200, 0), (10, 1), (64, 3), (203, 20)])
+def test_rows_of_a_matrix_are_added(kind, size, n):
+    stride = size + 3
+    weights = RNG.integers(-(2**30), 2**30, (30, stride)).astype(kind)
+    ids, values = RNG.permutation(30).astype(np.int32), RNG.integers(-9, 9, 30) / 4
+    sums, graded = np.arange(size) / 2, np.arange(size) / 2
+    dense.add_dense(sums, weights.reshape(-1), stride, ids, n)
+    dense.add_dense_values(graded, weights.reshape(-1), stride, ids, values, n)
+    chosen = weights[ids[:n], :size].astype(float)
+    assert (sums == np.arange(size) / 2 + chosen.sum(axis=0)).all()
+    assert (graded == np.arange(size) / 2 + values[:n] @ chosen).all()
+
+
+def test_weights_without_a_grid_are_added_in_the_order_of_the_sources():
+    weights, ids = RNG.random((30, 75)), np.arange(30, dtype=np.int32)
+    sums, parts = np.zeros(75), np.zeros(75)
+    dense.add_dense(sums, weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[:9], weights.reshape(-1), 75, ids, 30)
+    dense.add_dense(parts[9:], weights.reshape(-1)[9:], 75, ids, 30)
+    assert (sums == np.cumsum(weights, axis=0)[-1]).all()
+    assert (parts == sums).all()
+
+
+# ------------------------------------------------------------------------------------------------------------- conv
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(
+    ("pre", "channels", "kernel", "stride", "padding"),
+    [
+        ((3, 9, 10), 8, (3, 3), 1, 1),
+        ((16, 6, 16), 16, (5, 3), 1, 2),
+        ((3, 9, 10), 20, (3, 4), 2, 1),
+        ((2, 9, 10), 5, (5, 5), 3, 0),
+        ((1, 7, 7), 3, (4, 4), 2, 3),  # padding wider than what reaches the image
+        ((2, 8, 6), 9, (2, 2), 3, 0),  # some inputs reach nothing
+    ],
+)
+def test_a_convolution_from_event_to_event_is_the_matrix_product(kind, pre, channels, kernel, stride, padding):
+    weights = RNG.integers(-(2**30), 2**30, (channels, pre[0], *kernel)).astype(kind)
+    rule = Conv2d(weights.astype(float), stride, padding)
+    _, height, width = post = rule.output_shape(pre)
+    matrix, padded = rule.matrix(pre, post), conv.padded_channels(channels)
+    shape = np.array([*pre[1:], *kernel, stride, padding, height, width, padded])
+    active = RNG.random(matrix.shape[1]) < 0.4
+    ids, values = np.flatnonzero(active).astype(np.int32), RNG.integers(-9, 9, active.sum()) / 4
+    image, sums = np.zeros(height * width * padded), np.ones(matrix.shape[0])
+    for given, factors in ((np.zeros(0), np.ones(len(ids))), (values, values)):
+        inputs = np.zeros(matrix.shape[1])
+        inputs[ids] = factors
+        conv.add_conv(image, conv.conv_weights(weights, stride), shape, ids, given, len(ids))
+        conv.add_image(sums, image, padded)
+        assert (sums == 1 + matrix @ inputs).all()
+        assert not image.any()
+        sums[:] = 1
+
+
+# ------------------------------------------------------------------------------------------------ collect and inputs
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("density", [0.0, 0.05, 1.0])
+def test_flags_become_lists(n, density):
+    flags = RNG.integers(0, 4, 1024).astype(np.uint8) * (RNG.random(1024) < density)
+    flags[n:] = 1  # what follows does not count
+    out = np.full(n, -1, np.int32)
+    found = collect.collect(flags, n, out)
+    assert out[:found].tolist() == np.flatnonzero(flags[:n] & 1).tolist()
+    assert (out[found:] == -1).all()
+    assert collect.active(flags, n) == np.count_nonzero(flags[:n])
+
+
+def lists(raster, keep_values):
+    starts = np.full((raster.shape[1], raster.shape[0] + 1), -1)
+    inputs.count_inputs(raster, starts)
+    ids = np.full(starts[-1, -1], -1, np.int32)
+    values = np.zeros(len(ids) if keep_values else 0)
+    inputs.list_inputs(raster, starts, ids, values)
+    return starts, ids, values
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 1), (4, 2, 64), (7, 3, 150), (1, 1, 7), (3, 2, 0)])
+def test_rasters_become_lists(shape):
+    spikes = (RNG.random(shape) < 0.3).astype(np.uint8) * RNG.integers(1, 256, shape).astype(np.uint8)
+    starts, ids, _ = lists(spikes, False)
+    for b, t in np.ndindex(shape[1], shape[0]):
+        assert ids[starts[b, t] : starts[b, t + 1]].tolist() == np.flatnonzero(spikes[t, b]).tolist()
+    assert starts[0, 0] == 0
+    assert (starts[1:, 0] == starts[:-1, -1]).all()
+
+
+def test_values_become_lists():
+    given = RNG.standard_normal((6, 3, 130)) * (RNG.random((6, 3, 130)) < 0.4)
+    given[0, 0, :3] = -0.0, np.nan, np.inf  # minus zero is no input
+    starts, ids, values = lists(given, True)
+    again = np.zeros_like(given)
+    for b, t in np.ndindex(3, 6):
+        here = slice(starts[b, t], starts[b, t + 1])
+        again[t, b, ids[here]] = values[here]
+    np.testing.assert_array_equal(again, given)
+    assert len(ids) == np.count_nonzero(given)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
@@ -24,7 +26,7 @@ class NumbaBackend:
             "neurons": "any model, also the user's own",
             "synapses": "event-driven; sparse, dense and convolutional; any delay",
             "precision": "float64 or float32 state, exact sums",
-            "threads": "over samples; the same spikes for any number",
+            "threads": "over samples, or over the targets of one sample; the same spikes for any number",
         }
 
     def check(self, graph: Graph) -> list[str]:
@@ -35,6 +37,23 @@ class NumbaBackend:
             if len(n.model.inputs) > 16
         ]
         return ports
+
+    def explain(self, graph: Graph, options: Options) -> Sequence[Mapping[str, Any]]:
+        """Return the representation of each projection, its memory and what a spike costs."""
+        from spikesim.backends.numba.plan import KINDS, plan
+
+        made = plan(graph, options.threads or os.cpu_count() or 1, options.representations)
+        return [
+            {
+                "projection": edge.name,
+                "synapses": edge.synapses,
+                "stored as": made.choices[edge.name].kind,
+                "bytes per synapse": made.choices[edge.name].bytes_per_synapse,
+                "ns per spike": made.choices[edge.name].ns_per_spike,
+                "meaning": KINDS[made.choices[edge.name].kind],
+            }
+            for edge in graph.edges
+        ]
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Print, compile (or find in the cache) and load the kernels of a network."""

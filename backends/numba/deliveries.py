@@ -7,43 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-#: name: lines with ``job``, ``k`` (delay number), ``ids``, ``n``, ``values``, ``weight``, ``counts``, ``sums``
+_SEGMENT = "u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13])"
+_CELLS = "sums[job[8] : job[8] + job[7]]"
+
+#: name: a call with ``job``, ``k`` (number of the delay), ``weight``, ``ids``, ``values``, ``n``, ``counts``, ``sums``
 BRANCHES = {
     "bitmap": "count_bitmap(job, weight, ids, n, counts, sums, used, dirty)",
     "rows": "count_rows(job, weight, ids, n, counts, sums, used, dirty)",
-    "segments32": (
-        "add_segments(sums, u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13]), i32_at(job[14], job[15]), "
-        "ids, n)"
-    ),
-    "segments64": (
-        "add_segments(sums, u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13]), f64_at(job[14], job[15]), "
-        "ids, n)"
-    ),
-    "dense32": "add_dense(sums[job[8] : job[8] + job[7]], i32_at(job[10], job[11]), job[7], ids, n)",
-    "dense64": "add_dense(sums[job[8] : job[8] + job[7]], f64_at(job[10], job[11]), job[7], ids, n)",
-    "segments32_values": (
-        "add_segment_values(sums, u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13]), "
-        "i32_at(job[14], job[15]), ids, values, n)"
-    ),
-    "segments64_values": (
-        "add_segment_values(sums, u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13]), "
-        "f64_at(job[14], job[15]), ids, values, n)"
-    ),
-    "dense32_values": (
-        "add_dense_values(sums[job[8] : job[8] + job[7]], i32_at(job[10], job[11]), job[7], ids, values, n)"
-    ),
-    "dense64_values": (
-        "add_dense_values(sums[job[8] : job[8] + job[7]], f64_at(job[10], job[11]), job[7], ids, values, n)"
-    ),
+    "segments32": f"add_segments(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, n)",
+    "segments64": f"add_segments(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, n)",
+    "segments32_values": f"add_segments_values(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, values, n)",
+    "segments64_values": f"add_segments_values(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, values, n)",
+    "dense32": f"add_dense({_CELLS}, i32_at(job[10], job[11]), job[7], ids, n)",
+    "dense64": f"add_dense({_CELLS}, f64_at(job[10], job[11]), job[7], ids, n)",
+    "dense32_values": f"add_dense_values({_CELLS}, i32_at(job[10], job[11]), job[7], ids, values, n)",
+    "conv": f"convolve(job, {_CELLS}, ids, values[:0], n, image)",
+    "conv_values": f"convolve(job, {_CELLS}, ids, values, n, image)",
+    "dense64_values": f"add_dense_values({_CELLS}, f64_at(job[10], job[11]), job[7], ids, values, n)",
 }
 NUMBER = {name: k for k, name in enumerate(BRANCHES)}
+IMPORTS = """
+from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
+from spikesim.backends.numba.kernels.rows import add_segments_values, add_segments
+from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at
+"""
 
 
 def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
     lines = [
-        "@njit(error_model='numpy', nogil=True, _nrt=False)",
-        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):",
+        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)",
+        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):",
     ]
     for name in sorted(used, key=list(BRANCHES).index):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]

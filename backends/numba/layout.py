@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.numba import tables
-from spikesim.backends.numba.plan import Owned, Part, Plan
+from spikesim.backends.numba import build
+from spikesim.backends.numba.deliveries import NUMBER
+from spikesim.backends.numba.kernels import conv
+from spikesim.backends.numba.plan import CHANNELS, Owned, Part, Plan
+from spikesim.connect import Conv2d
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
@@ -139,10 +142,11 @@ class Layout:
         self.port_forms = port_forms(graph, plan, dtype, self.drives.counts)
         self.groups = groups(graph, self.port_forms, plan.owned)
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
-        self.offset = dict(zip((n.name for n in graph.nodes), np.cumsum([0, *(n.n for n in graph.nodes)]), strict=False))
-        self.spike_sources = [s.name for s in graph.sources if not is_graded_input(s)]
+        first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
+        self.offset = {node.name: low for node, low in zip(graph.nodes, first, strict=False)}
         self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
         self.source_names = [s.name for s in graph.sources]
+        self.built: dict[Any, Any] = {}  # tables by what they hold; the jobs point into them
         self._spans()
         self._tiles()
         self.history = max(graph.max_delay, 0) + 2 * plan.epoch
@@ -175,6 +179,7 @@ class Layout:
 
     # ------------------------------------------------------------------------------------------------ tiles
     def _tiles(self) -> None:
+        """Lay out the tiles: where the counters, sums and drawn numbers of each are, and what is delivered to it."""
         self.part_rows: list[list[int]] = []
         self.port_rows: list[list[int]] = []
         self.factor_rows: list[list[float]] = []
@@ -182,29 +187,30 @@ class Layout:
         self.poisson_weights: list[float] = []
         self.job_rows: list[list[int]] = []
         self.job_weights: list[float] = []
-        self.kept: list[Any] = []  # arrays that the jobs point into
         self.ext_base, self.ext_size = self._ext()
-        tile_rows, phase_rows = [], []
-        self.tile_of_job: list[int] = []
-        self.channel_rows: dict[str, list[tuple[int, int]]] = {}  # edge: its places in the factors
-        for phase in self.plan.phases:
-            phase_rows.append([len(tile_rows), len(tile_rows) + len(phase)])
-            for tile in phase:
-                tile_rows.append(self._tile(tile))
-        self.tiles = np.array(tile_rows, np.int64).reshape(-1, 8)
-        self.phases = np.array(phase_rows, np.int64).reshape(-1, 2)
+        tiles = [tile for phase in self.plan.phases for tile in phase]
+        rows = [self._place(tile) for tile in tiles]
+        self._build(tiles)
+        for number, (tile, row) in enumerate(zip(tiles, rows, strict=True)):
+            row[2] = len(self.job_rows)
+            row[7] = self._deliver(number, tile, row[0])
+            row[3] = len(self.job_rows)
+        ends = np.cumsum([0, *(len(phase) for phase in self.plan.phases)])
+        self.phases = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
+        self.tiles = np.array(rows, np.int64).reshape(-1, 8)
         self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 12)
         self.ports = np.array(self.port_rows, np.int64).reshape(-1, 4)
         self.factors = np.array(self.factor_rows, np.float64).reshape(-1, 6)
         self.poisson = np.array(self.poisson_rows, np.int64).reshape(-1, 10)
+        self.poisson_factors = np.array(self.poisson_weights, np.float64)
         self.jobs = np.array(self.job_rows, np.int64).reshape(-1, 16)
         self.weights = np.array(self.job_weights, np.float64)
-        self.poisson_factors = np.array(self.poisson_weights, np.float64)
         widest = max((part.padded for part in self.parts), default=0)
         large = widest if any(not row[0] for row in self.poisson_rows) else 0
-        most_parts = max((len(tile) for phase in self.plan.phases for tile in phase), default=0)
         counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
-        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large], np.int64)
+        most_parts = max((len(tile) for tile in tiles), default=0)
+        image = max((row[6] for row in self.job_rows if row[0] in (NUMBER["conv"], NUMBER["conv_values"])), default=0)
+        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large, image], np.int64)
 
     def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
         base, size = {}, 0
@@ -216,50 +222,49 @@ class Layout:
                     size += hi - lo
         return base, size
 
-    def _tile(self, tile: tuple[Part, ...]) -> list[int]:
-        """Lay out one tile: where its counters, sums and drawn numbers are, and what is delivered to it."""
-        first_part, first_job = len(self.part_rows), len(self.job_rows)
-        self.counts = self.cells = self.drawn = self.channels = 0
-        places: dict[tuple[int, str], tuple[int, int]] = {}  # (part, port): first cell, row in ports
-        for k, part in enumerate(tile):
-            self._part(k, part, places)
-        self._jobs(tile, places)
-        return [
-            first_part, len(self.part_rows), first_job, len(self.job_rows), self.counts, self.cells, self.drawn,
-            self.channels,
-        ]  # fmt: skip
+    def _place(self, tile: tuple[Part, ...]) -> list[int]:
+        """Give the parts and ports of a tile their places; return its row, the deliveries still missing."""
+        first = len(self.part_rows)
+        self.used = [0, 0, 0]  # counters, cells, drawn numbers
+        for part in tile:
+            self._place_part(part)
+        return [first, len(self.part_rows), 0, 0, *self.used, 0]
 
-    def _part(self, k: int, part: Part, places: dict[tuple[int, str], tuple[int, int]]) -> None:
+    def _place_part(self, part: Part) -> None:
         node, first_port, first_poisson = part.node, len(self.port_rows), len(self.poisson_rows)
-        group = self.group_of(node.name)
+        number = self.group_of(node.name)
+        group = self.groups[number]
         for port in node.model.inputs:
-            form = self.port_forms[node.name, port]
-            places[k, port] = (self.cells, len(self.port_rows))
-            weights = [0.0] * 4
-            for c, edge in enumerate(self._counted(node.name, port)):
-                weights[c] = float(np.asarray(edge.weights))
-                self.channel_rows.setdefault(edge.name, []).append((len(self.port_rows), 2 + c))
-            drive = next((d for d in self.graph.drives if (d.target, d.port) == (node.name, port)), None)
-            where = 0
-            if form.drive == "counts":
-                where = self.drawn
-                self.drawn += part.padded
-            elif form.drive == "values":
-                where = self.ext_base[node.name, port] + part.lo
-            if drive is not None and drive.name in self.drives.names:
-                self._poisson(drive, part, form.drive == "counts", where)
-            factor = float(drive.weight) if form.drive == "counts" and isinstance(drive, PoissonDrive) else 0.0
-            self.port_rows.append([self.cells, self.counts, where, part.padded])
-            self.factor_rows.append([_grid(self.graph, node.name, port) or 1.0, factor, *weights])
-            self.counts += form.channels * part.padded
-            self.cells += part.padded
+            self._place_port(part, port)
         self.part_rows.append(
             [
-                self.graph.nodes.index(node), group, self.groups[group].start[node.name] + part.lo, part.n,
-                self.span_of[len(self.part_rows)], first_port, len(self.port_rows),
-                self.groups[group].nodes.index(node), first_poisson, len(self.poisson_rows), 0, 0,
+                self.graph.nodes.index(node), number, group.start[node.name] + part.lo, part.n,
+                self.span_of[len(self.part_rows)], first_port, len(self.port_rows), group.nodes.index(node),
+                first_poisson, len(self.poisson_rows), 0, 0,
             ]
         )  # fmt: skip
+
+    def _place_port(self, part: Part, port: str) -> None:
+        name, form = part.node.name, self.port_forms[part.node.name, port]
+        counters, cells, drawn = self.used
+        drive = next((d for d in self.graph.drives if (d.target, d.port) == (name, port)), None)
+        where = drawn if form.drive == "counts" else 0
+        if form.drive == "values":
+            where = self.ext_base[name, port] + part.lo
+        factor = 0.0
+        if isinstance(drive, PoissonDrive) and drive.name in self.drives.names:
+            self._poisson(drive, part, form.drive == "counts", where)
+            factor = float(drive.weight)
+        weights = [edge.constant_weight or 0.0 for edge in self._counted(name, port)]
+        self.port_rows.append([cells, counters, where, part.padded])
+        self.factor_rows.append(
+            [_grid(self.graph, name, port) or 1.0, factor, *weights, *[0.0] * (CHANNELS - len(weights))]
+        )
+        self.used = [
+            counters + form.channels * part.padded,
+            cells + part.padded,
+            drawn + (part.padded if form.drive == "counts" else 0),
+        ]
 
     def _counted(self, post: str, port: str) -> list[Edge]:
         return [
@@ -276,67 +281,121 @@ class Layout:
         self.poisson_weights.append(float(drive.weight))
 
     # ------------------------------------------------------------------------------------------------ deliveries
-    def _jobs(self, tile: tuple[Part, ...], places: dict[tuple[int, str], tuple[int, int]]) -> None:
-        merged: dict[str, list[tuple[Edge, int, int, int, float]]] = {}
+    def _build(self, tiles: list[tuple[Part, ...]]) -> None:
+        """Draw the tables that are not there yet: one per projection and part, or per source and tile."""
+        self.merged: dict[tuple[str, int], tuple[Any, ...]] = {}
+        wanted: list[tuple[Any, ...]] = []
+        for number, tile in enumerate(tiles):
+            for part, edge, cell in self._arrivals(number, tile):
+                kind = self.plan.choices[edge.name].kind
+                if kind == "segments":
+                    so_far = self.merged.get((edge.pre, number), ("segments",))
+                    self.merged[edge.pre, number] = (*so_far, (edge.name, part.lo, part.hi, cell))
+                else:
+                    wanted.append((kind, edge.name, part.lo, part.hi))
+        wanted += self.merged.values()
+        edges = {e.name: e for e in self.graph.edges}
+        missing = [key for key in dict.fromkeys(wanted) if key not in self.built]
+        images = [key for key in missing if key[0] == "conv"]
+        self.built |= {key: _convolution(edges[key[1]]) for key in images}
+        self.built |= build.build([key for key in missing if key[0] != "conv"], edges, self.plan.threads)
+
+    def _arrivals(self, number: int, tile: tuple[Part, ...]) -> list[tuple[Part, Edge, int]]:
+        """Return the projections onto a tile: part, projection, and where the sums of its port begin."""
+        first = sum(len(t) for t in self._all_tiles()[:number])
+        return [
+            (part, edge, self.port_rows[self._port_row(first + k, part, edge)][0])
+            for k, part in enumerate(tile)
+            for edge in self.graph.edges
+            if edge.post == part.node.name and edge.synapses
+        ]
+
+    def _port_row(self, number: int, part: Part, edge: Edge) -> int:
+        return self.part_rows[number][5] + part.node.model.inputs.index(edge.port)
+
+    def _all_tiles(self) -> list[tuple[Part, ...]]:
+        return [tile for phase in self.plan.phases for tile in phase]
+
+    def _deliver(self, number: int, tile: tuple[Part, ...], first_part: int) -> int:
+        """Append what is delivered to a tile; return how many channels of counters it has."""
+        channels = 0
         for k, part in enumerate(tile):
             for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
-                cell, row = places[k, edge.port]
-                kind = self.plan.choices[edge.name].kind
+                row, kind = self._port_row(first_part + k, part, edge), self.plan.choices[edge.name].kind
+                table: Any = self.built.get((kind, edge.name, part.lo, part.hi))
+                cell, delay = self.port_rows[row][0], edge.constant_delay or 0
                 if kind in COUNTED:
-                    self._count_job(k, part, edge, cell, row)
+                    self._count(part, edge, row, channels | k << 20, table)
+                    channels += 1
                 elif kind == "dense":
-                    self._dense_job(part, edge, cell)
-                else:
-                    grid = _grid(self.graph, edge.post, edge.port)
-                    merged.setdefault(edge.pre, []).append((edge, part.lo, part.hi, cell, grid))
-        for pre, members in merged.items():
-            found = tables.segments(members)
-            kind = "segments32" if found.weights.dtype == np.int32 else "segments64"
-            self._job(kind, pre, found.low, found.delays, [0, 0, self.cells, 0], [found.first, found.targets, found.weights], 0.0)
+                    weights = table.reshape(-1)
+                    self._job("dense" + _width(weights), edge.pre, delay, 1, [0, part.n, cell, 0], [weights])
+                elif kind == "conv":
+                    weights, shape = table
+                    image = int(shape[6] * shape[7] * shape[8])
+                    self._job("conv", edge.pre, delay, 1, [image, part.n, cell, 0], [weights, shape])
+        for pre in [*self.source_names, *self.spans_of]:
+            if (pre, number) in self.merged:
+                found = self.built[self.merged[pre, number]]
+                arrays = [found.first, found.cells, found.weights]
+                self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, 0], arrays)
+        return channels
 
-    def _job(self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float) -> None:
+    def _count(self, part: Part, edge: Edge, row: int, channel: int, table: Any) -> None:
+        """Append the deliveries of a projection that is counted."""
+        place = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
+        cell, counters, *_ = self.port_rows[row]
+        mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
+
+        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
+            numbers = [counters + place * part.padded, part.padded, cell, channel | max(1, multiplicity) << 40]
+            self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, arrays, mantissa)
+
+        rows = table.rest if isinstance(table, build.Bitmap) else table
+        if isinstance(table, build.Bitmap):
+            add("bitmap", 1, [table.bits])
+        if len(rows.targets):
+            add("rows", rows.multiplicity, [rows.indptr, rows.targets])
+
+    def _job(
+        self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float = 0.0
+    ) -> None:
         """Append a delivery; ``numbers`` are four columns of its own kind, ``arrays`` at most three."""
         source = self.source_names.index(pre) if pre in self.source_names else -1
         spans = (0, 0) if source >= 0 else self.spans_of[pre]
-        addresses = []
-        for array in arrays:
-            self.kept.append(array)
-            addresses += [array.ctypes.data, len(array)]
-        from spikesim.backends.numba.deliveries import NUMBER
-
-        row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers, *addresses]
-        self.job_rows.append(row + [0] * (16 - len(row)))
+        memory = [number for array in arrays for number in (array.ctypes.data, len(array))]
+        row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers]
+        self.job_rows.append([*row, *memory, *[0] * (6 - len(memory))])
         self.job_weights.append(weight)
 
-    def _count_job(self, k: int, part: Part, edge: Edge, cell: int, row: int) -> None:
-        channel = self._counted(edge.post, edge.port).index(edge)
-        at = self.port_rows[row][1] + channel * part.padded
-        mantissa = float(np.asarray(edge.weights)) / self.factor_rows[row][0]
-        delay = int(np.asarray(edge.delays))
-        if self.plan.choices[edge.name].kind == "bitmap":
-            bits, again = tables.bitmap(edge, part.lo, part.hi)
-            self._job("bitmap", edge.pre, delay, 1, [at, part.padded, cell, self._use(k, 1)], [bits], mantissa)
-            again_use = self._use(k, again.multiplicity)
-            if len(again.targets):
-                self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, again_use], [again.indptr, again.targets], mantissa)
-        else:
-            found = tables.rows(edge, part.lo, part.hi)
-            use = self._use(k, found.multiplicity)
-            self._job("rows", edge.pre, delay, 1, [at, part.padded, cell, use], [found.indptr, found.targets], mantissa)
-        self.channels += 1
-
-    def set_weights(self, edge: Edge) -> None:
-        """Take over changed weights of a projection."""
-        edges = tuple(edge if e.name == edge.name else e for e in self.graph.edges)
-        self.graph = replace(self.graph, edges=edges)
-        self.kept.clear()
+    def set_weights(self, edge: Edge) -> bool:
+        """Take over changed weights of a projection; return whether another representation is used from now on."""
+        self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
+        shared = self.plan.choices[edge.name].kind == "conv"  # weights of its own for each synapse end that
+        if shared:
+            choice = replace(self.plan.choices[edge.name], kind="segments")
+            self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
+        if edge.constant_weight is None:
+            self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
         self._tiles()
+        return shared
 
-    def _use(self, part: int, multiplicity: int) -> int:
-        """Pack the channel of a tile, its part, and how much one row may add to a counter."""
-        return self.channels | part << 20 | max(1, multiplicity) << 40
 
-    def _dense_job(self, part: Part, edge: Edge, cell: int) -> None:
-        weights = tables.dense(edge, part.lo, part.hi, _grid(self.graph, edge.post, edge.port))
-        kind = "dense32" if weights.dtype == np.int32 else "dense64"
-        self._job(kind, edge.pre, int(np.asarray(edge.delays)), 1, [0, part.n, cell, 0], [weights], 0.0)
+def _names(key: tuple[Any, ...]) -> set[str]:
+    """Return the projections that a table holds."""
+    return {k[0] for k in key[1:]} if key[0] == "segments" else {key[1]}
+
+
+def _convolution(edge: Edge) -> tuple[Any, Any]:
+    """Return weights and sizes of a convolution onto a whole population, as the kernel wants them."""
+    rule, grid = edge.pattern.rule, getattr(edge.weight, "grid", 0.0)
+    assert isinstance(rule, Conv2d)
+    channels, height, width = rule.output_shape(edge.pattern.pre)
+    outputs = [height, width, conv.padded_channels(channels)]
+    sizes = [*edge.pattern.pre[1:], *rule.weights.shape[2:], rule.stride, rule.padding, *outputs]
+    whole = np.rint(rule.weights / grid).astype(np.int32)
+    return conv.conv_weights(whole, rule.stride), np.array(sizes, np.int64)
+
+
+def _width(weights: NDArray[Any]) -> str:
+    return "32" if weights.dtype == np.int32 else "64"

@@ -19,18 +19,17 @@ Columns of the tables (int64):
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
-import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
 from spikesim.backends.numba.kernels.collect import active as active_flags
 from spikesim.backends.numba.kernels.collect import collect
+from spikesim.backends.numba.kernels.conv import add_conv, add_image
 from spikesim.backends.numba.kernels.exchange import call_back
 from spikesim.backends.numba.kernels.poisson import poisson_counts
-from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
-from spikesim.backends.numba.kernels.rows import add_rows16, add_segment_values, add_segments
+from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
-from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at, u64_at
+from spikesim.backends.numba.kernels.vector import i32_at, i64_at, u16_at, u32_at, u64_at
 from spikesim.equations.random_kernels import add_poisson
 
 
@@ -39,13 +38,13 @@ def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext
     raise NotImplementedError
 
 
-def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty):
+def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):
     """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
     raise NotImplementedError
 
 
 # --- copied into the printed module from here on ---
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def room(job, weight, counts, sums, used, dirty):
     """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
     channel, most = job[9] & 0xFFFFF, job[9] >> 40
@@ -61,7 +60,7 @@ def room(job, weight, counts, sums, used, dirty):
     return free
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over a bitmap."""
     done, words = 0, job[7] >> 6
@@ -72,7 +71,7 @@ def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def count_rows(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over rows of targets."""
     done = 0
@@ -85,7 +84,15 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty):
+def convolve(job, sums, ids, values, n, image):
+    """Add the patches of some inputs to the sums of a population that is an image."""
+    shape, own = i64_at(job[12], job[13]), image[: job[6]]
+    add_conv(own, i32_at(job[10], job[11]), shape, ids, values, n)
+    add_image(sums, own, shape[8])
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image):
     """Deliver to a tile all spikes that arrive at step ``t``."""
     pointers, identities, amounts, begin = given
     for j in range(tile[2], tile[3]):
@@ -100,7 +107,7 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                 if high > low:
                     deliver(
                         job, k, weights[j], identities[low:high], amounts[low:high], high - low, counts, sums, used,
-                        dirty,
+                        dirty, image,
                     )  # fmt: skip
             else:
                 slot = emitted % history
@@ -108,10 +115,10 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
                     n, first = listed[b, slot, span], spans[span, 0]
                     if n > 0:
                         ids = lists[b, slot, first : first + n]
-                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty)
+                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty, image)
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
@@ -127,7 +134,7 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
 def record_traces(b, t, part, probes, chosen, states, trace):
     """Copy the probed states of a part at the end of a step."""
     for p in range(part[10], part[11]):
@@ -139,15 +146,15 @@ def record_traces(b, t, part, probes, chosen, states, trace):
                 trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
-def publish(b, t, spans, listed, lists, history, event_step, event_id, events, emitted):
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+def publish(b, t, step, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]
     for span in range(len(spans)):
         first, node = spans[span, 0], spans[span, 1]
         for k in range(listed[b, slot, span]):
             neuron = node + lists[b, slot, first + k]
-            event_step[b, count] = t
+            event_step[b, count] = step
             event_id[b, count] = neuron
             emitted[b, neuron] += 1
             count += 1
@@ -166,7 +173,7 @@ def simulate(
     ``done[rank]`` is how far they came. ``meeting`` is 0, or the address of what is called after each phase of an epoch
     with the rows from and to, and the phase: it brings the spikes of other processes.
     """
-    counts, sums, drawn, flags, used, dirty, own_ext, large = scratch
+    counts, sums, drawn, flags, used, dirty, own_ext, large, image = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -178,7 +185,21 @@ def simulate(
                     for step in range(row, end):
                         t = first + step
                         deliver_step(
-                            b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty
+                            b,
+                            t,
+                            tile,
+                            jobs,
+                            weights,
+                            spans,
+                            listed,
+                            lists,
+                            history,
+                            given,
+                            counts,
+                            sums,
+                            used,
+                            dirty,
+                            image,
                         )
                         ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
                         for p in range(tile[0], tile[1]):
@@ -222,7 +243,7 @@ def simulate(
         if capacity > 0 and (rank == 0 or size == 1):
             for b in range(low, high):
                 for step in range(row, end):
-                    publish(b, first + step, spans, listed, lists, history, event_step, event_id, events, emitted)
+                    publish(b, first + step, step, spans, listed, lists, history, event_step, event_id, events, emitted)
                 if events[b] + total * epoch * (2 if size > 1 else 1) > capacity:
                     if size == 1:
                         stop = True

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from spikesim.connect import Conv2d
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
-from spikesim.lowering import is_graded_input
+from spikesim.synapses import Snapped
 
 KINDS = {
     "bitmap": "one weight and delay: one bit per possible pair, repeated pairs in rows",
     "rows": "one weight and delay: 16-bit targets by source, counted in bytes",
     "dense": "one weight per pair: full rows, added in registers",
+    "conv": "a convolution: the patch of the kernel that each active input reaches",
     "segments": "16-bit targets and 32-bit weights, by source and delay",
 }
 CHANNELS = 4  # byte counters a port can have; further projections with one weight are added as weights
@@ -78,7 +75,7 @@ class Plan:
     choices
         Edge name to :class:`Choice`.
     epoch
-        Steps between two meetings of the threads: no projection on a cycle is faster.
+        Steps between two meetings of the threads.
     phases
         Per phase the tiles, per tile its parts. Within an epoch a phase needs only the spikes of earlier phases.
     threads
@@ -116,8 +113,8 @@ def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None, ow
     UnknownNameError, InvalidValueError
         If a forced representation is not known or cannot hold the projection.
     """
+    choices = choose(graph, forced or {}, whole=owned is None)
     owned = owned or {n.name: (0, n.n) for n in graph.nodes}
-    choices = choose(graph, forced or {})
     epoch = epoch_length(graph)
     levels = _levels(graph, epoch)
     busy = epoch * NS_NEURON * max((sum(_size(owned, n) for n in level) for level in levels), default=0)
@@ -136,16 +133,23 @@ def possible(edge: Edge) -> dict[str, Choice]:
     """Return the representations that can hold a projection, with what they cost."""
     n, degree = edge.n_post, edge.synapses / max(edge.n_pre, 1)
     found = {"segments": (6.0 + 4.0 * (edge.max_delay - edge.min_delay + 1) / max(degree, 1e-9), NS_SEGMENT_EVENT)}
-    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) == 0 and not edge.graded:
+    if edge.constant_delay is not None and edge.constant_weight is not None and not edge.graded:
         found["rows"] = (2.0 + 4.0 / max(degree, 1e-9), NS_EVENT)
         found["bitmap"] = (n / 8 / max(degree, 1e-9), NS_WORD * n / 64 / max(degree, 1e-9))
-    if np.ndim(edge.delays) == 0 and np.ndim(edge.weights) and edge.synapses == edge.n_pre * n:
+    if edge.constant_delay is not None and edge.constant_weight is None and edge.synapses == edge.n_pre * n:
         found["dense"] = (4.0, NS_DENSE)
+    rule = edge.pattern.rule
+    snapped = isinstance(edge.weight, Snapped)
+    if isinstance(rule, Conv2d) and snapped and edge.constant_delay is not None and n <= CELLS:
+        found["conv"] = (4.0 * rule.weights.size / max(edge.synapses, 1), NS_DENSE)
     return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
 
 
-def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
-    """Choose a representation for each projection: the cheapest, unless it is forced."""
+def choose(graph: Graph, forced: Mapping[str, str], whole: bool = True) -> dict[str, Choice]:
+    """Choose a representation for each projection: the cheapest, unless it is forced.
+
+    An image is added as a whole, so ``"conv"`` is for processes that run whole populations.
+    """
     names = [e.name for e in graph.edges]
     for name, kind in forced.items():
         if name not in names:
@@ -154,7 +158,7 @@ def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
             raise UnknownNameError("representation", kind, list(KINDS))
     chosen, counted = {}, dict[tuple[str, str], int]()
     for edge in graph.edges:
-        options = possible(edge)
+        options = {k: c for k, c in possible(edge).items() if whole or k != "conv"}
         kind = forced.get(edge.name, "")
         if kind and kind not in options:
             raise InvalidValueError(
@@ -171,16 +175,23 @@ def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
 
 # --------------------------------------------------------------------------------------------------- epochs and tiles
 def epoch_length(graph: Graph) -> int:
-    """Return the smallest delay of the projections that lie on cycles, in steps: what threads may do without meeting."""
-    cyclic = graph.recurrent_edges
-    return max(1, min([EPOCH_LIMIT, *(e.min_delay for e in graph.edges if e.name in cyclic and e.synapses)]))
+    """Return how many steps the threads may do without meeting.
+
+    The projections that are faster than an epoch must not make a cycle; then their populations can be run one after
+    the other for the whole epoch.
+    """
+    edges = [e for e in graph.edges if e.synapses]
+    for delay in sorted({e.min_delay for e in edges if e.min_delay < EPOCH_LIMIT}):
+        if replace(graph, edges=tuple(e for e in edges if e.min_delay <= delay)).recurrent_edges:
+            return delay
+    return EPOCH_LIMIT
 
 
 def _levels(graph: Graph, epoch: int) -> list[list[Node]]:
     """Order the populations so that spikes that arrive within an epoch come from an earlier level."""
     names = {n.name for n in graph.nodes}
     fast = {(e.pre, e.post) for e in graph.edges if e.synapses and e.pre in names and e.min_delay < epoch}
-    level = {name: 0 for name in names}
+    level = dict.fromkeys(names, 0)
     for _ in graph.nodes:
         for pre, post in fast:
             level[post] = max(level[post], level[pre] + 1)
@@ -195,6 +206,10 @@ def _cut(
     room = _tile_cells(nodes, owned, threads)
     left = room
     for node in nodes:
+        if any(e.post == node.name and choices[e.name].kind == "conv" for e in graph.edges):
+            tiles += [[Part(node, 0, node.n)], []]  # an image is added as a whole
+            left = room
+            continue
         width, cells, (lo, hi) = _widest(graph, choices, node), max(1, len(node.model.inputs)), owned[node.name]
         while lo < hi:
             if left < 64 * cells and tiles[-1]:
@@ -221,12 +236,3 @@ def _widest(graph: Graph, choices: Mapping[str, Choice], node: Node) -> int:
     dense = sum(e.n_pre for e in graph.edges if e.post == node.name and choices[e.name].kind == "dense")
     limit = CELLS // max(1, len(node.model.inputs)) // 64 * 64
     return min(limit, max(64, DENSE_BYTES // (4 * dense) // 64 * 64)) if dense else limit
-
-
-def parts_of(plan: Plan) -> list[Part]:
-    """Return all parts, in the order of phases and tiles."""
-    return [part for phase in plan.phases for tile in phase for part in tile]
-
-
-__all__ = ["Choice", "Conv2d", "KINDS", "Part", "Plan", "choose", "epoch_length", "is_graded_input", "plan"]
-_ = (Any, pairwise)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 import spikesim
 from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import BRANCHES, print_deliver
-from spikesim.backends.numba.kernels import bitmap, collect, dense, exchange, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
+from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.plan import Plan, plan
 from spikesim.drive import DriveState, source_values
@@ -29,6 +29,7 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
+from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
@@ -37,8 +38,8 @@ TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, dense, exchange, inputs, poisson,
-    rows, team, vector,
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
+    poisson, rows, team, vector,
 )  # fmt: skip
 
 
@@ -46,15 +47,36 @@ def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> st
     """Return the module printed for a set of models and representations."""
     text = inspect.getsource(loop)
     imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports)
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS)
     return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
+
+
+_INPUTS = """\"""Printed by spikesim: lists of what sources emit, compiled once for all networks.\"""
+
+from numba import njit
+from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def count(raster, starts):
+    count_inputs(raster, starts)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def make_lists(raster, starts, ids, values):
+    list_inputs(raster, starts, ids, values)
+"""
+
+
+def _versions() -> str:
+    """Return what compiled code depends on besides its own text: the source of all that it calls, and the versions."""
+    called = "".join(inspect.getsource(m) for m in _CALLED)
+    return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
 
 
 def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
     """Return the compiled simulation loop for a set of models and representations."""
-    called = "".join(inspect.getsource(m) for m in _CALLED)
-    depends = f"{spikesim.__version__} numba {numba.__version__}\n{called}"
-    return import_source(kernel_source(groups, branches, dtype), "loop", depends).simulate
+    return import_source(kernel_source(groups, branches, dtype), "loop", _versions()).simulate
 
 
 class NumbaProgram(Stepping):
@@ -71,12 +93,14 @@ class NumbaProgram(Stepping):
         self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        self.loop = self._compiled({list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])})
+        self.loop = self._compiled(self._branches())
+        self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
         self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
+        self.rooms: dict[str, NDArray[np.int32]] = {}
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
@@ -84,7 +108,10 @@ class NumbaProgram(Stepping):
     meeting = 0  # address of what is called after each phase of an epoch
 
     def _plan(self, threads: int) -> Plan:
-        return plan(self.graph, threads)
+        return plan(self.graph, threads, self.options.representations)
+
+    def _branches(self) -> set[str]:
+        return {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
 
     def _compiled(self, branches: set[str]) -> Any:
         return compiled_loop(self.groups, branches, self.options.dtype)
@@ -99,17 +126,23 @@ class NumbaProgram(Stepping):
         self.samples, self.first = samples, 0
         # order "C": a copy of a broadcast array would put the samples innermost, for one model and not for another
         self.states = tuple(
-            np.array(np.broadcast_to(g.initial().astype(self.dtype), (samples, len(g.form.model.states), g.n)), order="C")
-            for g in self.groups
+            np.array(np.broadcast_to(first, (samples, *first.shape)), order="C")
+            for first in (g.initial().astype(self.dtype) for g in self.groups)
         )
         history = self.layout.history
         self.listed = np.zeros((samples, history, len(self.layout.spans)), np.int64)
-        self.lists = np.empty((samples, history, self.graph.neurons), np.int32)
+        self.lists = self._room("lists", (samples, history, self.graph.neurons))
         self.tails = {
             s.name: np.zeros((0, samples, s.n), np.float64 if s.name in self.layout.value_sources else np.uint8)
             for s in self.graph.sources
         }
         self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Return an array with any content; the same memory as last time, which the system need not clear again."""
+        if name not in self.rooms or self.rooms[name].shape != shape:
+            self.rooms[name] = np.empty(shape, np.int32)
+        return self.rooms[name]
 
     def drain(self) -> list[Chunk]:
         """Nothing is under way after the last step."""
@@ -120,7 +153,8 @@ class NumbaProgram(Stepping):
         widths = sum(s.n * (8 if s.name in self.layout.value_sources else 1) for s in self.graph.sources)
         per_step = self.samples * (widths + 8 * self.layout.ext_size)
         stretch = max(1, min(steps, BUFFER_BYTES // max(per_step, 1)))
-        parts, start = [], 0
+        parts: list[Chunk] = []
+        start = 0
         while start < steps or not parts:
             number = min(stretch, steps - start, self._trial_steps())
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
@@ -130,7 +164,7 @@ class NumbaProgram(Stepping):
     # ------------------------------------------------------------------------------------------------ threads
     def _trial_steps(self) -> int:
         """Return how long the next stretch may be: short while it is not known which number of threads is faster."""
-        if self.samples > 1 or all(len(p) >= TRIALS for p in self.paces.values()):
+        if self.samples > 1 or self.plan.threads == 1 or all(len(p) >= TRIALS for p in self.paces.values()):
             return 2**62
         return max(TRIAL_STEPS, 4 * self.plan.epoch)
 
@@ -175,9 +209,9 @@ class NumbaProgram(Stepping):
 
     def _scratch(self) -> tuple[NDArray[Any], ...]:
         """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
-        counters, cells, drawn, widest, channels, parts, large = self.layout.sizes.tolist()
-        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32)
-        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large)
+        counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
+        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32, np.float64)
+        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image)
         return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
 
     # ------------------------------------------------------------------------------------------------ one stretch
@@ -190,8 +224,7 @@ class NumbaProgram(Stepping):
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
         neurons = self._recorded()
         capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16) if neurons else 0
-        event_step = np.empty((samples, capacity), np.int64)
-        event_id = np.empty((samples, capacity), np.int32)
+        event_step, event_id = (self._room(name, (samples, capacity)) for name in ("event_step", "event_id"))
         events = np.zeros(samples, np.int64)
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
@@ -206,10 +239,9 @@ class NumbaProgram(Stepping):
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
             )  # fmt: skip
-            filled = np.arange(int(events.max(initial=0))) < events[:, None]
-            collected.append(
-                (np.nonzero(filled)[0], event_step[:, : filled.shape[1]][filled], event_id[:, : filled.shape[1]][filled])
-            )
+            most = int(events.max(initial=0))
+            filled = np.arange(most) < events[:, None]
+            collected.append((np.nonzero(filled)[0], first + event_step[:, :most][filled], event_id[:, :most][filled]))
         self.first += steps
         return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
 
@@ -222,14 +254,12 @@ class NumbaProgram(Stepping):
             raster = np.concatenate([self.tails[name], values]) if memory else values
             self.tails[name] = raster[max(0, len(raster) - memory) :] if memory else self.tails[name]
             rows = len(raster)
-            ids = np.empty(np.count_nonzero(raster), np.int32)
-            found = np.zeros((self.samples, rows + 1), np.int64)
             raster = np.ascontiguousarray(raster)
+            found = np.zeros((self.samples, rows + 1), np.int64)
+            self.inputs.count(raster, found)
+            ids = np.empty(found[-1, -1], np.int32)
             own = np.zeros(len(ids) if valued else 0)
-            if name in self.layout.value_sources:
-                inputs.list_values(raster, found, ids, own)
-            else:
-                inputs.list_spikes(raster, found, ids)
+            self.inputs.make_lists(raster, found, ids, own)
             pointers.append(found + offset)
             identities.append(ids)
             amounts.append(own)
@@ -327,7 +357,7 @@ class NumbaProgram(Stepping):
     def get_weights(self, projection: str) -> NDArray[Any]:
         """Return the weights, one per synapse, sorted by source, then target."""
         edge = self._edge(projection)
-        return np.array(np.broadcast_to(self.changed.get(projection, edge.weights), (edge.synapses,)), np.float64)
+        return np.asarray(self.changed.get(projection, edge).weights_of(0, edge.synapses))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights by one number or one per synapse; they are snapped to the port's grid."""
@@ -336,7 +366,7 @@ class NumbaProgram(Stepping):
         values = snap(weights, exact.grid) if exact else np.asarray(weights, np.float64)
         if not np.isfinite(values).all():
             raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
-        if np.ndim(edge.weights) == 0 and np.ndim(values):
+        if edge.constant_weight is not None and np.ndim(values):
             raise InvalidValueError(
                 f"projection {projection!r} was built with one weight for all synapses; give one number, or "
                 "build it with an array"
@@ -345,8 +375,14 @@ class NumbaProgram(Stepping):
             raise InvalidValueError(
                 f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
             )
-        self.changed[projection] = values
-        self.layout.set_weights(replace(edge, weights=float(values) if np.ndim(edge.weights) == 0 else np.broadcast_to(values, edge.synapses)))
+        if edge.constant_weight is not None:
+            changed = replace(edge, weight=Constant(float(values)))
+        else:
+            given = Given(np.array(np.broadcast_to(values, edge.synapses), np.float64))
+            changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
+        self.changed[projection] = changed
+        if self.layout.set_weights(changed):
+            self.loop = self._compiled(self._branches())
 
 
 _NO_TEAM = np.zeros(1, np.int64)

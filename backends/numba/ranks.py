@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class RankProgram(NumbaProgram):
     # ------------------------------------------------------------------------------------------------ what is own
     def _plan(self, threads: int) -> Plan:
         owned = share(self.sizes, self.ranks.size)[self.ranks.rank]
-        return plan(self.graph, threads, owned=owned)
+        return plan(self.graph, threads, self.options.representations, owned)
 
     def _compiled(self, branches: set[str]) -> Any:
         """Return one kernel for all ranks."""
@@ -113,7 +113,7 @@ class RankProgram(NumbaProgram):
 
     def _sum_up(self) -> None:
         """Collect on rank 0 what each rank took."""
-        tables = sum(array.nbytes for array in self.layout.kept) / 2**20
+        tables = _bytes(tuple(self.layout.built.values())) / 2**20
         mine = [peak_memory_mb(), tables, sum(g.n for g in self.groups), self.ranks.seconds]
         found = self.ranks.join(np.array(mine), [len(mine)] * self.ranks.size)
         for k, name in enumerate(("peak_mb", "tables_mb", "neurons", "exchange_s")):
@@ -142,3 +142,10 @@ class RankProgram(NumbaProgram):
         for found, place in zip(parts, columns, strict=False):  # no parts but on rank 0
             values[:, :, place] = found.reshape(*values.shape[:2], len(place))
         return values
+
+
+def _bytes(table: Any) -> int:
+    """Return the memory of the arrays in nested tuples and dataclasses."""
+    if is_dataclass(table):
+        return _bytes(tuple(vars(table).values()))
+    return sum(_bytes(part) for part in table) if isinstance(table, tuple) else int(getattr(table, "nbytes", 0))

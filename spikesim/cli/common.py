@@ -19,7 +19,11 @@ BackendName = Annotated[
     str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Replaces the network's seed.")]
-Threads = Annotated[int, typer.Option(help="Threads over samples; 0: one per processor.")]
+Threads = Annotated[int, typer.Option(help="At most so many threads; 0: one per processor.")]
+Represent = Annotated[
+    list[str] | None,
+    typer.Option("--represent", help="projection=representation, in place of the engine's choice; repeatable."),
+]
 OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="HDF5 file for the result.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a setting of the network; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -38,6 +42,21 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
             raise InvalidValueError(f"--set takes key=value, found {setting!r}")
         result[key.strip()] = _value(text.strip())
     return result
+
+
+def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Turn ``["a->b=rows"]`` into a dictionary; the value follows the last equals sign.
+
+    >>> parse_pairs(["a->b=rows"], "--represent")
+    {'a->b': 'rows'}
+    """
+    found = {}
+    for pair in pairs or []:
+        key, sign, text = pair.rpartition("=")
+        if not sign or not key:
+            raise InvalidValueError(f"{option} takes name=value, found {pair!r}")
+        found[key.strip()] = text.strip()
+    return found
 
 
 def _value(text: str) -> Any:

@@ -11,11 +11,13 @@ from spikesim.cli.common import (
     Json,
     NetworkName,
     OutFile,
+    Represent,
     Seed,
     Settings,
     Threads,
     check_folder,
     find_network,
+    parse_pairs,
     parse_settings,
     print_json,
     print_table,
@@ -33,6 +35,7 @@ def command(
     threads: Threads = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
     ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; all, under mpiexec.")] = 1,
+    represent: Represent = None,
     out: OutFile = None,
     plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
     settings: Settings = None,
@@ -44,9 +47,10 @@ def command(
 
     check_folder(plot)
     value = find_network(network, parse_settings(settings), seed)
+    forms = parse_pairs(represent, "--represent")
     recording: Any
     if under_mpiexec():
-        recording = _run_under_mpiexec(value, duration, backend, device, ranks, Options(dtype, threads), seed, out)
+        recording = _run_under_mpiexec(value, duration, backend, device, ranks, Options(dtype, threads, representations=forms), seed, out)
         if recording is None:
             return
     else:
@@ -58,6 +62,7 @@ def command(
             dtype=dtype,
             threads=threads,
             device=device,
+            representations=forms,
             ranks=ranks,
             out=out,
             progress=not json,
@@ -90,7 +95,14 @@ def _run_under_mpiexec(
         if ranks not in (1, world.size):
             raise InvalidValueError(f"mpiexec has started {world.size} ranks, found --ranks {ranks}; leave --ranks out")
         return run(
-            network, duration, seed=seed, dtype=options.dtype, threads=options.threads or 1, out=out, ranks=world
+            network,
+            duration,
+            seed=seed,
+            dtype=options.dtype,
+            threads=options.threads or 1,
+            representations=options.representations,
+            out=out,
+            ranks=world,
         )
     except SpikesimError:
         if world.rank == 0:

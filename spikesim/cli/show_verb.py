@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spikesim.cli.common import Settings, find_network, parse_settings
+from spikesim.cli.common import (
+    BackendName,
+    Represent,
+    Settings,
+    Threads,
+    find_network,
+    parse_pairs,
+    parse_settings,
+    print_table,
+)
 from spikesim.errors import UnknownNameError
 
 SOURCES = ("equations", "latex", "jacobian", "numba", "backward")
@@ -17,6 +26,10 @@ def command(
     source: Annotated[str, typer.Option(help=f"For a neuron: {', '.join(SOURCES)}.")] = "equations",
     surrogate: Annotated[str, typer.Option(help="Derivative of the spike in the backward source.")] = "arctan",
     dtype: Annotated[str, typer.Option(help="float64 or float32, for printed source.")] = "float64",
+    plan: Annotated[bool, typer.Option("--plan", help="For a network: how the engine stores each projection.")] = False,
+    backend: BackendName = "numba",
+    threads: Threads = 0,
+    represent: Represent = None,
     settings: Settings = None,
 ) -> None:
     """Show a neuron's equations or printed kernels, or a network: `spikesim show lif_soft --source numba`."""
@@ -26,9 +39,29 @@ def command(
     if name in NEURONS:
         print(show_neuron(name, source, surrogate, dtype, settings))
     elif name in NETWORKS or name.endswith((".h5", ".hdf5")):
-        print(find_network(name, parse_settings(settings)))
+        network = find_network(name, parse_settings(settings))
+        if plan:
+            print_plan(network, backend, threads, parse_pairs(represent, "--represent"))
+        else:
+            print(network)
     else:
         raise UnknownNameError("neuron or network", name, [*NEURONS, *NETWORKS])
+
+
+def print_plan(network: Any, backend: str, threads: int, representations: dict[str, str]) -> None:
+    """Print how an engine stores each projection of a network."""
+    from spikesim.engine import Options
+    from spikesim.engine import backend as find_backend
+    from spikesim.lowering import lower
+
+    graph = lower(network)
+    explain = getattr(find_backend(backend), "explain", None)
+    rows = explain(graph, Options(threads=threads, representations=representations)) if explain else []
+    if not rows:
+        print(f"backend {backend!r} stores all projections of {graph.name!r} in one way")
+        return
+    title = f"{graph.name} on {backend}: {graph.neurons} neurons, {graph.synapses} synapses"
+    print_table(title, list(rows[0]), [list(row.values()) for row in rows])
 
 
 def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, settings: list[str] | None) -> str:
@@ -47,7 +80,8 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
     if source == "backward":
         return backward_text(model, surrogate_name)
     if source == "numba":
-        from spikesim.equations.numba_source import print_loop
+        from spikesim.equations.numba_source import KernelForm, PortForm, print_models
 
-        return print_loop([(model, frozenset())], dtype, "")
+        form = KernelForm(model, frozenset(), tuple(PortForm(sums=True) for _ in model.inputs))
+        return print_models([form], dtype, "")
     raise UnknownNameError("source", source, list(SOURCES))

@@ -38,6 +38,18 @@ class Connection(Value):
         """Return the synapses between a source and a target of given shapes."""
         raise NotImplementedError
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse shapes that the rule cannot connect; False if only :meth:`rows` would tell."""
+        return False
+
+    def count(self, pre: Shape, post: Shape) -> int | None:
+        """Return the number of synapses, or None where only drawing them would tell."""
+        return None
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int | None:
+        """Return what no target's number of synapses exceeds, or None where only drawing them would tell."""
+        return None
+
     def map_weights(self, change: WeightMap) -> Connection:
         """Return the rule with its weights changed, element by element."""
         return self
@@ -72,6 +84,11 @@ def check_probability(what: str, value: Any) -> None:
     """Refuse what is not a number from 0 to 1."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     check(number and 0.0 <= value <= 1.0, f"{what} must be from 0 to 1, found {value!r}")
+
+
+def check_equal_sizes(who: str, pre: Shape, post: Shape) -> None:
+    """Refuse a source and a target of different sizes."""
+    check(elements(pre) == elements(post), f"{who} needs equal sizes, found {elements(pre)} and {elements(post)}")
 
 
 def full_rows(n_pre: int, n_post: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

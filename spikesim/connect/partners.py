@@ -29,6 +29,12 @@ def log_of_complement(p: float) -> float:
     return float(log(1.0 - p))
 
 
+def words_for(total: int, p: float) -> int:
+    """Return how many random words almost surely suffice to choose from ``total`` numbers with probability ``p``."""
+    expected = total * p
+    return int(expected + 6 * np.sqrt(expected) + 16)
+
+
 def chosen(total: int, p: float, stream: Stream) -> Keys:
     """Choose each of ``total`` numbers with probability ``p`` below 1: the gaps between them are geometric.
 
@@ -50,8 +56,7 @@ def chosen(total: int, p: float, stream: Stream) -> Keys:
     pieces, last, step = [], -1, 0
     scale = log_of_complement(p)
     while last < total:
-        expected = (total - last) * p
-        words = stream.bits(int(expected + 6 * np.sqrt(expected) + 16), step=step)
+        words = stream.bits(words_for(total - last, p), step=step)
         for first in range(0, len(words), CHUNK):
             u = (words[first : first + CHUNK] + 1.0) * 2.0**-32  # in (0, 1]
             gaps = np.minimum(np.floor(log(u) / scale), float(total))  # a tiny p must not leave the integers

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.connect.base import Connection, Rows, Shape, check, check_count, check_probability, elements, full_rows
+from spikesim.connect.base import (
+    Connection,
+    Rows,
+    Shape,
+    check,
+    check_count,
+    check_equal_sizes,
+    check_probability,
+    elements,
+    full_rows,
+)
 from spikesim.connect.partners import chosen, distinct
 from spikesim.rng import Stream
 
@@ -18,29 +28,55 @@ class AllToAll(Connection):
 
     autapses: bool = True
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse different sizes without autapses."""
+        _check_autapses(self.autapses, pre, post)
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return elements(pre) * (elements(post) - (not self.autapses))
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the synapses per target."""
+        return elements(pre) - (not self.autapses)
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
+        self.fits(pre, post)
         indptr, indices = full_rows(elements(pre), elements(post))
         if self.autapses:
             return Rows(indptr, indices)
-        check(
-            elements(pre) == elements(post),
-            f"autapses=False needs equal sizes, found {elements(pre)} and {elements(post)}",
-        )
         n = elements(pre)
         keep = indices != np.repeat(np.arange(n), n)
         return Rows(np.arange(n + 1, dtype=np.int64) * (n - 1), indices[keep])
+
+
+def _check_autapses(autapses: bool, pre: Shape, post: Shape) -> None:
+    if not autapses:
+        check_equal_sizes("autapses=False", pre, post)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OneToOne(Connection):
     """Source ``i`` to target ``i``."""
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse different sizes."""
+        check_equal_sizes("OneToOne", pre, post)
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return elements(pre)
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the synapses per target."""
+        return 1
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
-        check(
-            elements(pre) == elements(post), f"OneToOne needs equal sizes, found {elements(pre)} and {elements(post)}"
-        )
+        self.fits(pre, post)
         n = elements(pre)
         return Rows(np.arange(n + 1, dtype=np.int64), np.arange(n, dtype=np.int32))
 
@@ -63,15 +99,30 @@ class FixedProbability(Connection):
     def __post_init__(self) -> None:
         check_probability("FixedProbability: p", self.p)
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse different sizes without autapses."""
+        _check_autapses(self.autapses, pre, post)
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int | None:
+        """Return the number of synapses, if the probability leaves no choice."""
+        if self.p in (0.0, 1.0):
+            return int(self.p) * AllToAll(self.autapses).count(pre, post)
+        return None
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the number of sources: none is drawn twice."""
+        return elements(pre)
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
+        self.fits(pre, post)
         n_pre, n_post = elements(pre), elements(post)
         if self.p == 1.0:
             return AllToAll(self.autapses).rows(pre, post, stream)
         pairs = chosen(n_pre * n_post, self.p, stream)
         source, target = np.divmod(pairs, n_post)
         if not self.autapses:
-            check(n_pre == n_post, f"autapses=False needs equal sizes, found {n_pre} and {n_post}")
             keep = source != target
             source, target = source[keep], target[keep]
         return Rows(_indptr(source, n_pre), target.astype(np.int32))
@@ -104,6 +155,18 @@ class FixedIndegree(Connection):
     def __post_init__(self) -> None:
         check_count("FixedIndegree: k", self.k)
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse too few sources, and different sizes without autapses."""
+        return _check_partners(elements(post), elements(pre), self.k, self.multapses, self.autapses)
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return elements(post) * self.k
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the synapses per target."""
+        return self.k
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
         by_target = _draw_partners(elements(post), elements(pre), self.k, self.multapses, self.autapses, stream)
@@ -121,6 +184,18 @@ class FixedOutdegree(Connection):
     def __post_init__(self) -> None:
         check_count("FixedOutdegree: k", self.k)
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse too few targets, and different sizes without autapses."""
+        return _check_partners(elements(pre), elements(post), self.k, self.multapses, self.autapses)
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return elements(pre) * self.k
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return what no target exceeds: every source takes part with all its synapses, or with one."""
+        return elements(pre) * (self.k if self.multapses else 1)
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
         n_pre = elements(pre)
@@ -129,13 +204,18 @@ class FixedOutdegree(Connection):
         return Rows(np.arange(n_pre + 1, dtype=np.int64) * self.k, rows)
 
 
-def _draw_partners(n: int, others: int, k: int, multapses: bool, autapses: bool, stream: Stream) -> NDArray[np.int32]:
-    """Return ``k`` partners for each of ``n`` neurons, int32 ``[n * k]``."""
+def _check_partners(n: int, others: int, k: int, multapses: bool, autapses: bool) -> bool:
     room = others - (0 if autapses else 1)
     check(k == 0 or room > 0, f"cannot draw {k} partners among {others}")
     check(multapses or k <= room, f"cannot draw {k} different partners among {room}; allow multapses or draw fewer")
-    if not autapses:
-        check(n == others, f"autapses=False needs equal sizes, found {n} and {others}")
+    _check_autapses(autapses, (n,), (others,))
+    return True
+
+
+def _draw_partners(n: int, others: int, k: int, multapses: bool, autapses: bool, stream: Stream) -> NDArray[np.int32]:
+    """Return ``k`` partners for each of ``n`` neurons, int32 ``[n * k]``."""
+    _check_partners(n, others, k, multapses, autapses)
+    room = others - (0 if autapses else 1)
     if k == 0:
         return np.zeros(0, np.int32)
     if multapses:
@@ -164,6 +244,18 @@ class FixedTotalNumber(Connection):
 
     def __post_init__(self) -> None:
         check_count("FixedTotalNumber: n", self.n)
+
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Accept all shapes."""
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return self.n
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses: a target might draw them all."""
+        return self.n
 
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
@@ -196,11 +288,25 @@ class SmallWorld(Connection):
         check(self.k % 2 == 0, f"SmallWorld: k must be even, found {self.k}")
         check_probability("SmallWorld: p", self.p)
 
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse different sizes, and fewer neurons than neighbours."""
+        check_equal_sizes("SmallWorld", pre, post)
+        n = elements(pre)
+        check(self.k < n, f"SmallWorld: k must be below the number of neurons {n}, found {self.k}")
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses."""
+        return elements(pre) * self.k
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the number of sources: none has a target twice."""
+        return elements(pre)
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
+        self.fits(pre, post)
         n = elements(pre)
-        check(n == elements(post), f"SmallWorld needs equal sizes, found {n} and {elements(post)}")
-        check(self.k < n, f"SmallWorld: k must be below the number of neurons {n}, found {self.k}")
         near = np.concatenate([np.arange(-self.k // 2, 0), np.arange(1, self.k // 2 + 1)])
         source = np.repeat(np.arange(n), self.k)
         target = (np.arange(n)[:, None] + near).reshape(-1) % n

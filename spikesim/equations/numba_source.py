@@ -176,7 +176,7 @@ def print_models(forms: Sequence[KernelForm], dtype: str, imports: str) -> str:
     """Print the head of a module: one ``advance`` per form and the choice among them."""
     parts = [HEADER.format(title=", ".join(f.model.name for f in forms), dtype=dtype, imports=imports)]
     parts += [print_advance(form, k) for k, form in enumerate(forms)]
-    parts.append("\n@njit(error_model='numpy', nogil=True, _nrt=False)")
+    parts.append("\n@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)")
     parts.append(f"def advance(m, b, row, {ARGUMENTS.replace('state, ', 'states, ')}):")
     for k in range(len(forms)):
         parts.append(f"    {'if' if k == 0 else 'elif'} m == {k}:")

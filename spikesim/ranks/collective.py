@@ -32,6 +32,7 @@ def run(
     seed: int | None = None,
     dtype: str = "float64",
     threads: int = 1,
+    representations: Mapping[str, str] | None = None,
     out: str | Path | None = None,
     progress: Callable[[int, int], None] | bool = False,
     ranks: Communicator | None = None,
@@ -40,7 +41,7 @@ def run(
 
     Parameters
     ----------
-    network, duration, steps, inputs, seed, dtype, out, progress
+    network, duration, steps, inputs, seed, dtype, representations, out, progress
         As for :func:`spikesim.run`. The file is written by rank 0.
     threads
         Threads of each rank; 0 takes as many as there are processors.
@@ -68,7 +69,7 @@ def run(
         built = time.perf_counter()
         data, samples, length = _input_arrays(graph, inputs or {})
         total = _total_steps(graph, duration, steps, length)
-        program: Any = compile(graph, "numba", Options(dtype, threads, ranks=world))
+        program: Any = compile(graph, "numba", Options(dtype, threads, representations=dict(representations or {}), ranks=world))
         compiled = time.perf_counter()
     with _all_or_none(world):
         if world.rank > 0:

@@ -1,20 +1,142 @@
-from numba import njit
+"""Synapses as lists: row = source; a spike or a value adds its row to the accumulators of a tile of targets.
+
+Targets are 16 bits, counted from the first of the tile, so a tile has at most 65536. What is summed is exact (integers
+or multiples of the port's grid), so the order does not matter. The tables are larger than the caches; the kernels ask
+for the rows of the next sources while they add one. Unrolling and integer accumulators were tried and gain nothing.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+
 import numpy as np
+from numba import njit
+
+from spikesim.backends.numba.kernels.vector import prefetch
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def add_rows16(counts, indptr, targets, ids, n):
+    """Count the arrivals from `n` sources.
+
+    Parameters
+    ----------
+    counts
+        uint8[m], one counter per target. No counter may pass 255.
+    indptr
+        uint32[sources + 1], where each row begins.
+    targets
+        uint16[synapses], all below m; a target may stand in a row more than once.
+    ids
+        int32, the first `n` entries are the sources.
+    n
+        Number of sources.
+    """
     for i in range(n):
-        for k in range(indptr[ids[i]], indptr[ids[i]+1]):
-            counts[targets[k]] += np.uint8(1)
+        if i + 2 < n:
+            prefetch(targets, np.int64(indptr[ids[i + 2]]))
+        for e in range(np.int64(indptr[ids[i]]), np.int64(indptr[ids[i] + 1])):
+            counts[targets[e]] += 1
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False)
+def add_rows16_sum(sums, value, indptr, targets, ids, n):
+    """Add one weight per synapse of `n` sources.
+
+    Parameters
+    ----------
+    sums
+        float64[m], one per target.
+    value
+        The weight, in units of `sums`.
+    indptr, targets, ids, n
+        See :func:`add_rows16`.
+    """
+    for i in range(n):
+        if i + 2 < n:
+            prefetch(targets, np.int64(indptr[ids[i + 2]]))
+        for e in range(np.int64(indptr[ids[i]]), np.int64(indptr[ids[i] + 1])):
+            sums[targets[e]] += value
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False)
+def add_rows16_values(sums, weight, indptr, targets, ids, values, n):
+    """Add weight times value per synapse of `n` sources.
+
+    Parameters
+    ----------
+    sums
+        float64[m], one per target.
+    weight
+        Weight of all synapses, in units of `sums`.
+    indptr, targets, ids, n
+        See :func:`add_rows16`.
+    values
+        float64, the first `n` entries are the values of the sources in `ids`.
+    """
+    for i in range(n):
+        if i + 2 < n:
+            prefetch(targets, np.int64(indptr[ids[i + 2]]))
+        product = weight * values[i]
+        for e in range(np.int64(indptr[ids[i]]), np.int64(indptr[ids[i] + 1])):
+            sums[targets[e]] += product
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
 def add_segments(sums, first, delays, k, targets, weights, ids, n):
+    """Add the synapses of one delay of `n` sources.
+
+    Parameters
+    ----------
+    sums
+        float64[m], one per target, in units of the weights.
+    first
+        uint32[sources * delays + 1]: the synapses of source s and delay number d are
+        ``first[s * delays + d] ... first[s * delays + d + 1] - 1``.
+    delays
+        Number of delays of the table.
+    k
+        Number of the delay to add.
+    targets
+        uint16[synapses], all below m.
+    weights
+        int32[synapses] in grid units, or float64[synapses].
+    ids
+        int32, the first `n` entries are the sources.
+    n
+        Number of sources.
+    """
     for i in range(n):
-        at = ids[i]*delays+k
-        for q in range(first[at], first[at+1]):
-            sums[targets[q]] += weights[q]
+        if i + 4 < n:
+            prefetch(first, ids[i + 4] * np.int64(delays) + k)
+        if i + 2 < n:
+            start = np.int64(first[ids[i + 2] * np.int64(delays) + k])
+            prefetch(targets, start)
+            prefetch(weights, start)
+            prefetch(weights, start + 16)
+        s = ids[i] * np.int64(delays) + k
+        for e in range(np.int64(first[s]), np.int64(first[s + 1])):
+            sums[targets[e]] += weights[e]
+
+
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def add_segment_values(sums, first, delays, k, targets, weights, ids, values, n):
+def add_segments_values(sums, first, delays, k, targets, weights, ids, values, n):
+    """Add weight times value over the synapses of one delay of `n` sources.
+
+    Parameters
+    ----------
+    sums, first, delays, k, targets, weights, ids, n
+        See :func:`add_segments`.
+    values
+        float64, the first `n` entries are the values of the sources in `ids`.
+    """
     for i in range(n):
-        at = ids[i]*delays+k
-        v = values[i]
-        for q in range(first[at], first[at+1]):
-            sums[targets[q]] += weights[q]*v
+        if i + 4 < n:
+            prefetch(first, ids[i + 4] * np.int64(delays) + k)
+        if i + 2 < n:
+            start = np.int64(first[ids[i + 2] * np.int64(delays) + k])
+            prefetch(targets, start)
+            prefetch(weights, start)
+            prefetch(weights, start + 16)
+        s = ids[i] * np.int64(delays) + k
+        value = values[i]
+        for e in range(np.int64(first[s]), np.int64(first[s + 1])):
+            sums[targets[e]] += weights[e] * value

@@ -46,6 +46,13 @@ def splat(builder, value, count):
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
 
 
+def ask_line(builder, pointer):
+    """Prefetch a cache line; a bad address is no fault."""
+    kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+    ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(ask, [builder.bitcast(pointer, I8.as_pointer()), I32(0), I32(3), I32(1)])  # read, all levels, data
+
+
 # ------------------------------------------------------------------------------------------------------------- bits
 @intrinsic
 def trailing_zeros(typingctx, word):
@@ -75,10 +82,7 @@ def prefetch(typingctx, array, index):
         raise TypingError(f"prefetch needs a one-dimensional array, found {array}")
 
     def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(builder.gep(data(context, builder, array, args[0]), [args[1]]), I8.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(ask, [pointer, I32(0), I32(3), I32(1)])  # to read, into all levels, data
+        ask_line(builder, builder.gep(data(context, builder, array, args[0]), [args[1]]))
         return context.get_dummy_value()
 
     return types.void(array, types.intp), codegen
