@@ -46,6 +46,7 @@ from spikesim.lowering import lower
 from spikesim.models.networks import NETWORKS
 from spikesim.models.neurons import lif
 from spikesim.ranks.communicator import under_mpiexec
+from spikesim.ranks.estimate import estimate
 from spikesim.ranks.shares import BLOCK, share
 from spikesim.recording import differing_spikes
 
@@ -176,6 +177,9 @@ def test_ranks_change_no_spike_count_or_trace(
         same(recording, found)
         took = found.meta["ranks"]
         assert sum(took["neurons"]) == sum(s.n for s in recording.spikes.values())
+        if name == "brunel":  # a bit for each pair of neurons, and what rounding up to words and repeated pairs add
+            bits = sum(estimate(1250, 125, ranks).tables for _ in range(ranks)) / 2**20
+            assert bits < sum(took["tables_mb"]) < 1.3 * bits
         # what rank 0 received is what the others have emitted, and a number per list
         assert took["bytes"] <= 4 * recording.counts.spikes + 4 * took["exchanges"] * 3 * 8 * 32 * 2
 

@@ -57,7 +57,8 @@ class Group:
         scalars, vectors = self.form.names()
         numbers = [[float(node.constants[name]) for name in scalars] for node in self.nodes]
         rows = [np.concatenate([self._mine(k.constants[name], k) for k in self.nodes]) for name in vectors]
-        return np.array(numbers, dtype).reshape(len(self.nodes), -1), np.array(rows, dtype).reshape(len(vectors), self.n)
+        each = np.array(rows, dtype).reshape(len(vectors), self.n)
+        return np.array(numbers, dtype).reshape(len(self.nodes), -1), each
 
 
 def port_forms(graph: Graph, plan: Plan, dtype: str, fast: set[str]) -> dict[tuple[str, str], PortForm]:
@@ -158,7 +159,7 @@ class Layout:
 
     # ------------------------------------------------------------------------------------------------ where spikes are
     def _spans(self) -> None:
-        """Number the parts population by population: their spike lists are read in this order.
+        """Put the parts in the order of neurons, in which their spike lists are read.
 
         What other ranks run of a population, before and after the own parts, is one span each.
         """

@@ -163,8 +163,8 @@ def publish(b, t, step, spans, listed, lists, history, event_step, event_id, eve
 
 @njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
 def simulate(
-    rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, history, phases, tiles, parts, spans, jobs,
-    weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
+    rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, history, phases, tiles, parts, spans,
+    jobs, weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
     thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
 ):  # fmt: skip
     """Run samples ``low .. high - 1`` from step ``first + begin`` on, as one of ``size`` threads that share the tiles.

@@ -50,7 +50,8 @@ def command(
     forms = parse_pairs(represent, "--represent")
     recording: Any
     if under_mpiexec():
-        recording = _run_under_mpiexec(value, duration, backend, device, ranks, Options(dtype, threads, representations=forms), seed, out)
+        options = Options(dtype, threads, device, representations=forms)
+        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out)
         if recording is None:
             return
     else:
@@ -82,7 +83,7 @@ def command(
 
 
 def _run_under_mpiexec(
-    network: Any, duration: float, backend: str, device: str, ranks: int, options: Any, seed: int | None, out: Any
+    network: Any, duration: float, backend: str, ranks: int, options: Any, seed: int | None, out: Any
 ) -> Any:
     """Run on the processes that mpiexec has started; return the recording on rank 0, None on the others."""
     from spikesim.engine import check_ranks
@@ -91,7 +92,7 @@ def _run_under_mpiexec(
 
     world = Communicator()
     try:
-        check_ranks(world.size, backend, device)
+        check_ranks(world.size, backend, options.device)
         if ranks not in (1, world.size):
             raise InvalidValueError(f"mpiexec has started {world.size} ranks, found --ranks {ranks}; leave --ranks out")
         return run(

@@ -69,7 +69,8 @@ def run(
         built = time.perf_counter()
         data, samples, length = _input_arrays(graph, inputs or {})
         total = _total_steps(graph, duration, steps, length)
-        program: Any = compile(graph, "numba", Options(dtype, threads, representations=dict(representations or {}), ranks=world))
+        options = Options(dtype, threads, representations=dict(representations or {}), ranks=world)
+        program: Any = compile(graph, "numba", options)
         compiled = time.perf_counter()
     with _all_or_none(world):
         if world.rank > 0:
