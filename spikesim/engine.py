@@ -333,8 +333,8 @@ def run(
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
-        arguments["representations"] = dict(representations or {})
-        return launch(network, ranks, arguments, inputs, out, progress)
+        forms = dict(representations or {})
+        return launch(network, ranks, {**arguments, "representations": forms}, inputs, out, progress)
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
