@@ -5,6 +5,8 @@ All draws are counter-based: a function of the seed, the stimulus' name, the ste
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,31 +76,26 @@ def _poisson_source(graph: Graph, source: Poisson, first: int, steps: int, sampl
     return out
 
 
-def poisson_counts(stream: Stream, n: int, mean: NDArray[np.float64], step: int) -> NDArray[np.int64]:
-    """Return Poisson counts for one mean, or for one mean per draw; equal means share their thresholds."""
-    if mean.ndim == 0:
-        return stream.poisson(n, float(mean), step).astype(np.int64)
-    parts, _ = poisson_parts(float(mean.max(initial=0.0)))
-    counts = np.zeros(n, np.int64)
-    for part in range(parts):
-        words = stream.bits(n, substep(step, part))
-        for value in np.unique(mean):
-            mine = mean == value
-            counts[mine] += np.searchsorted(poisson_thresholds(float(value) / parts), words[mine], side="left")
-    return counts
-
-
 class DriveState:
-    """A drive with what it must remember between steps (the noise of an Ornstein-Uhlenbeck process)."""
+    """A drive with what it must remember between steps (the noise of an Ornstein-Uhlenbeck process).
 
-    def __init__(self, graph: Graph, drive: Drive, samples: int) -> None:
+    Parameters
+    ----------
+    graph, drive, samples
+        The network, one of its drives, and the number of samples.
+    owned
+        ``(lo, hi)``: the neurons of the target that are wanted; all by default.
+    """
+
+    def __init__(self, graph: Graph, drive: Drive, samples: int, owned: tuple[int, int] | None = None) -> None:
         self.graph, self.drive, self.samples = graph, drive, samples
         self.n = graph.node(drive.target).n
+        self.lo, self.hi = owned or (0, self.n)
         self.stream = Stream(graph.seed, drive.name)
         self.noise: NDArray[np.float64] | None = None
 
     def values(self, first: int, steps: int) -> NDArray[np.float64]:
-        """Return what the drive adds to its port, ``[steps, samples or 1, n]``; stretches must follow one another."""
+        """Return what the drive adds to its port, ``[steps, samples or 1, hi - lo]``; stretches follow one another."""
         match self.drive:
             case PoissonDrive():
                 rows = [self._poisson(self.drive, first + k) for k in range(steps)]
@@ -110,26 +107,43 @@ class DriveState:
                 raise UnsupportedError(
                     [f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"]
                 )
-        return np.stack(rows) if rows else np.zeros((0, self.samples, self.n))
+        return np.stack(rows) if rows else np.zeros((0, self.samples, self.hi - self.lo))
+
+    def _draw(self, draw: Callable[..., NDArray[Any]], step: int) -> NDArray[Any]:
+        """Draw one number per sample and neuron, ``[samples, hi - lo]``, each a function of its own index only."""
+        if self.samples == 1:  # no draws for neurons that are run elsewhere
+            return draw(self.hi - self.lo, step=step, offset=self.lo)[None]
+        width = padded(self.n)
+        return draw(self.samples * width, step=step).reshape(self.samples, width)[:, self.lo : self.hi]
 
     def _poisson(self, drive: PoissonDrive, step: int) -> NDArray[np.float64]:
-        expected = np.asarray(_rate_at(drive.rate, step * self.graph.dt) * self.graph.dt, np.float64)
-        width = padded(self.n)
-        if expected.ndim:
-            padding = np.zeros((self.samples, width))
-            padding[:, : self.n] = expected
-            expected = padding.reshape(-1)
-        counts = poisson_counts(self.stream, self.samples * width, expected, step)
-        return drive.weight * counts.reshape(self.samples, width)[:, : self.n].astype(np.float64)
+        mean = np.asarray(_rate_at(drive.rate, step * self.graph.dt) * self.graph.dt, np.float64)
+        if mean.ndim == 0:
+            counts = self._draw(partial(self.stream.poisson, mean=float(mean)), step)
+        else:
+            counts = self._poisson_each(mean, step)
+        return drive.weight * counts.astype(np.float64)
+
+    def _poisson_each(self, mean: NDArray[np.float64], step: int) -> NDArray[np.int64]:
+        """Return Poisson counts of one mean per neuron; equal means share their thresholds."""
+        parts, _ = poisson_parts(float(mean.max(initial=0.0)))  # of all neurons, also of those that are run elsewhere
+        mine = mean[self.lo : self.hi]
+        counts = np.zeros((self.samples, len(mine)), np.int64)
+        for part in range(parts):
+            words = self._draw(self.stream.bits, substep(step, part))
+            for value in np.unique(mine):
+                equal = mine == value
+                thresholds = poisson_thresholds(float(value) / parts)
+                counts[:, equal] += np.searchsorted(thresholds, words[:, equal], side="left")
+        return counts
 
     def _current(self, drive: Current, step: int) -> NDArray[np.float64]:
         which = np.searchsorted(drive.times, step * self.graph.dt + 1e-12, side="right") - 1
         value = drive.values[which] if which >= 0 else 0.0
-        return np.broadcast_to(value, (1, self.n)).astype(np.float64)
+        return np.broadcast_to(value, (1, self.n))[:, self.lo : self.hi].astype(np.float64)
 
     def _ou(self, drive: OrnsteinUhlenbeck, step: int) -> NDArray[np.float64]:
-        width = padded(self.n)
-        xi = self.stream.normal(self.samples * width, step=step).reshape(self.samples, width)[:, : self.n]
+        xi = self._draw(self.stream.normal, step)
         if self.noise is None:
             self.noise = drive.mean + drive.sd * xi
         else:

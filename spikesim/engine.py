@@ -50,6 +50,8 @@ class Options:
     representations
         Projection to the form in which its synapses are stored, for backends that have a choice; the others choose
         by themselves (``spikesim show NETWORK --plan`` lists what they chose). The spikes are the same for all.
+    ranks
+        The processes that share the network (:class:`spikesim.ranks.Communicator`), or None for this one alone.
     """
 
     dtype: str = "float64"
@@ -57,6 +59,7 @@ class Options:
     device: str = "cpu"
     timeout: float = 600.0
     representations: Mapping[str, str] = field(default_factory=dict)
+    ranks: Any = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -272,6 +275,7 @@ def run(
     device: str = "cpu",
     timeout: float = 600.0,
     representations: Mapping[str, str] | None = None,
+    ranks: int = 1,
     out: str | Path | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
@@ -295,6 +299,9 @@ def run(
         Replaces the network's seed.
     dtype, threads, device, timeout, representations
         See :class:`Options`.
+    ranks
+        Processes of this machine that share the network over MPI (:mod:`spikesim.ranks`), each with one thread unless
+        ``threads`` says more; needs ``spikesim[mpi]`` and the backend ``"numba"``.
     out
         HDF5 file to stream the recording to while running; it stays readable if the run is killed.
     checkpoint_every
@@ -321,6 +328,16 @@ def run(
 
     if out is not None:
         check_target(out, "spikesim recording")  # before the work begins
+    if ranks != 1:
+        Options(dtype, threads, device, timeout)  # says what is wrong with them
+        check_ranks(ranks, backend, device)
+        if checkpoint_every is not None or resume:
+            raise InvalidValueError(f"ranks={ranks} cannot be combined with checkpoints yet; leave one of them out")
+        from spikesim.ranks.launch import launch
+
+        arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
+        forms = dict(representations or {})
+        return launch(network, ranks, {**arguments, "representations": forms}, inputs, out, progress)
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
@@ -352,6 +369,17 @@ def run(
         meta["run"] = checkpoints.identity
     with Session(program, samples, total, data, meta, out, progress, checkpoints) as session:
         return session.run()
+
+
+def check_ranks(ranks: int, backend: str, device: str) -> None:
+    """Raise an InvalidValueError unless so many ranks can share a network on that backend and device."""
+    if ranks < 1:
+        raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
+    if (backend, device) != ("numba", "cpu"):
+        raise InvalidValueError(
+            f"ranks={ranks} needs backend 'numba' on the cpu, found {backend!r} on {device!r}; leave ranks out, or "
+            "choose that backend"
+        )
 
 
 def resume(

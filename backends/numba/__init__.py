@@ -64,4 +64,8 @@ class NumbaBackend:
             raise InvalidValueError(
                 f"backend 'numba' runs on the cpu, found device {options.device!r}; use backend 'torch'"
             )
+        if options.ranks is not None:
+            from spikesim.backends.numba.ranks import RankProgram
+
+            return RankProgram(graph, options, options.ranks)
         return NumbaProgram(graph, options)

@@ -10,8 +10,8 @@ from collections.abc import Collection
 _SEGMENT = "ahead[at:], cells, u32_at(job[10], job[11]), job[5], k, last, u16_at(job[12], job[13])"
 _CELLS = "sums[job[8] : job[8] + job[7]]"
 
-#: name: a call with ``job``, ``weight``, ``ids``, ``values``, ``n``, ``counts``, ``sums``; segments are delivered for
-#: some steps ahead: the delays number ``k`` to ``last``, into the sums ``ahead`` from ``at`` on, ``cells`` for each step
+#: name: a call with ``job``, ``weight``, ``ids``, ``values``, ``n``, ``counts``, ``sums``. Segments are delivered for
+#: some steps at once: delays number ``k`` to ``last`` into ``ahead`` from ``at`` on, ``cells`` sums for each step.
 BRANCHES = {
     "bitmap": "count_bitmap(job, weight, ids, n, counts, sums, used, dirty)",
     "rows": "count_rows(job, weight, ids, n, counts, sums, used, dirty)",

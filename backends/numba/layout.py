@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikesim.backends.numba import build
 from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.kernels import conv
-from spikesim.backends.numba.plan import CHANNELS, Part, Plan
+from spikesim.backends.numba.plan import CHANNELS, Owned, Part, Plan
 from spikesim.connect import Conv2d
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
@@ -30,31 +30,36 @@ class Group:
     """All populations of one kernel form, side by side in one state array."""
 
     form: KernelForm
+    owned: Owned
     nodes: list[Node] = field(default_factory=list)
-    start: dict[str, int] = field(default_factory=dict)
+    start: dict[str, int] = field(default_factory=dict)  # where neuron 0 of a population is, or would be
 
     @property
     def n(self) -> int:
         """Number of neurons."""
-        return sum(node.n for node in self.nodes)
+        return sum(hi - lo for lo, hi in (self.owned[node.name] for node in self.nodes))
 
     def add(self, node: Node) -> None:
         """Append a population."""
-        self.start[node.name] = self.n
+        self.start[node.name] = self.n - self.owned[node.name][0]
         self.nodes.append(node)
+
+    def _mine(self, values: Any, node: Node) -> NDArray[Any]:
+        return np.broadcast_to(values, node.n)[slice(*self.owned[node.name])]
 
     def initial(self) -> NDArray[np.float64]:
         """Return the initial states, ``[states, n]``."""
         names = self.form.model.states
-        rows = [np.concatenate([node.init[s] for node in self.nodes]) for s in names]
+        rows = [np.concatenate([self._mine(node.init[s], node) for node in self.nodes]) for s in names]
         return np.array(rows).reshape(len(names), self.n)
 
     def constants(self, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the constants that are one number, ``[populations, names]``, and those per neuron, ``[names, n]``."""
         scalars, vectors = self.form.names()
         numbers = [[float(node.constants[name]) for name in scalars] for node in self.nodes]
-        rows = [np.concatenate([np.broadcast_to(k.constants[name], k.n) for k in self.nodes]) for name in vectors]
-        return np.array(numbers, dtype).reshape(len(self.nodes), -1), np.array(rows, dtype).reshape(-1, self.n)
+        rows = [np.concatenate([self._mine(k.constants[name], k) for k in self.nodes]) for name in vectors]
+        each = np.array(rows, dtype).reshape(len(vectors), self.n)
+        return np.array(numbers, dtype).reshape(len(self.nodes), -1), each
 
 
 @dataclass(eq=False)
@@ -122,13 +127,13 @@ def _splits(limits: list[tuple[float, int]], grid: float) -> bool:
     return bool(high <= 2**24 and sum(2**14 * most for _, most in limits) <= 2**24)
 
 
-def groups(graph: Graph, ports: dict[tuple[str, str], PortForm]) -> list[Group]:
+def groups(graph: Graph, ports: dict[tuple[str, str], PortForm], owned: Owned) -> list[Group]:
     """Group the populations by the kernel that serves them."""
     found: dict[KernelForm, Group] = {}
     for node in graph.nodes:
         vectors = frozenset(n for n in node.model.used_constants() if np.ndim(node.constants[n]))
         form = KernelForm(node.model, vectors, tuple(ports[node.name, p] for p in node.model.inputs))
-        found.setdefault(form, Group(form)).add(node)
+        found.setdefault(form, Group(form, owned)).add(node)
     return list(found.values())
 
 
@@ -152,7 +157,7 @@ class Layout:
         self.graph, self.plan = graph, plan
         self.drives = fast_drives(graph)
         self.port_forms = port_forms(graph, plan, dtype, self.drives)
-        self.groups = groups(graph, self.port_forms)
+        self.groups = groups(graph, self.port_forms, plan.owned)
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
         first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
         self.offset = {node.name: low for node, low in zip(graph.nodes, first, strict=False)}
@@ -170,13 +175,24 @@ class Layout:
 
     # ------------------------------------------------------------------------------------------------ where spikes are
     def _spans(self) -> None:
-        """Put the parts in the order of neurons, in which their spike lists are read."""
-        order = sorted(range(len(self.parts)), key=lambda k: (self.offset[self.parts[k].node.name], self.parts[k].lo))
-        self.span_of = {part: span for span, part in enumerate(order)}
-        names = [self.parts[k].node.name for k in order]
-        self.spans_of = {name: (names.index(name), names.index(name) + names.count(name)) for name in set(names)}
-        low = [(self.offset[self.parts[k].node.name], self.parts[k].lo) for k in order]
-        self.spans = np.array([[node + lo, node] for node, lo in low], np.int64).reshape(-1, 2)
+        """Put the parts in the order of neurons, in which their spike lists are read.
+
+        What other ranks run of a population, before and after the own parts, is one span each.
+        """
+        rows: list[list[int]] = []
+        self.span_of: dict[int, int] = {}  # part: its span
+        self.spans_of: dict[str, tuple[int, int]] = {}
+        self.remote: dict[str, tuple[int, int]] = {}  # population: spans of what is elsewhere, or -1
+        for node in self.graph.nodes:
+            begin, (lo, hi) = self.offset[node.name], self.plan.owned[node.name]
+            mine = sorted((p.lo, k) for k, p in enumerate(self.parts) if p.node is node)
+            first, before, after = len(rows), lo > 0, hi < node.n
+            self.span_of |= {k: first + before + at for at, (_, k) in enumerate(mine)}
+            starts = [*([0] if before else []), *(low for low, _ in mine), *([hi] if after else [])]
+            rows += [[begin + low, begin] for low in starts]
+            self.spans_of[node.name] = (first, len(rows))
+            self.remote[node.name] = (first if before else -1, len(rows) - 1 if after else -1)
+        self.spans = np.array(rows, np.int64).reshape(-1, 2)
 
     # ------------------------------------------------------------------------------------------------ tiles
     def _tiles(self) -> None:
@@ -221,8 +237,9 @@ class Layout:
         for node in self.graph.nodes:
             for port in node.model.inputs:
                 if self.port_forms[node.name, port].drive == "values":
-                    base[node.name, port] = size
-                    size += node.n
+                    lo, hi = self.plan.owned[node.name]
+                    base[node.name, port] = size - lo
+                    size += hi - lo
         return base, size
 
     def _place(self, tile: tuple[Part, ...]) -> list[int]:

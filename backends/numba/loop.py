@@ -25,6 +25,7 @@ from spikesim.backends.numba.kernels.bitmap import add_bitmap
 from spikesim.backends.numba.kernels.collect import active as active_flags
 from spikesim.backends.numba.kernels.collect import collect
 from spikesim.backends.numba.kernels.conv import add_conv, add_image
+from spikesim.backends.numba.kernels.exchange import call_back
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
@@ -180,14 +181,15 @@ def publish(b, t, step, spans, listed, lists, history, event_step, event_id, eve
 
 @njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
 def simulate(
-    rank, size, team, low, high, first, begin, steps, scratch, epoch, window, history, phases, tiles, parts, spans, jobs,
-    weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
-    thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
+    rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, window, history, phases, tiles, parts,
+    spans, jobs, weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson,
+    poisson_weights, thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
 ):  # fmt: skip
     """Run samples ``low .. high - 1`` from step ``first + begin`` on, as one of ``size`` threads that share the tiles.
 
     All threads of a team leave together: after ``steps``, or when the events of one more epoch might not fit.
-    ``done[rank]`` is how far they came.
+    ``done[rank]`` is how far they came. ``meeting`` is 0, or the address of what is called after each phase of an epoch
+    with the rows from and to, and the phase: it brings the spikes of other processes.
     """
     counts, ahead, drawn, flags, used, dirty, own_ext, large, image, merged = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
@@ -239,9 +241,14 @@ def simulate(
                             dirty[: tile[1] - tile[0]] = 0
             if size > 1:
                 wait(team, size)
+            if meeting != 0:
+                if rank == 0:
+                    call_back(meeting, row, end, phase)
+                if size > 1:
+                    wait(team, size)
         # the threads agree: what this one reads was written before the last meeting, what it writes counts at the next
         stop = done[len(done) - 1] == end if size > 1 else False
-        if rank == 0 or size == 1:
+        if capacity > 0 and (rank == 0 or size == 1):
             for b in range(low, high):
                 for step in range(row, end):
                     publish(b, first + step, step, spans, listed, lists, history, event_step, event_id, events, emitted)

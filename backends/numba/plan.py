@@ -24,6 +24,7 @@ DENSE_BYTES = 2**21  # weights of a dense tile: in the second- or third-level ca
 # Costs in ns on one thread, measured with benchmarks/bench_kernels.py; only their ratios matter.
 NS_WORD, NS_EVENT, NS_SEGMENT_EVENT, NS_ROW, NS_DENSE, NS_NEURON = 0.35, 0.75, 1.5, 6.0, 0.1, 0.6
 THREAD_EPOCH_NS = 20_000  # work of an epoch below which a second thread costs more than it brings
+Owned = Mapping[str, tuple[int, int]]  # population to the neurons lo .. hi - 1 of it
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,21 @@ class Plan:
         Per phase the tiles, per tile its parts. Within an epoch a phase needs only the spikes of earlier phases.
     threads
         Threads that can work on one sample.
+    levels
+        Per phase the names of its populations.
+    owned
+        Population to ``(lo, hi)``: the neurons that this process runs; all, unless there are ranks.
     """
 
     choices: Mapping[str, Choice]
     epoch: int
     phases: tuple[tuple[tuple[Part, ...], ...], ...]
     threads: int
+    levels: tuple[tuple[str, ...], ...]
+    owned: Owned
 
 
-def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None) -> Plan:
+def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None, owned: Owned | None = None) -> Plan:
     """Decide how a network is run.
 
     Parameters
@@ -98,18 +105,27 @@ def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None) ->
         At most so many threads.
     forced
         Projection to representation, in place of the engine's choice.
+    owned
+        Population to ``(lo, hi)``: the neurons that this process runs, all if None.
 
     Raises
     ------
     UnknownNameError, InvalidValueError
         If a forced representation is not known or cannot hold the projection.
     """
-    choices = choose(graph, forced or {})
+    choices = choose(graph, forced or {}, whole=owned is None)
+    owned = owned or {n.name: (0, n.n) for n in graph.nodes}
     epoch = epoch_length(graph)
     levels = _levels(graph, epoch)
-    busy = epoch * NS_NEURON * max((sum(n.n for n in level) for level in levels), default=0)
+    busy = epoch * NS_NEURON * max((sum(_size(owned, n) for n in level) for level in levels), default=0)
     useful = max(1, min(threads, int(2 * busy / THREAD_EPOCH_NS)))
-    return Plan(choices, epoch, tuple(tuple(_cut(graph, choices, level, useful)) for level in levels), useful)
+    phases = tuple(tuple(_cut(graph, choices, level, owned, useful)) for level in levels)
+    return Plan(choices, epoch, phases, useful, tuple(tuple(n.name for n in level) for level in levels), owned)
+
+
+def _size(owned: Owned, node: Node) -> int:
+    lo, hi = owned[node.name]
+    return hi - lo
 
 
 # ---------------------------------------------------------------------------------------------------- representations
@@ -129,8 +145,11 @@ def possible(edge: Edge) -> dict[str, Choice]:
     return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
 
 
-def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
-    """Choose a representation for each projection: the cheapest, unless it is forced."""
+def choose(graph: Graph, forced: Mapping[str, str], whole: bool = True) -> dict[str, Choice]:
+    """Choose a representation for each projection: the cheapest, unless it is forced.
+
+    An image is added as a whole, so ``"conv"`` is for processes that run whole populations.
+    """
     names = [e.name for e in graph.edges]
     for name, kind in forced.items():
         if name not in names:
@@ -139,7 +158,7 @@ def choose(graph: Graph, forced: Mapping[str, str]) -> dict[str, Choice]:
             raise UnknownNameError("representation", kind, list(KINDS))
     chosen, counted = {}, dict[tuple[str, str], int]()
     for edge in graph.edges:
-        options = possible(edge)
+        options = {k: c for k, c in possible(edge).items() if whole or k != "conv"}
         kind = forced.get(edge.name, "")
         if kind and kind not in options:
             raise InvalidValueError(
@@ -179,22 +198,24 @@ def _levels(graph: Graph, epoch: int) -> list[list[Node]]:
     return [[n for n in graph.nodes if level[n.name] == k] for k in range(max(level.values(), default=0) + 1)]
 
 
-def _cut(graph: Graph, choices: Mapping[str, Choice], nodes: list[Node], threads: int) -> list[tuple[Part, ...]]:
+def _cut(
+    graph: Graph, choices: Mapping[str, Choice], nodes: list[Node], owned: Owned, threads: int
+) -> list[tuple[Part, ...]]:
     """Cut the populations of a level into tiles of about equal size that fit the cache and 16-bit targets."""
     tiles: list[list[Part]] = [[]]
-    room = _tile_cells(nodes, threads)
+    room = _tile_cells(nodes, owned, threads)
     left = room
     for node in nodes:
         if any(e.post == node.name and choices[e.name].kind == "conv" for e in graph.edges):
             tiles += [[Part(node, 0, node.n)], []]  # an image is added as a whole
             left = room
             continue
-        width, cells, lo = _widest(graph, choices, node), max(1, len(node.model.inputs)), 0
-        while lo < node.n:
+        width, cells, (lo, hi) = _widest(graph, choices, node), max(1, len(node.model.inputs)), owned[node.name]
+        while lo < hi:
             if left < 64 * cells and tiles[-1]:
                 tiles.append([])
                 left = room
-            n = min(node.n - lo, width, max(64, left // cells // 64 * 64))
+            n = min(hi - lo, width, max(64, left // cells // 64 * 64))
             tiles[-1].append(Part(node, lo, lo + n))
             lo += n
             left -= -(-n // 64) * 64 * cells
@@ -203,8 +224,8 @@ def _cut(graph: Graph, choices: Mapping[str, Choice], nodes: list[Node], threads
     return [tuple(t) for t in tiles if t]
 
 
-def _tile_cells(nodes: list[Node], threads: int) -> int:
-    total = sum(-(-n.n // 64) * 64 * max(1, len(n.model.inputs)) for n in nodes)
+def _tile_cells(nodes: list[Node], owned: Owned, threads: int) -> int:
+    total = sum(-(-_size(owned, n) // 64) * 64 * max(1, len(n.model.inputs)) for n in nodes)
     tiles = threads * max(1, -(-total // (threads * CELLS)))
     widest = max((max(1, len(n.model.inputs)) for n in nodes), default=1)
     return min(CELLS, -(-total // tiles // (64 * widest)) * 64 * widest)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 import spikesim
 from spikesim.backends.numba import kernels, loop
 from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
-from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.pace import Pace
-from spikesim.backends.numba.plan import plan
+from spikesim.backends.numba.plan import Plan, plan
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
@@ -38,8 +38,8 @@ EVENTS_PER_SAMPLE = 2**16
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, inputs, poisson, rows,
-    team, vector,
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
+    poisson, rows, team, vector,
 )  # fmt: skip
 
 
@@ -107,10 +107,10 @@ class NumbaProgram(Stepping):
         self.threads = options.threads or os.cpu_count() or 1
         self.options = options
         self.changed: dict[str, Any] = {}
-        self.plan = plan(graph, self.threads if team.available() else 1, options.representations)
+        self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        self.loop = self._compiled()
+        self.loop = self._compiled(self._branches())
         self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
@@ -124,9 +124,21 @@ class NumbaProgram(Stepping):
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
-    def _compiled(self) -> Any:
-        branches = {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
+    # ------------------------------------------------------- what a process does otherwise that is one of several ranks
+    meeting = 0  # address of what is called after each phase of an epoch
+
+    def _plan(self, threads: int) -> Plan:
+        return plan(self.graph, threads, self.options.representations)
+
+    def _branches(self) -> set[str]:
+        return {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
+
+    def _compiled(self, branches: set[str]) -> Any:
         return compiled_loop(self.groups, branches, self.options.dtype)
+
+    def _recorded(self) -> int:
+        """Return how many neurons' spikes this process reports."""
+        return self.graph.neurons
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:
@@ -144,7 +156,7 @@ class NumbaProgram(Stepping):
             s.name: np.zeros((0, samples, s.n), np.float64 if s.name in self.layout.value_sources else np.uint8)
             for s in self.graph.sources
         }
-        self.drives = [DriveState(self.graph, d, samples) for d in self.slow_drives]
+        self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
 
     def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Return an array with any content; the same memory as last time, which the system need not clear again."""
@@ -186,7 +198,7 @@ class NumbaProgram(Stepping):
         shared = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
-            (rank, size, shared, low, high, self.first, start, steps, self._scratch(), *args, reached)
+            (rank, size, shared, self.meeting, low, high, self.first, start, steps, self._scratch(), *args, reached)
             for (low, high), start, reached in zip(ranges, begin, done, strict=True)
             for rank in range(size)
             if start < steps or not steps
@@ -229,8 +241,8 @@ class NumbaProgram(Stepping):
         }
         lists = self._listed_sources(given, steps)
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
-        neurons = self.graph.neurons
-        capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16)
+        neurons = self._recorded()
+        capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16) if neurons else 0
         event_step, event_id = (self._room(name, (samples, capacity)) for name in ("event_step", "event_id"))
         events = np.zeros(samples, np.int64)
         emitted = np.zeros((samples, neurons), np.int64)
@@ -297,7 +309,7 @@ class NumbaProgram(Stepping):
         out = np.zeros((steps if varying else 1, self.samples if varying else 1, self.layout.ext_size))
         for state in self.drives:
             base = self.layout.ext_base[state.drive.target, str(state.drive.port)]
-            out[:, :, base : base + state.n] += state.values(first, steps)
+            out[:, :, base + state.lo : base + state.hi] += state.values(first, steps)
         return out
 
     def _probe_tables(self, first: int, steps: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[Any, Any]]:
@@ -450,7 +462,7 @@ class NumbaProgram(Stepping):
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
         self.changed[projection] = changed
         if self.layout.set_weights(changed):
-            self.loop = self._compiled()
+            self.loop = self._compiled(self._branches())
 
 
 _NO_TEAM = np.zeros(1, np.int64)

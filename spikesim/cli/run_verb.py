@@ -36,6 +36,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="float64 or float32 state.")] = "float64",
     threads: Threads = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
+    ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; all, under mpiexec.")] = 1,
     represent: Represent = None,
     out: OutFile = None,
     checkpoint_every: CheckpointEvery = None,
@@ -47,24 +48,35 @@ def command(
     json: Json = False,
 ) -> None:
     """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10 --out result.h5`."""
-    from spikesim.engine import run
+    from spikesim.engine import Options, run
+    from spikesim.ranks.communicator import under_mpiexec
 
     check_folder(plot)
     value = find_network(network, parse_settings(settings), seed)
-    recording = run(
-        value,
-        duration,
-        backend=backend,
-        seed=seed,
-        dtype=dtype,
-        threads=threads,
-        device=device,
-        representations=parse_pairs(represent, "--represent"),
-        out=out,
-        checkpoint_every=None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every"),
-        resume=resume,
-        progress=not json,
-    )
+    every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
+    forms = parse_pairs(represent, "--represent")
+    recording: Any
+    if under_mpiexec():
+        options = Options(dtype, threads, device, representations=forms)
+        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out)
+        if recording is None:
+            return
+    else:
+        recording = run(
+            value,
+            duration,
+            backend=backend,
+            seed=seed,
+            dtype=dtype,
+            threads=threads,
+            device=device,
+            representations=forms,
+            ranks=ranks,
+            out=out,
+            checkpoint_every=every,
+            resume=resume,
+            progress=not json,
+        )
     if plot:
         _plot(recording, plot)
     show(summarise(recording, network), out, json)
@@ -84,6 +96,35 @@ def show(summary: dict[str, Any], out: Any, json: bool) -> None:
         how = f"; go on with: spikesim resume {out}" if out and checkpoint_path(out).exists() else ""
         print(f"stopped by Ctrl-C; everything up to then is kept{how}")
         raise typer.Exit(130)
+
+
+def _run_under_mpiexec(
+    network: Any, duration: float, backend: str, ranks: int, options: Any, seed: int | None, out: Any
+) -> Any:
+    """Run on the processes that mpiexec has started; return the recording on rank 0, None on the others."""
+    from spikesim.engine import check_ranks
+    from spikesim.errors import InvalidValueError, SpikesimError
+    from spikesim.ranks import Communicator, run
+
+    world = Communicator()
+    try:
+        check_ranks(world.size, backend, options.device)
+        if ranks not in (1, world.size):
+            raise InvalidValueError(f"mpiexec has started {world.size} ranks, found --ranks {ranks}; leave --ranks out")
+        return run(
+            network,
+            duration,
+            seed=seed,
+            dtype=options.dtype,
+            threads=options.threads or 1,
+            representations=options.representations,
+            out=out,
+            ranks=world,
+        )
+    except SpikesimError:
+        if world.rank == 0:
+            raise
+        raise typer.Exit(2) from None  # all ranks have made the same mistake; one says so
 
 
 def summarise(recording: Any, name: str) -> dict[str, Any]:
@@ -116,6 +157,7 @@ def summarise(recording: Any, name: str) -> dict[str, Any]:
         "dtype": meta["dtype"],
         "spikesim": meta["spikesim"],
         "interrupted": meta["interrupted"],
+        **({"ranks": meta["ranks"]} if "ranks" in meta else {}),
         "populations": populations,
     }
 
@@ -137,6 +179,13 @@ def _print(summary: dict[str, Any]) -> None:
         f"build {summary['build_s']:.3f} s, compile {summary['compile_s']:.3f} s, simulation {summary['sim_s']:.3f} s "
         f"({factor:.3g} x real time), {summary['peak_mb']:.0f} MB"
     )
+    if "ranks" in summary:
+        ranks = summary["ranks"]
+        print(
+            f"{ranks['ranks']} ranks, the largest {max(ranks['peak_mb']):.0f} MB, {max(ranks['neurons']):.0f} neurons; "
+            f"{ranks['exchanges']} exchanges took {min(ranks['exchange_s']):.3f} s and brought "
+            f"{ranks['bytes'] / 1e6:.3g} MB to each"
+        )
 
 
 def _plot(recording: Any, path: str) -> None:
