@@ -5,8 +5,7 @@ All draws are counter-based: a function of the seed, the stimulus' name, the ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from spikesim.equations.elementary import exp
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Graph
 from spikesim.lowering import snap_input
-from spikesim.rng import Stream, poisson_parts, poisson_thresholds, substep
+from spikesim.rng import Stream, poisson_parts, poisson_thresholds
 from spikesim.stimulus import (
     Current,
     Drive,
@@ -95,58 +94,74 @@ class DriveState:
         self.noise: NDArray[np.float64] | None = None
 
     def values(self, first: int, steps: int) -> NDArray[np.float64]:
-        """Return what the drive adds to its port, ``[steps, samples or 1, hi - lo]``; stretches follow one another."""
+        """Return what the drive adds to its port, ``[steps, samples or 1, hi - lo]``; stretches follow one another.
+
+        ``[1, ...]`` if that is the same in all steps.
+        """
         match self.drive:
             case PoissonDrive():
-                rows = [self._poisson(self.drive, first + k) for k in range(steps)]
+                return self._poisson(self.drive, first, steps)
             case Current():
-                rows = [self._current(self.drive, first + k) for k in range(steps)]
+                return self._current(self.drive, first, steps)
             case OrnsteinUhlenbeck():
-                rows = [self._ou(self.drive, first + k) for k in range(steps)]
-            case _:
-                raise UnsupportedError(
-                    [f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"]
-                )
-        return np.stack(rows) if rows else np.zeros((0, self.samples, self.hi - self.lo))
+                return self._ou(self.drive, first, steps)
+        raise UnsupportedError([f"stimulus {self.drive.name!r} of type {type(self.drive).__name__} is not known"])
 
-    def _draw(self, draw: Callable[..., NDArray[Any]], step: int) -> NDArray[Any]:
-        """Draw one number per sample and neuron, ``[samples, hi - lo]``, each a function of its own index only."""
-        if self.samples == 1:  # no draws for neurons that are run elsewhere
-            return draw(self.hi - self.lo, step=step, offset=self.lo)[None]
-        width = padded(self.n)
-        return draw(self.samples * width, step=step).reshape(self.samples, width)[:, self.lo : self.hi]
+    def _place(self) -> tuple[int, int, int, int, int]:
+        """Return what tells the kernels which draws belong to the wanted neurons."""
+        return self.stream.id, *self.stream.key, padded(self.n), self.lo
 
-    def _poisson(self, drive: PoissonDrive, step: int) -> NDArray[np.float64]:
-        mean = np.asarray(_rate_at(drive.rate, step * self.graph.dt) * self.graph.dt, np.float64)
-        if mean.ndim == 0:
-            counts = self._draw(partial(self.stream.poisson, mean=float(mean)), step)
-        else:
-            counts = self._poisson_each(mean, step)
-        return drive.weight * counts.astype(np.float64)
+    def _poisson(self, drive: PoissonDrive, first: int, steps: int) -> NDArray[np.float64]:
+        from spikesim.equations.drive_kernels import fill_poisson_rates
 
-    def _poisson_each(self, mean: NDArray[np.float64], step: int) -> NDArray[np.int64]:
-        """Return Poisson counts of one mean per neuron; equal means share their thresholds."""
+        out = np.empty((steps, self.samples, self.hi - self.lo))
+        for begin, end in _constant(drive.rate, self.graph.dt, first, steps):
+            mean = np.asarray(_rate_at(drive.rate, (first + begin) * self.graph.dt) * self.graph.dt, np.float64)
+            tables, which, parts = self._tables(mean)
+            fill_poisson_rates(out[begin:end], drive.weight, tables, which, parts, first + begin, *self._place())
+        return out
+
+    def _tables(self, mean: NDArray[np.float64]) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
+        """Return thresholds for each distinct mean, which of them a neuron has, and the number of parts of a draw."""
         parts, _ = poisson_parts(float(mean.max(initial=0.0)))  # of all neurons, also of those that are run elsewhere
-        mine = mean[self.lo : self.hi]
-        counts = np.zeros((self.samples, len(mine)), np.int64)
-        for part in range(parts):
-            words = self._draw(self.stream.bits, substep(step, part))
-            for value in np.unique(mine):
-                equal = mine == value
-                thresholds = poisson_thresholds(float(value) / parts)
-                counts[:, equal] += np.searchsorted(thresholds, words[:, equal], side="left")
-        return counts
+        distinct, which = np.unique(np.broadcast_to(mean, self.n)[self.lo : self.hi], return_inverse=True)
+        rows = [poisson_thresholds(float(value) / parts) for value in distinct]
+        tables = np.full((len(rows), max((len(r) for r in rows), default=0) + 1), 2**32 - 1, np.uint32)
+        for table, row in zip(tables, rows, strict=True):
+            table[: len(row)] = row
+        return tables, which.astype(np.int64), parts
 
-    def _current(self, drive: Current, step: int) -> NDArray[np.float64]:
-        which = np.searchsorted(drive.times, step * self.graph.dt + 1e-12, side="right") - 1
-        value = drive.values[which] if which >= 0 else 0.0
-        return np.broadcast_to(value, (1, self.n))[:, self.lo : self.hi].astype(np.float64)
+    def _current(self, drive: Current, first: int, steps: int) -> NDArray[np.float64]:
+        pieces = _which(drive.times, self.graph.dt, first, steps)
+        same = steps > 0 and pieces[0] == pieces[-1]
+        out = np.zeros((1 if same else steps, 1, self.hi - self.lo))
+        for k in np.unique(pieces[:1] if same else pieces):
+            if k >= 0:
+                out[(pieces[: len(out)] == k)] = np.broadcast_to(drive.values[k], self.n)[self.lo : self.hi]
+        return out
 
-    def _ou(self, drive: OrnsteinUhlenbeck, step: int) -> NDArray[np.float64]:
-        xi = self._draw(self.stream.normal, step)
+    def _ou(self, drive: OrnsteinUhlenbeck, first: int, steps: int) -> NDArray[np.float64]:
+        from spikesim.equations.drive_kernels import fill_ornstein_uhlenbeck
+
+        out, begun = np.empty((steps, self.samples, self.hi - self.lo)), self.noise is not None
         if self.noise is None:
-            self.noise = drive.mean + drive.sd * xi
-        else:
+            self.noise = np.zeros(out.shape[1:])
+        if steps:
             decay = float(exp(-self.graph.dt / drive.tau))
-            self.noise = drive.mean + (self.noise - drive.mean) * decay + drive.sd * np.sqrt(1 - decay**2) * xi
-        return self.noise.copy()
+            kick = float(np.sqrt(1 - decay**2))
+            fill_ornstein_uhlenbeck(out, self.noise, begun, drive.mean, drive.sd, decay, kick, first, *self._place())
+        return out
+
+
+def _which(times: NDArray[np.float64], dt: float, first: int, steps: int) -> NDArray[np.int64]:
+    """Return the last of the times that has come, for each step; -1 before the first."""
+    now = np.arange(first, first + steps) * dt + 1e-12
+    return (np.searchsorted(times, now, side="right") - 1).astype(np.int64)
+
+
+def _constant(rate: Any, dt: float, first: int, steps: int) -> list[tuple[int, int]]:
+    """Return the ranges of steps within which a rate does not change."""
+    if not isinstance(rate, Rate):
+        return [(0, steps)] if steps else []
+    ends = [0, *(np.flatnonzero(np.diff(_which(rate.times, dt, first, steps))) + 1).tolist(), steps]
+    return [(a, b) for a, b in pairwise(ends) if b > a]

@@ -50,4 +50,5 @@ def take_noise(drives: Iterable[DriveState]) -> dict[str, NDArray[Any]]:
 def put_noise(drives: Iterable[DriveState], saved: Saved) -> None:
     """Give drives back what they remembered."""
     for drive in drives:
-        drive.noise = saved.get(f"noise/{drive.drive.name}")
+        noise = saved.get(f"noise/{drive.drive.name}")
+        drive.noise = None if noise is None else np.array(noise, np.float64)

@@ -12,7 +12,6 @@ from spikesim.backends.numba import build
 from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.kernels import conv
 from spikesim.backends.numba.plan import CHANNELS, Owned, Part, Plan
-from spikesim.connect import Conv2d
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
@@ -421,8 +420,8 @@ def _names(key: tuple[Any, ...]) -> set[str]:
 
 def _convolution(edge: Edge) -> tuple[Any, Any]:
     """Return weights and sizes of a convolution onto a whole population, as the kernel wants them."""
-    rule, grid = edge.pattern.rule, getattr(edge.weight, "grid", 0.0)
-    assert isinstance(rule, Conv2d)
+    rule: Any = edge.pattern.rule
+    grid = getattr(edge.weight, "grid", 0.0)
     channels, height, width = rule.output_shape(edge.pattern.pre)
     outputs = [height, width, conv.padded_channels(channels)]
     sizes = [*edge.pattern.pre[1:], *rule.weights.shape[2:], rule.stride, rule.padding, *outputs]

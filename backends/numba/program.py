@@ -305,11 +305,12 @@ class NumbaProgram(Stepping):
     def _drive_values(self, first: int, steps: int) -> NDArray[np.float64]:
         if not self.layout.ext_size:
             return np.zeros((1, 1, 0))
-        varying = bool(self.drives)
-        out = np.zeros((steps if varying else 1, self.samples if varying else 1, self.layout.ext_size))
-        for state in self.drives:
+        values = [state.values(first, steps) for state in self.drives]
+        sizes = [max((v.shape[axis] for v in values), default=1) for axis in (0, 1)]
+        out = np.zeros((*sizes, self.layout.ext_size))
+        for state, added in zip(self.drives, values, strict=True):
             base = self.layout.ext_base[state.drive.target, str(state.drive.port)]
-            out[:, :, base + state.lo : base + state.hi] += state.values(first, steps)
+            out[:, :, base + state.lo : base + state.hi] += added
         return out
 
     def _probe_tables(self, first: int, steps: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[Any, Any]]:

@@ -235,6 +235,7 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         sums: dict[str, Sums] = {}
         for drive in self.graph.drives:
             array = DriveState(self.graph, drive, samples).values(0, steps)
+            array = np.broadcast_to(array, (steps, *array.shape[1:])).copy()
             add(sums.setdefault(drive.target, {}), str(drive.port), torch.as_tensor(array, device=self.device))
         return sums
 

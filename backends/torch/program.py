@@ -136,6 +136,7 @@ class TorchProgram(Stepping):
         for state in self.drives:
             ports = sums.setdefault(state.drive.target, {})
             port, values = str(state.drive.port), state.values(first, steps)
+            values = np.broadcast_to(values, (steps, *values.shape[1:])).copy()
             ports[port] = ports[port] + values if port in ports else values
         return {
             name: {port: torch.as_tensor(values, device=self.device) for port, values in ports.items()}

@@ -80,7 +80,7 @@ def normal_at(index, mean, sd, low, high, stream, key0, key1, start, attempts):
 
 
 @_jit
-def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts):
+def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts, start=0):
     """Fill ``out`` (float64[n]) with the draws ``offset`` ... ``offset + n - 1``; returns how many were refused.
 
     Parameters
@@ -95,12 +95,14 @@ def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts):
         ``Stream.id`` and ``Stream.key``.
     attempts
         How often one number is drawn at most; NaN is written where that does not suffice.
+    start
+        Step of the first draw.
     """
     words, tails, u, refused = np.empty(2 * BLOCK, np.uint32), np.empty(BLOCK, np.int32), np.empty(BLOCK), 0
     for first in range(0, out.size, BLOCK):
         n = min(BLOCK, out.size - first)
         part = out[first : first + n]
-        fill_bits(words[: 2 * n], 0, stream, key0, key1, 2 * (offset + first))
+        fill_bits(words[: 2 * n], start, stream, key0, key1, 2 * (offset + first))
         for i in range(n):
             u[i] = _open_uniform(words[2 * i], words[2 * i + 1])
         for i in range(n):
