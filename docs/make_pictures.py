@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,7 +24,7 @@ from spikesim.data import load
 from spikesim.equations.response import respond
 from spikesim.models.networks import brunel, cuba, digits_mlp
 from spikesim.models.neurons import NEURONS, izhikevich, lif
-from spikesim.plot.style import COLOURS, FAINT, INK, NORMAL, SMALL, label, legend, new_axes
+from spikesim.plot.style import COLOURS, FAINT, INK, NORMAL, SEQUENTIAL, SMALL, label, legend, new_axes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from responses import SHOWS, Show
@@ -120,6 +123,27 @@ def brunel_raster() -> Axes:
     upper.set_xlabel("")
     lower.set_xlim(200, 400)
     return upper
+
+
+def brunel_sweep() -> Axes:
+    """Draw the rate of a smaller Brunel network over the strength of inhibition and the external rate."""
+    g, eta = np.linspace(3, 6, 9), np.linspace(1, 4, 7)
+    with tempfile.TemporaryDirectory() as folder:
+        table = sp.sweep(partial(brunel, 1250), {"g": g, "eta": eta}, duration=0.5, out=f"{folder}/s.h5", jobs=1)
+    ax = figure(width=5.6, height=3.6)[0, 0]
+    rate = table["mean_rate_hz"].reshape(len(g), len(eta))
+    drawn = ax.pcolormesh(g, eta, rate.T, norm=LogNorm(), cmap=SEQUENTIAL, shading="nearest")
+    ax.grid(False)
+    root = ax.get_figure(root=True)
+    assert root is not None
+    scale = root.colorbar(drawn, ax=ax)
+    scale.set_ticks([20, 50, 100, 200], labels=["20", "50", "100", "200"])
+    scale.minorticks_off()
+    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.ax.tick_params(labelsize=SMALL, length=0)
+    scale.set_label("rate (Hz)", fontsize=NORMAL, color=INK)
+    label(ax, "g (inhibition over excitation)", "eta (external rate)")
+    return ax
 
 
 def soft_and_hard() -> Axes:
@@ -259,6 +283,7 @@ def energy_bars() -> Axes:
 
 PICTURES: dict[str, Callable[[], Axes]] = {
     "brunel_raster": brunel_raster,
+    "brunel_sweep": brunel_sweep,
     "soft_and_hard": soft_and_hard,
     "input_to_rate": input_to_rate,
     "firing_patterns": firing_patterns,

@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-from spikesim.engine import Options, compile, run
+from spikesim.engine import Options, compile, resume, run
 from spikesim.equations.primitives import (
     absolute,
     clip,
@@ -29,6 +29,8 @@ from spikesim.network import Network, Population, Probe, Projection
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 from spikesim.recording import Recording
 from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
+from spikesim.sweeps import load_sweep, sweep
+from spikesim.synapse import Plasticity, SynapseModel, synapse
 from spikesim.units import Hz, MOhm, kHz, ms, mV, nA, nF, nS, pA, pF, s, us
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Options",
     "OrnsteinUhlenbeck",
     "Param",
+    "Plasticity",
     "Poisson",
     "PoissonDrive",
     "Population",
@@ -51,6 +54,7 @@ __all__ = [
     "Recording",
     "SpikeTrains",
     "State",
+    "SynapseModel",
     "absolute",
     "clip",
     "compile",
@@ -58,6 +62,7 @@ __all__ = [
     "exp",
     "floor",
     "kHz",
+    "load_sweep",
     "log",
     "mV",
     "maximum",
@@ -69,11 +74,14 @@ __all__ = [
     "neuron",
     "pA",
     "pF",
+    "resume",
     "run",
     "s",
     "sequential",
     "spike",
     "sqrt",
+    "sweep",
+    "synapse",
     "tanh",
     "us",
     "where",

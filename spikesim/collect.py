@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,25 @@ class Probed(NamedTuple):
 
     neurons: NDArray[np.int64]
     unit: str
+
+
+class Mark(NamedTuple):
+    """How far a recording had come at a moment.
+
+    Parameters
+    ----------
+    steps
+        Steps.
+    rows
+        Rows of each table, where the recording is a file.
+    emitted, active
+        Counts, as a :class:`Chunk` has them.
+    """
+
+    steps: int
+    rows: Mapping[str, int]
+    emitted: Mapping[str, NDArray[np.int64]]
+    active: Mapping[str, NDArray[np.int64]]
 
 
 class Tally:
@@ -45,6 +64,18 @@ class Tally:
             self._emitted[name] += emitted
         for name, active in chunk.active.items():
             self._active[name] += active
+
+    def mark(self) -> Mark:
+        """Return a copy of what has been counted so far."""
+        emitted = {name: values.copy() for name, values in self._emitted.items()}
+        return Mark(self.steps, {}, emitted, {name: values.copy() for name, values in self._active.items()})
+
+    def go_on_from(self, mark: Mark) -> None:
+        """Begin with what had been counted at a mark."""
+        self.steps = mark.steps
+        for mine, marked in ((self._emitted, mark.emitted), (self._active, mark.active)):
+            for name, values in mine.items():
+                values += marked[name]
 
     def counts(self) -> Counts:
         """Return the counts so far."""
@@ -127,10 +158,19 @@ def order_of(*keys: NDArray[Any]) -> NDArray[np.int64] | slice:
     >>> order_of(np.array([1, 0, 0]), np.array([2, 7, 5])).tolist()
     [2, 1, 0]
     """
+    if _ascend(keys):
+        return slice(None)
+    # chunks follow one another in time and are sorted: bringing the samples together is all that is left to do
+    order = np.argsort(keys[0], kind="stable")
+    return order if _ascend([key[order] for key in keys]) else np.asarray(np.lexsort(keys[::-1]))
+
+
+def _ascend(keys: Sequence[NDArray[Any]]) -> bool:
+    """Tell whether rows of keys are sorted."""
     equal = np.ones(max(0, len(keys[0]) - 1), bool)  # whether an event and the next one agree in all keys so far
     for key in keys:
         before, after = key[:-1], key[1:]
         if (equal & (after < before)).any():
-            return np.asarray(np.lexsort(keys[::-1]))
+            return False
         equal &= after == before
-    return slice(None)
+    return True

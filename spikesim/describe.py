@@ -15,6 +15,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron
 from spikesim.stimulus import Current, Drive, Rate, Source, SpikeTrains, Stimulus
+from spikesim.synapse import Plasticity
 
 MOST_ROWS = 40  # of a section
 COUNTABLE = 2**24  # pairs up to which a convolution is laid out to count its synapses
@@ -149,6 +150,15 @@ def rule(value: connect.Connection) -> str:
     return type(value).__name__ + (f"({', '.join(parts)})" if parts else "")
 
 
+def plasticity(value: Plasticity) -> str:
+    """Return a plasticity rule with the options and parameters that differ from the model's defaults."""
+    model = value.model
+    parts = [*model.options.values()]
+    parts += [f"{n} {amount(v, model.params[n].unit)}" for n, v in value.params.items() if v != model.params[n].default]
+    parts += [f"modulator {value.modulator}"] if value.modulator else []
+    return model.name + (f"({', '.join(parts)})" if parts else "")
+
+
 def _shape(part: Population | Source) -> str:
     return " x ".join(map(str, part.shape))
 
@@ -169,6 +179,7 @@ def _projection(projection: Projection, network: Network) -> tuple[str, ...]:
         f"{count(number)} synapses" if number is not None else "",
         f"weight {amount(weights)}" if weights is not None else "",
         "" if _is_default(projection.delay, 0.0) else f"delay {amount(projection.delay, 's')}",
+        plasticity(projection.plasticity) if projection.plasticity is not None else "",
     )
 
 

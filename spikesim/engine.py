@@ -17,11 +17,11 @@ import spikesim
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.files.envelope import check_target
 from spikesim.graph import Graph
+from spikesim.inputs import held, input_arrays, total_steps
 from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.stimulus import Input
-from spikesim.units import si
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,18 @@ class Program(Protocol):
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights of a projection (snapped to the port's grid)."""
 
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on: states, sums under way, noise, the step.
+
+        Raises
+        ------
+        UnsupportedError
+            If the engine cannot be stopped and continued; also before the first step.
+        """
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot, of this program or of another one of the same network and precision."""
+
 
 class Stepping:
     """What every program offers for closed loops, on top of `advance`."""
@@ -141,27 +153,6 @@ class Stepping:
         return {node.name: np.asarray(chunk.emitted[node.name]) for node in self.graph.nodes}
 
 
-def held(source: Input, value: Any, steps: int, samples: int) -> NDArray[Any]:
-    """Bring data for some steps to ``[steps, samples, n]``; one value per element is held."""
-    array = np.asarray(value, np.float64)
-    shape = (steps, samples, source.n)
-    fits = array.ndim == 0 or array.size in (source.n, samples * source.n, steps * samples * source.n)
-    if not fits:
-        raise InvalidValueError(
-            f"input {source.name!r} needs {source.n} values, or the shape [{samples}, {source.n}] or {list(shape)}, "
-            f"found {list(array.shape)}"
-        )
-    if array.size == steps * samples * source.n:
-        array = array.reshape(shape)
-    elif array.ndim:
-        array = array.reshape(1, -1, source.n)
-    if not np.isfinite(array).all() or not (source.graded or np.isin(array, (0, 1)).all()):
-        raise InvalidValueError(
-            f"input {source.name!r} must hold {'finite values' if source.graded else 'spikes, 0 or 1'}"
-        )
-    return np.broadcast_to(array, shape)
-
-
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """What a program reports of some steps.
@@ -178,6 +169,10 @@ class Chunk:
         Population or source to int64 ``[samples, n]``: spikes (or non-zero values) per element in these steps.
     active
         Population to int64 ``[samples]``: active updates in these steps.
+
+    Notes
+    -----
+    The arrays belong to whoever gets the chunk, often another thread: a program never writes to them again.
     """
 
     first: int
@@ -282,6 +277,8 @@ def run(
     representations: Mapping[str, str] | None = None,
     ranks: int = 1,
     out: str | Path | None = None,
+    checkpoint_every: float | None = None,
+    resume: bool = False,
     progress: Callable[[int, int], None] | bool = False,
 ) -> Recording:
     """Run a network and return what happened.
@@ -307,6 +304,10 @@ def run(
         ``threads`` says more; needs ``spikesim[mpi]`` and the backend ``"numba"``.
     out
         HDF5 file to stream the recording to while running; it stays readable if the run is killed.
+    checkpoint_every
+        Seconds of wall time after which a checkpoint is written beside ``out``; see :mod:`spikesim.checkpoint`.
+    resume
+        Go on from the checkpoint beside ``out``; begin where there is none yet, return ``out`` where it is finished.
     progress
         True for a bar on the terminal, or a function of (steps done, steps in all).
 
@@ -329,7 +330,7 @@ def run(
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
         Options(dtype, threads, device, timeout)  # says what is wrong with them
-        check_ranks(ranks, backend, device)
+        check_ranks(ranks, backend, device, checkpoint_every is not None or resume)
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
@@ -338,8 +339,16 @@ def run(
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
-    data, samples, length = _input_arrays(graph, inputs or {})
-    total = _total_steps(graph, duration, steps, length)
+    data, samples, length = input_arrays(graph, inputs or {})
+    total = total_steps(graph, duration, steps, length)
+    checkpoints = None
+    if checkpoint_every is not None or resume:
+        from spikesim.checkpoint import Checkpoints, identity
+
+        same = identity(network, graph, backend, dtype, total, data)
+        checkpoints = Checkpoints(out, network, same, checkpoint_every, resume)
+        if checkpoints.finished is not None:
+            return checkpoints.finished
     program = compile(graph, backend, Options(dtype, threads, device, timeout, dict(representations or {})))
     compiled = time.perf_counter()
     meta = {
@@ -354,12 +363,14 @@ def run(
         "build_s": built - begin,
         "compile_s": compiled - built,
     }
-    with Session(program, samples, total, data, meta, out, progress) as session:
+    if checkpoints is not None:
+        meta["run"] = checkpoints.identity
+    with Session(program, samples, total, data, meta, out, progress, checkpoints) as session:
         return session.run()
 
 
-def check_ranks(ranks: int, backend: str, device: str) -> None:
-    """Raise an InvalidValueError unless so many ranks can share a network on that backend and device."""
+def check_ranks(ranks: int, backend: str, device: str, checkpoints: bool) -> None:
+    """Raise an InvalidValueError unless so many ranks can share a network, on that backend and device."""
     if ranks < 1:
         raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
     if (backend, device) != ("numba", "cpu"):
@@ -367,57 +378,58 @@ def check_ranks(ranks: int, backend: str, device: str) -> None:
             f"ranks={ranks} needs backend 'numba' on the cpu, found {backend!r} on {device!r}; leave ranks out, or "
             "choose that backend"
         )
-
-
-def _input_arrays(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], int, int | None]:
-    """Check the data against the graph's inputs and bring it to ``[steps, samples, n]``."""
-    wanted = {s.name: s for s in graph.sources if isinstance(s, Input)}
-    for name in inputs:
-        if name not in wanted:
-            raise UnknownNameError("input", name, list(wanted))
-    arrays, problems = {}, []
-    for name, source in wanted.items():
-        if name not in inputs:
-            problems.append(
-                f"input {name!r} has no data; pass inputs={{{name!r}: array of shape [steps, samples, {source.n}]}}"
-            )
-            continue
-        array = np.asarray(inputs[name])
-        if array.shape[1:] in (source.shape, (source.n,)) and array.ndim <= len(source.shape) + 1:
-            array = array[:, None]
-        if array.ndim < 3 or int(np.prod(array.shape[2:])) != source.n:
-            problems.append(
-                f"input {name!r} needs the shape [steps, samples, {', '.join(map(str, source.shape))}], found "
-                f"{list(array.shape)}"
-            )
-        elif not np.isfinite(array.astype(np.float64)).all():
-            problems.append(f"input {name!r} must be finite, found NaN or infinity")
-        elif not source.graded and not np.isin(array, (0, 1)).all():
-            problems.append(f"input {name!r} must hold spikes, 0 or 1; for real values declare Input(..., graded=True)")
-        else:
-            arrays[name] = array.reshape(*array.shape[:2], source.n)
-    shapes = {a.shape[:2] for a in arrays.values()}
-    if len(shapes) > 1:
-        problems.append(f"all inputs must have the same number of steps and samples, found {sorted(shapes)}")
-    if problems:
-        raise InvalidValueError("\n".join(problems))
-    length, samples = next(iter(shapes)) if shapes else (None, 1)
-    return arrays, samples, length
-
-
-def _total_steps(graph: Graph, duration: float | None, steps: int | None, length: int | None) -> int:
-    if duration is not None and steps is not None:
-        raise InvalidValueError(f"give either duration or steps, found duration={duration!r} and steps={steps!r}")
-    if duration is not None:
-        steps = round(si(duration, "s", "duration") / graph.dt)
-    if steps is None:
-        steps = length
-    if steps is None:
-        raise InvalidValueError("how long? pass duration (seconds) or steps")
-    if steps < 1:
-        raise InvalidValueError(f"a run needs at least one step of {graph.dt:g} s, found {steps} steps")
-    if length is not None and steps > length:
+    if checkpoints:
         raise InvalidValueError(
-            f"the inputs hold {length} steps but {steps} are asked for; pass longer inputs or fewer steps"
+            f"ranks={ranks} cannot be combined with checkpoints; leave out either (the recording of a killed run can "
+            "be read without one)"
         )
-    return int(steps)
+
+
+def resume(
+    out: str | Path,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    checkpoint_every: float | None = None,
+    threads: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | bool = False,
+) -> Recording:
+    """Go on with a run that was killed or stopped; the checkpoint beside its recording holds what else is needed.
+
+    Parameters
+    ----------
+    out
+        The recording.
+    inputs
+        The data that the run was given, if it was; they are not in the checkpoint.
+    checkpoint_every
+        Seconds between checkpoints; as before by default.
+    threads, device, progress
+        See :func:`run`; they do not change the result.
+
+    Returns
+    -------
+    Recording
+        The same spikes, traces and counts as of a run without an interruption.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no checkpoint beside an unfinished recording.
+    """
+    from spikesim.checkpoint import interrupted_run
+
+    found = interrupted_run(out)
+    if isinstance(found, Recording):
+        return found
+    return run(
+        found.network,
+        **{name: found.run[name] for name in ("steps", "backend", "dtype")},
+        inputs=inputs,
+        threads=threads,
+        device=device,
+        out=out,
+        checkpoint_every=checkpoint_every,
+        resume=True,
+        progress=progress,
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikesim.connect import Connection
 from spikesim.connect.base import elements
+from spikesim.learning import Learning
 from spikesim.network import Probe
 from spikesim.neuron import NeuronModel
 from spikesim.stimulus import Drive, Source
@@ -72,6 +73,8 @@ class Edge:
     rule
         The connection rule, with snapped weights where it has its own (``Dense``, ``Conv2d``, ...): layered backends
         use it in place of the rows.
+    learning
+        Its plasticity, or None.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Edge:
     delay: Numbers
     graded: bool
     rule: Connection
+    learning: Learning | None = None
 
     @property
     def n_pre(self) -> int:
@@ -127,8 +131,10 @@ class Edge:
 
     @cached_property
     def out_degree(self) -> NDArray[np.int64]:
-        """Synapses with a weight other than 0 per source element; these are the ones that count."""
+        """Synapses with a weight other than 0 per source element; these are the ones that count, and all that learn."""
         rows, constant = self.pattern.out_degree, self.weight.constant
+        if self.learning is not None and self.learning.model.learns:
+            return rows
         if constant is not None:
             return rows * bool(constant)
         least, most = self.weight.extremes

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from spikesim.connect.base import elements
 from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
+from spikesim.learning import largest_weight, lower_plasticity
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
-from spikesim.stimulus import Input, Source
+from spikesim.stimulus import Drive, Input, PoissonDrive, Source
 from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Snapped, Steps, snap
 
 __all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"]
@@ -68,11 +69,7 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     if snap:
         edges, exactness = _snap(edges)
     nodes = sorted((replace(n, level=order[n.name]) for n in nodes), key=lambda n: n.level)
-    drives = tuple(
-        replace(d, port=d.port or network.population(d.target).model.inputs[0])
-        for d in network.stimuli
-        if not isinstance(d, Source)
-    )
+    drives = tuple(_drive(network, d, exactness) for d in network.stimuli if isinstance(d, Drive))
     return Graph(
         network.name,
         network.dt,
@@ -84,6 +81,18 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         tuple(network.probes),
         exactness,
     )
+
+
+def _drive(network: Network, drive: Drive, exactness: Mapping[tuple[str, str], PortExactness]) -> Drive:
+    """Name the port of a drive; the weight of Poisson events stands on the grid of the port, as synaptic weights do.
+
+    A weight so small that the grid would change it by more than 2^-17 of itself is left alone.
+    """
+    port = drive.port or network.population(drive.target).model.inputs[0]
+    exact = exactness.get((drive.target, port))
+    if isinstance(drive, PoissonDrive) and exact and abs(drive.weight) >= 2.0**16 * exact.grid:
+        return replace(drive, port=port, weight=float(snap(drive.weight, exact.grid)))
+    return replace(drive, port=port)
 
 
 def _sources(network: Network) -> tuple[Source, ...]:
@@ -120,16 +129,20 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
     pre, post = shapes[projection.pre], shapes[projection.post]
     pattern = Pattern(projection.rule, pre, post, Stream(network.seed, f"{projection.name}/synapses"))
     own = None if projection.rule.fits(pre, post) else pattern.rows.weights
+    weight = _weights(network, projection, own, pattern)
+    graded = bool(getattr(_source(network, projection.pre), "graded", False))
+    plasticity = projection.plasticity
     return Edge(
         name=projection.name,
         pre=projection.pre,
         post=projection.post,
         port=projection.port or network.population(projection.post).model.inputs[0],
         pattern=pattern,
-        weight=_weights(network, projection, own, pattern),
+        weight=weight,
         delay=_delays(network, projection, pattern),
-        graded=bool(getattr(_source(network, projection.pre), "graded", False)),
+        graded=graded,
         rule=projection.rule,
+        learning=None if plasticity is None else lower_plasticity(plasticity, network.dt, weight.extremes, graded),
     )
 
 
@@ -222,7 +235,7 @@ def _snap(edges: list[Edge]) -> tuple[list[Edge], dict[tuple[str, str], PortExac
         ports.setdefault((edge.post, edge.port), []).append(k)
     snapped, exactness = list(edges), {}
     for port, members in ports.items():
-        largest = max((edges[k].weight_limit for k in members), default=0.0)
+        largest = max((largest_weight(edges[k]) for k in members), default=0.0)
         grid = grid_of(largest)
         change = 0.0
         for k in members:
@@ -248,16 +261,16 @@ def _sum_bits(edges: list[Edge], grid: float) -> int:
 
     most = [e.pattern.rule.most_inputs(e.pattern.pre, e.pattern.post) for e in edges]
     if None not in most:
-        bound = bits(sum(float(m or 0) * e.weight_limit for m, e in zip(most, edges, strict=True)))
+        bound = bits(sum(float(m or 0) * largest_weight(e) for m, e in zip(most, edges, strict=True)))
         if bound <= MANTISSA_BITS:
             return bound
-        total = sum((e.pattern.in_degree() * e.weight_limit for e in edges), np.zeros(edges[0].n_post))
+        total = sum((e.pattern.in_degree() * largest_weight(e) for e in edges), np.zeros(edges[0].n_post))
         if bits(total.max()) <= MANTISSA_BITS:
             return bits(total.max())
     total = np.zeros(edges[0].n_post)
     for edge in edges:
-        weights = np.abs(np.broadcast_to(edge.weights, (edge.synapses,)))
-        total += np.bincount(edge.indices, weights=weights, minlength=edge.n_post)
+        each = np.abs(edge.weights) if edge.learning is None else largest_weight(edge)
+        total += np.bincount(edge.indices, weights=np.broadcast_to(each, edge.synapses), minlength=edge.n_post)
     return bits(total.max(initial=0.0))
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from spikesim.connect import AllToAll, Connection
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
+from spikesim.learning import modulator_problems
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.stimulus import Drive, Source, Stimulus, _shape
+from spikesim.synapse import Plasticity, SynapseModel
 from spikesim.units import si
 from spikesim.value import Value
 
@@ -71,6 +73,8 @@ class Projection(Value):
         Input port of ``post``; the model's first one by default.
     name
         Unique in the network; ``"pre->post"`` by default.
+    plasticity
+        How the synapses change (:mod:`spikesim.models.synapses`); not at all by default.
     """
 
     pre: str
@@ -80,8 +84,11 @@ class Projection(Value):
     delay: Any = 0.0
     port: str | None = None
     name: str = ""
+    plasticity: Plasticity | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.plasticity, SynapseModel):
+            object.__setattr__(self, "plasticity", Plasticity(self.plasticity))
         object.__setattr__(self, "delay", si(self.delay, "s", f"delay of {self.pre}->{self.post}"))
         if not self.name:
             suffix = f":{self.port}" if self.port else ""
@@ -254,6 +261,9 @@ def _problems(net: Network) -> Iterable[str]:
         yield from _parameter_problems(population)
     for projection in net.projections:
         yield from _projection_problems(projection, populations, sources)
+    rules = {p.name: p.plasticity for p in net.projections if p.plasticity is not None}
+    modulators = {name: rule.modulator for name, rule in rules.items() if rule.modulator}
+    yield from modulator_problems(modulators, [*populations, *sources])
     for stimulus in net.stimuli:
         if isinstance(stimulus, Drive):
             yield from _port_problems(f"stimulus {stimulus.name!r}", stimulus.target, stimulus.port, populations)

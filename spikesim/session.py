@@ -18,10 +18,11 @@ from spikesim.files.versions import versions
 from spikesim.recording import Recording
 
 if TYPE_CHECKING:
-    from spikesim.files.recording_writer import Writer
+    from spikesim.checkpoint import Checkpoints
+    from spikesim.files.background import Background
 
 FIRST_CHUNK = 50  # steps; then as many as take about a third of a second
-SECONDS_PER_CHUNK = 0.3
+SECONDS_PER_CHUNK, SECONDS_LAST_CHUNK = 0.3, 0.01
 
 
 class Session:
@@ -41,6 +42,8 @@ class Session:
         HDF5 file to stream to, or None.
     progress
         True, False, or a function of (done, total).
+    checkpoints
+        Where to begin, and when to write checkpoints; without it, from step 0 and none.
     """
 
     def __init__(
@@ -52,15 +55,18 @@ class Session:
         meta: dict[str, Any],
         out: str | Path | None,
         progress: Callable[[int, int], None] | bool,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.program, self.samples, self.steps, self.inputs = program, samples, steps, inputs
         self.meta = {**meta, "steps": steps, "samples": samples, "dt": program.graph.dt, "versions": versions()}
         self.out = Path(out) if out is not None else None
-        self.progress = progress
+        self.progress, self.checkpoints = progress, checkpoints
         self.stopped = False
         self._handler: Any = None
 
     def __enter__(self) -> Session:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # whoever started this process deals with Ctrl-C
+            return self
         try:
             self._handler = signal.signal(signal.SIGINT, self._stop)
         except ValueError:  # not the main thread: Ctrl-C is somebody else's business
@@ -80,47 +86,63 @@ class Session:
     def run(self) -> Recording:
         """Run to the end, or to Ctrl-C, and return the recording."""
         self.program.reset(self.samples)
-        begin = time.perf_counter()
+        if self.checkpoints:
+            self.checkpoints.begin(self.program)
+        begin = time.perf_counter() - (self.checkpoints.seconds if self.checkpoints else 0.0)
         sink = self._sink()
         try:
-            self._loop(sink)
+            self._loop(sink, begin)
         finally:
             self.meta["sim_s"] = time.perf_counter() - begin
             self.meta["biological_s"] = sink.steps * self.program.graph.dt * self.samples
             self.meta["peak_mb"] = peak_memory_mb()
             self.meta["interrupted"] = sink.steps < self.steps
             sink.close(self.meta)
+        if self.checkpoints and sink.steps == self.steps:
+            self.checkpoints.remove()
         return sink.recording()
 
-    def _sink(self) -> Collector | Writer:
+    def _sink(self) -> Collector | Background:
         if self.out is None:
             return Collector(self.program.graph, self.samples)
+        from spikesim.files.background import Background
         from spikesim.files.recording_writer import Writer
 
-        return Writer(self.out, self.program.graph, self.samples, self.meta)
+        start = self.checkpoints.mark if self.checkpoints else None
+        return Background(Writer(self.out, self.program.graph, self.samples, self.meta, start))
 
-    def _loop(self, sink: Collector | Writer) -> None:
+    def _loop(self, sink: Collector | Background, begin: float) -> None:
         # an engine that cannot be continued takes the whole run at once
-        done, chunk_steps = 0, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
-        with _bar(self.progress, self.steps) as report:
+        done, chunk_steps = sink.steps, self.steps if self.program.whole_run else min(FIRST_CHUNK, self.steps)
+        with bar(self.progress, self.steps) as report:
             while done < self.steps and not self.stopped:
                 chunk_steps = min(chunk_steps, self.steps - done)
-                begin = time.perf_counter()
+                chunk_begin = time.perf_counter()
                 part = {name: array[done : done + chunk_steps] for name, array in self.inputs.items()}
                 sink.add(self.program.advance(chunk_steps, part))
                 done += chunk_steps
                 report(done, self.steps)
-                seconds = max(time.perf_counter() - begin, 1e-6)
-                chunk_steps = max(1, min(8 * chunk_steps, int(chunk_steps * SECONDS_PER_CHUNK / seconds)))
+                rate = chunk_steps / max(time.perf_counter() - chunk_begin, 1e-6)
+                chunk_steps = next_chunk(chunk_steps, rate, self.steps - done)
+                if self.checkpoints and done < self.steps and (self.stopped or self.checkpoints.due()):
+                    self.checkpoints.write(self.program.snapshot(), sink.mark(), time.perf_counter() - begin)
         for chunk in self.program.drain():
             sink.add(chunk)
 
 
-class _bar:
+def next_chunk(steps: int, rate: float, left: int) -> int:
+    """Return how many steps come next, after a chunk of some steps, at a rate in steps per second.
+
+    The last chunks become shorter: while one is written, the next one runs, but nothing runs beside the last one.
+    """
+    return max(1, min(8 * steps, int(rate * SECONDS_PER_CHUNK), max(int(rate * SECONDS_LAST_CHUNK), left // 2)))
+
+
+class bar:
     """A progress bar with ETA on a terminal; nothing elsewhere."""
 
-    def __init__(self, progress: Callable[[int, int], None] | bool, total: int) -> None:
-        self.progress, self.total = progress, total
+    def __init__(self, progress: Callable[[int, int], None] | bool, total: int, label: str = "running") -> None:
+        self.progress, self.total, self.label = progress, total, label
         self.bar: Any = None
 
     def __enter__(self) -> Callable[[int, int], None]:
@@ -132,7 +154,7 @@ class _bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.bar = Progress(
-            TextColumn("running"),
+            TextColumn(self.label),
             BarColumn(),
             TextColumn("{task.percentage:.0f} %"),
             TimeRemainingColumn(),

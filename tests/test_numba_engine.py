@@ -188,6 +188,19 @@ def test_weights_can_be_changed_in_every_representation() -> None:
     assert set(program.get_weights("dense")) == {2.0} and set(program.get_weights("csr")) == {0.0}
 
 
+def test_a_changed_weight_may_leave_what_float32_halves_can_hold() -> None:
+    net = Network(
+        [Population("t", 3, integrator)],
+        [Projection("s", "t", AllToAll(), weight=0.1)],
+        [SpikeTrains("s", 200, times=np.full(200, 1 * ms), indices=np.arange(200))],
+        probes=[Probe("t", ("v",))],
+    )
+    program = compile(net, options=Options(dtype="float32"))
+    program.set_weights("s->t", 12345.678)
+    stored = program.get_weights("s->t")[0]
+    assert program.advance(3, {}).traces["t", "v"][1][0, -1, 0] == np.float32(200 * stored)
+
+
 def test_the_plan_follows_density_and_can_be_forced() -> None:
     net = Network(
         [Population("a", 2000, lif()), Population("b", 2000, lif())],

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from spikesim.counts import Counts
 from spikesim.engine import Chunk
 from spikesim.errors import FileAccessError, FileFormatError, MissingFileError
 from spikesim.files import recording_writer
+from spikesim.files.background import ROOM, Background
 from spikesim.files.hdf5_snapshot import Snapshot
 from spikesim.files.hdf5_stream import CHUNK_BYTES, HEAD, Stream
 from spikesim.files.recording_writer import Writer
@@ -410,6 +412,70 @@ def test_a_full_disk_leaves_a_whole_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.h5"]
 
 
+class Recorded:
+    """A writer that remembers its chunks, and may be slow or fail."""
+
+    def __init__(self, pause: float = 0.0, fail_at: int = -1) -> None:
+        self.pause, self.fail_at, self.steps = pause, fail_at, 0
+        self.seen: list[int] = []
+        self.ended = ""
+
+    def add(self, chunk: Chunk) -> None:
+        time.sleep(self.pause)
+        if chunk.first == self.fail_at:
+            raise OSError("the disk is on fire")
+        self.seen.append(chunk.first)
+        self.steps += chunk.steps
+
+    def close(self, meta: Mapping[str, Any]) -> None:
+        self.ended = "closed"
+
+
+def empty(first: int) -> Chunk:
+    return Chunk(first, 1, {}, {}, {}, {})
+
+
+def test_the_thread_that_writes_gets_everything_in_order_and_keeps_little_waiting() -> None:
+    before = threading.active_count()
+    writer = Recorded(pause=0.01)
+    background = Background(writer)  # type: ignore[arg-type]
+    for k in range(30):
+        background.add(empty(k))
+        assert k + 1 - len(writer.seen) <= ROOM + 1  # those that wait, and one in hand
+    assert background.steps == 30 == len(writer.seen)
+    background.close({})
+    assert writer.seen == list(range(30)) and writer.ended == "closed"
+    assert threading.active_count() == before
+
+
+def test_an_error_in_the_thread_that_writes_comes_out_in_the_run() -> None:
+    writer = Recorded(fail_at=3)
+    background = Background(writer)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="on fire"):
+        for k in range(1000):
+            background.add(empty(k))
+    background.close({})  # it has been raised: once is enough
+    assert writer.seen == [0, 1, 2] and writer.ended == "closed"  # what is whole is kept
+    writer = Recorded(fail_at=0)
+    late = Background(writer)  # type: ignore[arg-type]
+    late.add(empty(0))
+    with pytest.raises(OSError, match="on fire"):
+        late.close({})
+    assert writer.ended == "closed"
+
+
+def test_numbers_that_do_not_shrink_are_stored_as_they_are(tmp_path: Path) -> None:
+    stream, noise = Stream(tmp_path / "t.h5", KIND, 1), np.random.default_rng(0).random(20 * CHUNK_BYTES // 8)
+    stream.table("noise", np.float64).append(noise)
+    stream.table("clock", np.int64).append(np.arange(len(noise)))
+    stream.close()
+    with h5py.File(tmp_path / "t.h5", "r") as file:
+        masks = [file["noise"].id.get_chunk_info(k).filter_mask for k in range(20)]
+        assert masks == [0] + [3] * 15 + [0] + [3] * 3
+        assert all(file["clock"].id.get_chunk_info(k).filter_mask == 0 for k in range(20))
+        assert np.array_equal(file["noise"][:], noise) and np.array_equal(file["clock"][:], np.arange(len(noise)))
+
+
 def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     precious = tmp_path / "thesis.h5"
     with h5py.File(precious, "w") as file:
@@ -522,6 +588,7 @@ def test_a_million_steps_in_flat_memory(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEMORY, str(Path(__file__).parent), str(tmp_path / "run.h5")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     early, late, spikes, _ = json.loads(done.stdout)
-    assert spikes > 2_000_000 and spikes * 16 / 2**20 > 30  # megabytes that memory would have had to hold
-    assert late - early < 8
+    assert spikes > 2_000_000
+    memory = (16 * spikes + 20 * 8 * 10**6) / 2**20  # megabytes of spikes and traces
+    assert late - early < 50 < 0.3 * memory  # a few chunks, whose size follows the speed of the machine
     assert Recording.load(tmp_path / "run.h5").counts.spikes == spikes

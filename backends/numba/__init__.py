@@ -9,6 +9,7 @@ from typing import Any
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
+from spikesim.learning import plastic_problems
 
 
 class NumbaBackend:
@@ -30,13 +31,13 @@ class NumbaBackend:
         }
 
     def check(self, graph: Graph) -> list[str]:
-        """Return what the engine cannot do: nothing, for a graph that was lowered."""
+        """Return what the engine cannot do."""
         ports = [
             f"neuron {n.model.name!r} has {len(n.model.inputs)} input ports, at most 16 are possible"
             for n in graph.nodes
             if len(n.model.inputs) > 16
         ]
-        return ports
+        return ports + plastic_problems(graph, "backend 'numba' (yet)")
 
     def explain(self, graph: Graph, options: Options) -> Sequence[Mapping[str, Any]]:
         """Return the representation of each projection, its memory and what a spike costs."""

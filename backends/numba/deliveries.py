@@ -36,7 +36,8 @@ from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_a
 def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
     lines = [
-        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)",
+        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
+        "no_cfunc_wrapper=True)",
         "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):",
     ]
     for name in sorted(used, key=list(BRANCHES).index):

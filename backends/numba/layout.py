@@ -61,42 +61,11 @@ class Group:
         return np.array(numbers, dtype).reshape(len(self.nodes), -1), each
 
 
-def port_forms(graph: Graph, plan: Plan, dtype: str, fast: set[str]) -> dict[tuple[str, str], PortForm]:
-    """Return in which form input arrives at each port."""
-    forms = {}
-    for node in graph.nodes:
-        for port in node.model.inputs:
-            edges = [e for e in graph.edges if (e.post, e.port) == (node.name, port)]
-            counted = [e for e in edges if plan.choices[e.name].kind in COUNTED]
-            drives = [d.name for d in graph.drives if (d.target, d.port) == (node.name, port)]
-            drive = "" if not drives else "counts" if drives[0] in fast else "values"
-            sums = len(counted) < len(edges)
-            grid = _grid(graph, node.name, port)
-            split = dtype == "float32" and 0 < len(counted) <= 2 and not sums and not drive and grid > 2.0**-100
-            forms[node.name, port] = PortForm(len(counted), sums, drive, split)
-    return forms
-
-
-def groups(graph: Graph, ports: dict[tuple[str, str], PortForm], owned: Owned) -> list[Group]:
-    """Group the populations by the kernel that serves them."""
-    found: dict[KernelForm, Group] = {}
-    for node in graph.nodes:
-        vectors = frozenset(n for n in node.model.used_constants() if np.ndim(node.constants[n]))
-        form = KernelForm(node.model, vectors, tuple(ports[node.name, p] for p in node.model.inputs))
-        found.setdefault(form, Group(form, owned)).add(node)
-    return list(found.values())
-
-
-def _grid(graph: Graph, post: str, port: str) -> float:
-    exact = graph.exactness.get((post, port))
-    return exact.grid if exact else 0.0
-
-
 @dataclass(eq=False)
 class FastDrives:
     """The Poisson drives that the kernel draws: one constant rate, alone on their port.
 
-    ``counts`` are those whose counts fit a byte.
+    ``counts`` are those whose counts fit a byte: their mean needs no parts.
     """
 
     names: set[str] = field(default_factory=set)
@@ -120,10 +89,56 @@ def fast_drives(graph: Graph) -> FastDrives:
         found.thresholds[drive.name] = (first, first + len(table), number)
         pieces.append(table)
         found.names.add(drive.name)
-        if number == 1 and len(table) <= MOST_COUNT:
+        if number == 1:
             found.counts.add(drive.name)
     found.table = np.concatenate([*pieces, np.zeros(1, np.uint32)])
     return found
+
+
+def port_forms(graph: Graph, plan: Plan, dtype: str, fast: FastDrives) -> dict[tuple[str, str], PortForm]:
+    """Return in which form input arrives at each port."""
+    forms = {}
+    for node in graph.nodes:
+        for port in node.model.inputs:
+            edges = [e for e in graph.edges if (e.post, e.port) == (node.name, port)]
+            counted = [e for e in edges if plan.choices[e.name].kind in COUNTED]
+            drives = [d for d in graph.drives if (d.target, d.port) == (node.name, port)]
+            drive = "" if not drives else "counts" if drives[0].name in fast.counts else "values"
+            limits = [(abs(e.constant_weight or 0.0), MOST_COUNT) for e in counted]
+            if drive == "counts":
+                first, last, _ = fast.thresholds[drives[0].name]
+                limits.append((abs(getattr(drives[0], "weight", 0.0)), last - first))
+            sums = len(counted) < len(edges)
+            small = dtype == "float32" and counted and not sums and drive != "values"
+            split = bool(small) and _splits(limits, _grid(graph, node.name, port))
+            forms[node.name, port] = PortForm(len(counted), sums, drive, split)
+    return forms
+
+
+def _splits(limits: list[tuple[float, int]], grid: float) -> bool:
+    """Tell whether counters times the halves of their weights add up exactly in float32: 24 bits for either half.
+
+    ``limits`` are sizes of weights, which must be whole multiples of the grid, and the largest counts.
+    """
+    if grid < 2.0**-100 or any(w / grid != np.rint(w / grid) for w, _ in limits):
+        return False
+    high = sum(np.rint(w / grid / 2**15) * most for w, most in limits)
+    return bool(high <= 2**24 and sum(2**14 * most for _, most in limits) <= 2**24)
+
+
+def groups(graph: Graph, ports: dict[tuple[str, str], PortForm], owned: Owned) -> list[Group]:
+    """Group the populations by the kernel that serves them."""
+    found: dict[KernelForm, Group] = {}
+    for node in graph.nodes:
+        vectors = frozenset(n for n in node.model.used_constants() if np.ndim(node.constants[n]))
+        form = KernelForm(node.model, vectors, tuple(ports[node.name, p] for p in node.model.inputs))
+        found.setdefault(form, Group(form, owned)).add(node)
+    return list(found.values())
+
+
+def _grid(graph: Graph, post: str, port: str) -> float:
+    exact = graph.exactness.get((post, port))
+    return exact.grid if exact else 0.0
 
 
 class Layout:
@@ -140,7 +155,7 @@ class Layout:
     def __init__(self, graph: Graph, plan: Plan, dtype: str) -> None:
         self.graph, self.plan = graph, plan
         self.drives = fast_drives(graph)
-        self.port_forms = port_forms(graph, plan, dtype, self.drives.counts)
+        self.port_forms = port_forms(graph, plan, dtype, self.drives)
         self.groups = groups(graph, self.port_forms, plan.owned)
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
         first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
@@ -370,7 +385,7 @@ class Layout:
         self.job_weights.append(weight)
 
     def set_weights(self, edge: Edge) -> bool:
-        """Take over changed weights of a projection; return whether another representation is used from now on."""
+        """Take over changed weights of a projection; return whether another kernel is needed from now on."""
         self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
         shared = self.plan.choices[edge.name].kind == "conv"  # weights of its own for each synapse end that
         if shared:
@@ -378,8 +393,21 @@ class Layout:
             self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
         if edge.constant_weight is None:
             self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
+        recompile = shared or self._unsplit(edge)
         self._tiles()
-        return shared
+        return recompile
+
+    def _unsplit(self, edge: Edge) -> bool:
+        """Go back to float64 sums where a changed weight does not allow halves any more; return whether that is so."""
+        forms = port_forms(self.graph, self.plan, "float32", self.drives)
+        if not self.port_forms[edge.post, edge.port].split or forms[edge.post, edge.port].split:
+            return False
+        group = self.groups[self.group_of(edge.post)]
+        group.form = replace(group.form, ports=tuple(replace(port, split=False) for port in group.form.ports))
+        for node in group.nodes:
+            for port, form in zip(node.model.inputs, group.form.ports, strict=True):
+                self.port_forms[node.name, port] = form
+        return True
 
 
 def _names(key: tuple[Any, ...]) -> set[str]:

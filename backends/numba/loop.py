@@ -30,7 +30,6 @@ from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
 from spikesim.backends.numba.kernels.vector import i32_at, i64_at, u16_at, u32_at, u64_at
-from spikesim.equations.random_kernels import add_poisson
 
 
 def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty):
@@ -44,7 +43,7 @@ def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):
 
 
 # --- copied into the printed module from here on ---
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def room(job, weight, counts, sums, used, dirty):
     """How many rows may still be counted before a byte could overflow; moves the counters to the sums if none."""
     channel, most = job[9] & 0xFFFFF, job[9] >> 40
@@ -60,7 +59,7 @@ def room(job, weight, counts, sums, used, dirty):
     return free
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over a bitmap."""
     done, words = 0, job[7] >> 6
@@ -71,7 +70,7 @@ def count_bitmap(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def count_rows(job, weight, ids, n, counts, sums, used, dirty):
     """Count the spikes of some sources over rows of targets."""
     done = 0
@@ -83,7 +82,7 @@ def count_rows(job, weight, ids, n, counts, sums, used, dirty):
         done += take
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False)
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def convolve(job, sums, ids, values, n, image):
     """Add the patches of some inputs to the sums of a population that is an image."""
     shape, own = i64_at(job[12], job[13]), image[: job[6]]
@@ -91,8 +90,10 @@ def convolve(job, sums, ids, values, n, image):
     add_image(sums, own, shape[8])
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image):
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def deliver_step(
+    b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image, merged
+):
     """Deliver to a tile all spikes that arrive at step ``t``."""
     pointers, identities, amounts, begin = given
     for j in range(tile[2], tile[3]):
@@ -101,25 +102,36 @@ def deliver_step(b, t, tile, jobs, weights, spans, listed, lists, history, given
             emitted = t - job[4] - k
             if emitted < 0:
                 break
+            n, values = 0, amounts[:0]
             if job[1] >= 0:
                 row = emitted - begin
                 low, high = pointers[job[1], b, row], pointers[job[1], b, row + 1]
-                if high > low:
-                    deliver(
-                        job, k, weights[j], identities[low:high], amounts[low:high], high - low, counts, sums, used,
-                        dirty, image,
-                    )  # fmt: skip
+                n, ids, values = high - low, identities[low:high], amounts[low:high]
             else:
-                slot = emitted % history
+                slot, first = emitted % history, spans[job[2], 0]
                 for span in range(job[2], job[3]):
-                    n, first = listed[b, slot, span], spans[span, 0]
-                    if n > 0:
-                        ids = lists[b, slot, first : first + n]
-                        deliver(job, k, weights[j], ids, amounts[:0], n, counts, sums, used, dirty, image)
+                    n += listed[b, slot, span]
+                ids = lists[b, slot, first : first + n]
+                if n > 0 and job[3] > job[2] + 1:  # lists of several parts: one call for all is several times cheaper
+                    gather(b, slot, job[2], job[3], spans, listed, lists, merged)
+                    ids = merged[:n]
+            if n > 0:
+                deliver(job, k, weights[j], ids, values, n, counts, sums, used, dirty, image)
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def gather(b, slot, low, high, spans, listed, lists, merged):
+    """Put the spike lists of some parts one behind the other."""
+    n = 0
+    for span in range(low, high):
+        first = spans[span, 0]
+        for k in range(listed[b, slot, span]):
+            merged[n] = lists[b, slot, first + k]
+            n += 1
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large, bytes_):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
         row = poisson[p]
@@ -128,13 +140,15 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
             poisson_counts(drawn[row[7] : row[7] + padded], table, t, row[1], key[0], key[1], index)
         else:
             large[:padded] = 0
-            for part_of_mean in range(row[4]):  # a large mean is the sum of equal parts
-                add_poisson(large[:padded], table, t | part_of_mean << 48, row[1], key[0], key[1], index)
+            for part_of_mean in range(row[4]):  # a large mean is the sum of equal parts, each of which fits a byte
+                poisson_counts(bytes_[:padded], table, t | part_of_mean << 48, row[1], key[0], key[1], index)
+                for j in range(padded):
+                    large[j] += bytes_[j]
             for j in range(row[8]):
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def record_traces(b, t, part, probes, chosen, states, trace):
     """Copy the probed states of a part at the end of a step."""
     for p in range(part[10], part[11]):
@@ -146,7 +160,7 @@ def record_traces(b, t, part, probes, chosen, states, trace):
                 trace[b, at + chosen[k, 1]] = values[chosen[k, 0]]
 
 
-@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
+@njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def publish(b, t, step, spans, listed, lists, history, event_step, event_id, events, emitted):
     """Append the spikes of a step to the events of a sample, in the order of neurons."""
     slot, count = t % history, events[b]
@@ -173,7 +187,7 @@ def simulate(
     ``done[rank]`` is how far they came. ``meeting`` is 0, or the address of what is called after each phase of an epoch
     with the rows from and to, and the phase: it brings the spikes of other processes.
     """
-    counts, sums, drawn, flags, used, dirty, own_ext, large, image = scratch
+    counts, sums, drawn, flags, used, dirty, own_ext, large, image, merged = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -200,6 +214,7 @@ def simulate(
                             used,
                             dirty,
                             image,
+                            merged,
                         )
                         ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
                         for p in range(tile[0], tile[1]):
@@ -210,7 +225,7 @@ def simulate(
                                     for k in range(len(ext)):
                                         own_ext[k] = ext[k]
                                     ext = own_ext
-                                draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large)
+                                draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large, flags)
                             advance(
                                 part[1], b, part[7], part[2], n, states, scalars, vectors, counts, sums, drawn, ext,
                                 ports[part[5] : part[6]], factors[part[5] : part[6]], flags, dirty[p - tile[0]] != 0,

@@ -20,7 +20,7 @@ KINDS = {
 CHANNELS = 4  # byte counters a port can have; further projections with one weight are added as weights
 CELLS = 65536  # accumulator cells of a tile: targets are 16-bit
 EPOCH_LIMIT = 32  # steps; longer epochs would only push spike lists out of the cache
-DENSE_BYTES = 2**19  # weights of a dense tile: half of a usual second-level cache
+DENSE_BYTES = 2**21  # weights of a dense tile: in the second- or third-level cache, and few tiles
 # Costs in ns on one thread, measured with benchmarks/bench_kernels.py; only their ratios matter.
 NS_WORD, NS_EVENT, NS_SEGMENT_EVENT, NS_ROW, NS_DENSE, NS_NEURON = 0.35, 0.75, 1.5, 6.0, 0.1, 0.6
 THREAD_EPOCH_NS = 20_000  # work of an epoch below which a second thread costs more than it brings

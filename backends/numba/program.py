@@ -20,6 +20,7 @@ from spikesim.backends.numba import kernels, loop
 from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
+from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
@@ -29,12 +30,11 @@ from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.lowering import snap
+from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
-TRIAL_STEPS = 64  # at least; the first stretches find out whether more threads are faster
-TRIALS = 3
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
@@ -65,6 +65,23 @@ def count(raster, starts):
 @njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
 def make_lists(raster, starts, ids, values):
     list_inputs(raster, starts, ids, values)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def emitted(ids, starts, first, totals):
+    for b in range(totals.shape[0]):
+        for k in range(starts[b, first], starts[b, starts.shape[1] - 1]):
+            totals[b, ids[k]] += 1
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def split(events, event_step, event_id, population, first, at, sample, step, neuron):
+    for b in range(len(events)):
+        for k in range(events[b]):
+            p = population[event_id[b, k]]
+            sample[at[p]], step[at[p]] = b, event_step[b, k]
+            neuron[at[p]] = event_id[b, k] - first[p]
+            at[p] += 1
 """
 
 
@@ -99,8 +116,11 @@ class NumbaProgram(Stepping):
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
-        self.paces: dict[int, list[float]] = {1: [], self.plan.threads: []}
+        self.pace = Pace(self.plan.threads, self.plan.epoch)
         self.rooms: dict[str, NDArray[np.int32]] = {}
+        self.given_totals: dict[str, NDArray[np.int64]] = {}
+        self.offsets = np.array([self.layout.offset[n.name] for n in graph.nodes], np.int64)
+        self.population = np.repeat(np.arange(len(graph.nodes), dtype=np.int32), [n.n for n in graph.nodes])
         self.reset()
         self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
 
@@ -156,25 +176,12 @@ class NumbaProgram(Stepping):
         parts: list[Chunk] = []
         start = 0
         while start < steps or not parts:
-            number = min(stretch, steps - start, self._trial_steps())
+            number = min(stretch, steps - start, self.pace.next()[1] if self.samples == 1 else steps)
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
             start += number
         return parts[0] if len(parts) == 1 else _join(parts)
 
     # ------------------------------------------------------------------------------------------------ threads
-    def _trial_steps(self) -> int:
-        """Return how long the next stretch may be: short while it is not known which number of threads is faster."""
-        if self.samples > 1 or self.plan.threads == 1 or all(len(p) >= TRIALS for p in self.paces.values()):
-            return 2**62
-        return max(TRIAL_STEPS, 4 * self.plan.epoch)
-
-    def _team_size(self) -> int:
-        """Return the number of threads for the next stretch of one sample: the faster, or the one to be tried."""
-        fewest = min(self.paces, key=lambda size: len(self.paces[size]))
-        if len(self.paces[fewest]) < TRIALS:
-            return fewest
-        return min(self.paces, key=lambda size: float(np.median(self.paces[size][-TRIALS:])))
-
     def _ranges(self) -> list[tuple[int, int]]:
         """Return the ranges of samples that are run apart from one another."""
         count = min(self.threads, self.samples)
@@ -187,7 +194,7 @@ class NumbaProgram(Stepping):
         One range is shared by a team of threads. The kernel releases the interpreter lock.
         """
         ranges = self._ranges()
-        size = self._team_size() if len(ranges) == 1 else 1
+        size = self.pace.next()[0] if self.samples == 1 else 1
         shared = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
@@ -203,15 +210,27 @@ class NumbaProgram(Stepping):
             with ThreadPoolExecutor(len(calls)) as pool:
                 for future in [pool.submit(self.loop, *c) for c in calls]:
                     future.result()
-        if len(ranges) == 1 and steps > begin[0]:
-            self.paces[size].append((time.perf_counter() - began) / (done[0, 0] - begin[0]))
+        if self.samples == 1 and done[0, 0] > begin[0]:
+            self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
 
     def _scratch(self) -> tuple[NDArray[Any], ...]:
         """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
         counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
-        kinds = (np.uint8, np.float64, np.uint8, np.uint8, np.int64, np.int64, np.float64, np.int32, np.float64)
-        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image)
+        kinds = (
+            np.uint8,
+            np.float64,
+            np.uint8,
+            np.uint8,
+            np.int64,
+            np.int64,
+            np.float64,
+            np.int32,
+            np.float64,
+            np.int32,
+        )
+        merged = max((n.n for n in self.graph.nodes), default=0)
+        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image, merged)
         return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
 
     # ------------------------------------------------------------------------------------------------ one stretch
@@ -229,7 +248,8 @@ class NumbaProgram(Stepping):
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
         drive_values = self._drive_values(first, steps)
-        collected: list[Any] = []
+        collected: list[dict[str, Any]] = []
+        counted = np.zeros_like(emitted)
         begin = [0] * len(self._ranges())
         while not collected or min(begin) < steps:
             events[:] = 0
@@ -239,11 +259,10 @@ class NumbaProgram(Stepping):
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
             )  # fmt: skip
-            most = int(events.max(initial=0))
-            filled = np.arange(most) < events[:, None]
-            collected.append((np.nonzero(filled)[0], first + event_step[:, :most][filled], event_id[:, :most][filled]))
+            collected.append(self._split(events, event_step, event_id, emitted - counted))
+            counted = emitted.copy()
         self.first += steps
-        return self._chunk(first, steps, given, collected, emitted, active, trace, shapes)
+        return self._chunk(first, steps, collected, emitted, active, trace, shapes)
 
     def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
         """List who of the sources emits in each step, from as far back as their longest delay reaches."""
@@ -260,12 +279,28 @@ class NumbaProgram(Stepping):
             ids = np.empty(found[-1, -1], np.int32)
             own = np.zeros(len(ids) if valued else 0)
             self.inputs.make_lists(raster, found, ids, own)
+            self.given_totals[name] = np.zeros((self.samples, raster.shape[2]), np.int64)
+            self.inputs.emitted(ids, found, rows - steps, self.given_totals[name])
             pointers.append(found + offset)
             identities.append(ids)
             amounts.append(own)
             offset += len(ids)
         table = np.array(pointers, np.int64).reshape(-1, self.samples, rows + 1)
         return table, _joined(identities, np.int32), _joined(amounts, np.float64), self.first + steps - rows
+
+    def _split(self, events: Any, event_step: Any, event_id: Any, fired: NDArray[np.int64]) -> dict[str, Any]:
+        """Sort events by population; return (sample, step of the stretch, neuron) for each."""
+        sizes = [int(fired[:, low : low + n.n].sum()) for n, low in zip(self.graph.nodes, self.offsets, strict=True)]
+        ends = np.cumsum([0, *sizes])
+        total = int(ends[-1])
+        sample, step, neuron = (np.empty(total, np.int32) for _ in range(3))
+        self.inputs.split(
+            events, event_step, event_id, self.population, self.offsets, ends[:-1].copy(), sample, step, neuron
+        )
+        return {
+            node.name: (sample[a:b], step[a:b], neuron[a:b])
+            for node, (a, b) in zip(self.graph.nodes, pairwise(ends.tolist()), strict=True)
+        }
 
     def _drive_values(self, first: int, steps: int) -> NDArray[np.float64]:
         if not self.layout.ext_size:
@@ -311,15 +346,14 @@ class NumbaProgram(Stepping):
         return table, np.ascontiguousarray(flat), np.zeros((self.samples, size), self.dtype), shapes
 
     def _chunk(
-        self, first: int, steps: int, given: Any, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
+        self, first: int, steps: int, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
     ) -> Chunk:
-        sample, step, identity = (np.concatenate([c[k] for c in collected]) for k in range(3))
-        totals = {name: (values != 0).sum(axis=0).astype(np.int64) for name, values in given.items()}
+        totals = dict(self.given_totals)
         spikes, updates = {}, {}
         for node in self.graph.nodes:
             low = self.layout.offset[node.name]
-            mine = (identity >= low) & (identity < low + node.n)
-            spikes[node.name] = (sample[mine], step[mine], identity[mine] - low)
+            sample, step, neuron = (np.concatenate([part[node.name][k] for part in collected]) for k in range(3))
+            spikes[node.name] = (sample, first + step.astype(np.int64), neuron)
             totals[node.name] = emitted[:, low : low + node.n]
             own = [k for k, part in enumerate(self.layout.parts) if part.node is node]
             updates[node.name] = active[:, own].sum(axis=1)
@@ -328,6 +362,52 @@ class NumbaProgram(Stepping):
             for key, (at, times, n) in shapes.items()
         }
         return Chunk(first, steps, spikes, traces, totals, updates)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on, whatever the threads and representations."""
+        own = {f"state/{n.name}/{v}": self.get_state(n.name, v) for n in self.graph.nodes for v in n.model.states}
+        own |= {f"source/{name}": tail.copy() for name, tail in self.tails.items()}
+        own |= {f"weights/{name}": self.get_weights(name) for name in self.changed}
+        own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
+        return own | take_noise(self.drives)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(int(saved_array(saved, "samples", np.int64, ())))
+        self.first = int(saved_array(saved, "first", np.int64, ()))
+        put_noise(self.drives, saved)
+        for node in self.graph.nodes:
+            for variable in node.model.states:
+                state = saved_array(saved, f"state/{node.name}/{variable}", self.dtype, (self.samples, node.n))
+                self.set_state(node.name, variable, state)
+        for name, tail in self.tails.items():
+            self.tails[name] = saved_array(saved, f"source/{name}", tail.dtype).copy()
+        for edge in self.graph.edges:
+            if f"weights/{edge.name}" in saved:
+                weights = saved_array(saved, f"weights/{edge.name}", np.float64, (edge.synapses,))
+                self.set_weights(edge.name, weights if edge.constant_weight is None else weights[0])
+            elif edge.name in self.changed:
+                self.changed.pop(edge.name)
+                self.layout.set_weights(edge)
+        self._put_under_way(saved_array(saved, "under way", np.int64))
+
+    def _under_way(self) -> NDArray[np.int64]:
+        """Return the spikes that may still arrive: rows of (sample, step, neuron of the network)."""
+        rows = [np.zeros((0, 3), np.int64)]
+        for step in range(max(0, self.first - self.graph.max_delay), self.first):
+            slot = step % self.layout.history
+            for sample, span in zip(*np.nonzero(self.listed[:, slot]), strict=True):
+                low, node = self.layout.spans[span]
+                who = self.lists[sample, slot, low : low + self.listed[sample, slot, span]].astype(np.int64) + node
+                rows.append(np.stack([np.full_like(who, sample), np.full_like(who, step), who], axis=1))
+        return np.concatenate(rows)
+
+    def _put_under_way(self, spikes: NDArray[np.int64]) -> None:
+        spans = np.searchsorted(self.layout.spans[:, 0], spikes[:, 2], side="right") - 1
+        for (sample, step, who), span in zip(spikes.tolist(), spans.tolist(), strict=True):
+            slot, (low, node) = step % self.layout.history, self.layout.spans[span]
+            self.lists[sample, slot, low + self.listed[sample, slot, span]] = who - node
+            self.listed[sample, slot, span] += 1
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _state_slice(self, population: str, variable: str) -> Any:

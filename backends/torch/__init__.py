@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
+from spikesim.learning import grid_problems
 
 if TYPE_CHECKING:
     from spikesim.backends.torch.module import SpikingModule
@@ -36,8 +37,8 @@ class TorchBackend:
         }
 
     def check(self, graph: Graph) -> list[str]:
-        """Return what the engine cannot do: nothing, for a graph that was lowered."""
-        return []
+        """Return what the engine cannot do: nothing, for a graph that was lowered with its grid."""
+        return grid_problems(graph)
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Put a network on a device."""

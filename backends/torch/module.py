@@ -16,8 +16,9 @@ from spikesim.backends.torch.unroll import Cell, add, advance, components
 from spikesim.backends.torch.wire import Sums, Wire
 from spikesim.drive import DriveState, source_values
 from spikesim.equations.scan_source import Surrogate
-from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.graph import Edge, Graph, Node
+from spikesim.learning import plastic_problems
 from spikesim.lowering import is_graded_input
 from spikesim.stimulus import Input
 
@@ -65,6 +66,8 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         super().__init__()
         if dtype not in DTYPES:
             raise UnknownNameError("dtype", dtype, list(DTYPES))
+        if problems := plastic_problems(graph, "training by gradients"):
+            raise UnsupportedError(problems, f"network {graph.name!r} cannot be trained:")
         self.graph, self.dtype, self.device = graph, DTYPES[dtype], torch.device(device)
         chosen = Surrogate(surrogate, tuple(sorted((settings or {}).items())), detach_reset)
         chosen.function()  # an unknown name is reported here

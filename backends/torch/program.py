@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from spikesim.backends.torch.delivery import Delivery, Layered, Ring, Rows
 from spikesim.backends.torch.linear import linear_map
 from spikesim.backends.torch.ops import DTYPES
+from spikesim.backends.torch.plastic import Plastic
 from spikesim.backends.torch.unit import Unit
 from spikesim.connect import Conv2d, Dense, Pool2d
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph
+from spikesim.learning import check_weights
 from spikesim.lowering import snap
+from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.stimulus import Source
 
 LAYERED_SAMPLES = 8  # with fewer samples at once, going from spike to spike is faster than a product
@@ -38,6 +41,7 @@ class TorchProgram(Stepping):
                 if edges:
                     slots = 1 + max(e.max_delay for e in edges)
                     self.units[node.name].rings[port] = Ring(slots, node.n, self.device)
+        self.plastic = {e.name: self._plastic(e) for e in graph.edges if e.learning is not None}
         self.changed: dict[str, Any] = {}  # weights that replace the graph's
         self.layered: bool | None = None
         self.reset()
@@ -47,6 +51,8 @@ class TorchProgram(Stepping):
         self.samples, self.first = samples, 0
         for unit in self.units.values():
             unit.reset(samples)
+        for plastic in self.plastic.values():
+            plastic.reset(samples)
         self.drives = [DriveState(self.graph, d, samples) for d in self.graph.drives]
         if self.layered is (samples >= LAYERED_SAMPLES):
             return
@@ -56,7 +62,13 @@ class TorchProgram(Stepping):
         for edge in self.graph.edges:
             self.leaving.setdefault(edge.pre, []).append(self.deliveries[edge.name])
 
+    def _plastic(self, edge: Edge) -> Plastic:
+        ring = self.units[edge.post].rings[edge.port]
+        return Plastic(edge, ring, self.graph.exactness[edge.post, edge.port].grid)
+
     def _delivery(self, edge: Edge) -> Delivery:
+        if edge.name in self.plastic:
+            return self.plastic[edge.name]
         ring = self.units[edge.post].rings[edge.port]
         if edge.name in self.changed:
             return Rows(edge, ring, self.changed[edge.name])
@@ -94,11 +106,13 @@ class TorchProgram(Stepping):
             for name, values in given.items():
                 self._emit(name, values[k], first + k)
             for name, unit in self.units.items():
+                self._arrive(name, first + k)
                 now = {port: v[k if len(v) > 1 else 0] for port, v in drives.get(name, {}).items()}
                 spikes, busy = unit.step(first + k, now)
                 raster[name][k] = spikes
                 active[name] += busy.sum(1)
                 self._emit(name, spikes, first + k)
+            self._learn(first + k, {n: v[k] for n, v in given.items()}, {n: r[k] for n, r in raster.items()})
             self._record(first + k, traces)
         self.first += steps
         emitted = {n: (v != 0).sum(0).cpu().numpy() for n, v in given.items()}
@@ -135,6 +149,18 @@ class TorchProgram(Stepping):
             for delivery in leaving:
                 delivery(values, t)
 
+    def _arrive(self, name: str, t: int) -> None:
+        for plastic in self.plastic.values():
+            if plastic.edge.post == name:
+                plastic.arrive(t)
+
+    def _learn(self, t: int, given: dict[str, torch.Tensor], fired: dict[str, torch.Tensor]) -> None:
+        for plastic in self.plastic.values():
+            plastic.fired(fired[plastic.edge.post].to(self.device), t)
+            modulator = plastic.learning.modulator
+            if modulator:
+                plastic.reward((given | fired)[modulator].to(self.device, torch.float64).sum(1), t)
+
     def _record(self, t: int, traces: dict[tuple[str, str], list[torch.Tensor]]) -> None:
         for probe in self.graph.probes:
             if t % probe.every == 0:
@@ -150,6 +176,33 @@ class TorchProgram(Stepping):
         n = self.graph.node(key[0]).n if probe.neurons is None else len(probe.neurons)
         empty = np.zeros((self.samples, 0, n))
         return times, torch.stack(values, 1).double().numpy() if values else empty
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Return all tensors that change while running, by name."""
+        found: dict[str, torch.Tensor] = {}
+        for name, unit in self.units.items():
+            found |= {f"state/{name}/{v}": tensor for v, tensor in unit.state.items()}
+            found |= {f"ring/{name}/{port}": ring.sums for port, ring in unit.rings.items()}
+        return found
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that the steps to come depend on."""
+        tensors = {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._tensors().items()}
+        weights = {f"weights/{name}": np.array(value) for name, value in self.changed.items()}
+        where = {"first": np.array(self.first), "samples": np.array(self.samples)}
+        return tensors | weights | where | take_noise(self.drives)
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(int(saved_array(saved, "samples", np.int64, ())))
+        self.first = int(saved_array(saved, "first", np.int64, ()))
+        put_noise(self.drives, saved)
+        for name, tensor in self._tensors().items():
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            tensor.copy_(torch.tensor(saved_array(saved, name, dtype, tuple(tensor.shape))))
+        for name in self.deliveries:
+            if f"weights/{name}" in saved:
+                self.set_weights(name, saved[f"weights/{name}"])
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _unit(self, population: str, variable: str) -> Unit:
@@ -185,8 +238,11 @@ class TorchProgram(Stepping):
         return found[projection]
 
     def get_weights(self, projection: str) -> NDArray[Any]:
-        """Return the weights, one per synapse, sorted by source, then target."""
+        """Return the weights by source, then target: one per synapse, or ``[samples, synapses]`` if samples learn."""
         edge = self._edge(projection)
+        if projection in self.plastic:
+            learned: NDArray[Any] = self.plastic[projection].weights.cpu().numpy().copy()
+            return learned[0] if self.samples == 1 else learned
         return np.array(np.broadcast_to(self.changed.get(projection, edge.weights), (edge.synapses,)), np.float64)
 
     def set_weights(self, projection: str, weights: Any) -> None:
@@ -200,6 +256,10 @@ class TorchProgram(Stepping):
             raise InvalidValueError(
                 f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
             )
+        if projection in self.plastic:
+            check_weights(edge, values)
+            self.plastic[projection].set(values)
+            return
         self.changed[projection] = np.reshape(values, -1) if np.ndim(values) else float(values)
         replaced, old = self._delivery(edge), self.deliveries[projection]
         self.deliveries[projection] = replaced

@@ -22,6 +22,8 @@ app = typer.Typer(
 
 VERBS = (
     "run",
+    "resume",
+    "sweep",
     "train",
     "quantise",
     "profile",

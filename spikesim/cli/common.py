@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ Represent = Annotated[
     typer.Option("--represent", help="projection=representation, in place of the engine's choice; repeatable."),
 ]
 OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="HDF5 file for the result.")]
+CheckpointEvery = Annotated[
+    str | None,
+    typer.Option(help="Wall time between checkpoints: 30s, 10min, 1h. A killed run goes on with `spikesim resume`."),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, a setting of the network; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
@@ -40,7 +45,7 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
         key, sign, text = setting.partition("=")
         if not sign or not key:
             raise InvalidValueError(f"--set takes key=value, found {setting!r}")
-        result[key.strip()] = _value(text.strip())
+        result[key.strip()] = parse_value(text.strip())
     return result
 
 
@@ -59,7 +64,8 @@ def parse_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """Turn text into a number or a truth value where it is one."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -68,6 +74,22 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """Turn ``"30s"``, ``"10min"``, ``"1h"``, ``"500ms"`` or plain seconds into seconds.
+
+    >>> parse_seconds("30s", "--timeout"), parse_seconds("1.5 min", "--timeout"), parse_seconds("2", "--timeout")
+    (30.0, 90.0, 2.0)
+    """
+    found = re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|min|h|)\s*", text)
+    factors = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "": 1.0}
+    try:
+        if found is None:
+            raise ValueError
+        return float(found[1]) * factors[found[2]]
+    except ValueError:
+        raise InvalidValueError(f"{option} takes a time such as 30s, 10min or 1h, found {text!r}") from None
 
 
 def check_folder(path: str | Path | None) -> None:

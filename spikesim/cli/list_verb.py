@@ -34,6 +34,12 @@ def _neurons() -> Any:
     return ("neuron", "what it is", "input ports"), rows
 
 
+def _synapses() -> Any:
+    from spikesim.models.synapses import SYNAPSES
+
+    return _registry("synapse", dict(SYNAPSES))
+
+
 def _networks() -> Any:
     from spikesim.models.networks import NETWORKS
 
@@ -61,6 +67,7 @@ def _data() -> Any:
 KINDS = {
     "backends": _backends,
     "neurons": _neurons,
+    "synapses": _synapses,
     "networks": _networks,
     "surrogates": _surrogates,
     "hardware": _hardware,
@@ -71,7 +78,7 @@ KINDS = {
 def command(
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = "backends", json: Json = False
 ) -> None:
-    """List backends, neurons, networks, surrogates, hardware or data sets."""
+    """List backends, neurons, synapses, networks, surrogates, hardware or data sets."""
     if kind not in KINDS:
         raise UnknownNameError("list", kind, list(KINDS))
     header, rows = KINDS[kind]()

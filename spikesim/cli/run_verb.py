@@ -8,6 +8,7 @@ import typer
 
 from spikesim.cli.common import (
     BackendName,
+    CheckpointEvery,
     Json,
     NetworkName,
     OutFile,
@@ -18,6 +19,7 @@ from spikesim.cli.common import (
     check_folder,
     find_network,
     parse_pairs,
+    parse_seconds,
     parse_settings,
     print_json,
     print_table,
@@ -37,6 +39,10 @@ def command(
     ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; all, under mpiexec.")] = 1,
     represent: Represent = None,
     out: OutFile = None,
+    checkpoint_every: CheckpointEvery = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of --out, if there is one.")] = (
+        False
+    ),
     plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
     settings: Settings = None,
     json: Json = False,
@@ -48,10 +54,12 @@ def command(
     check_folder(plot)
     value = find_network(network, parse_settings(settings), seed)
     forms = parse_pairs(represent, "--represent")
+    every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     recording: Any
     if under_mpiexec():
         options = Options(dtype, threads, device, representations=forms)
-        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out)
+        checkpoints = resume or every is not None
+        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out, checkpoints)
         if recording is None:
             return
     else:
@@ -64,13 +72,19 @@ def command(
             threads=threads,
             device=device,
             representations=forms,
-            ranks=ranks,
             out=out,
+            checkpoint_every=every,
+            resume=resume,
+            ranks=ranks,
             progress=not json,
         )
-    summary = summarise(value, recording, network)
     if plot:
         _plot(recording, plot)
+    show(summarise(recording, network), out, json)
+
+
+def show(summary: dict[str, Any], out: Any, json: bool) -> None:
+    """Print the figures of a run, and exit with 130 if it was stopped."""
     if json:
         print_json(summary)
         return
@@ -78,12 +92,22 @@ def command(
     if out:
         print(f"recording written to {out}")
     if summary["interrupted"]:
-        print("stopped by Ctrl-C; everything up to then is kept")
+        from spikesim.files.checkpoint import checkpoint_path
+
+        how = f"; go on with: spikesim resume {out}" if out and checkpoint_path(out).exists() else ""
+        print(f"stopped by Ctrl-C; everything up to then is kept{how}")
         raise typer.Exit(130)
 
 
 def _run_under_mpiexec(
-    network: Any, duration: float, backend: str, ranks: int, options: Any, seed: int | None, out: Any
+    network: Any,
+    duration: float,
+    backend: str,
+    ranks: int,
+    options: Any,
+    seed: int | None,
+    out: Any,
+    checkpoints: bool,
 ) -> Any:
     """Run on the processes that mpiexec has started; return the recording on rank 0, None on the others."""
     from spikesim.engine import check_ranks
@@ -92,7 +116,7 @@ def _run_under_mpiexec(
 
     world = Communicator()
     try:
-        check_ranks(world.size, backend, options.device)
+        check_ranks(world.size, backend, options.device, checkpoints)
         if ranks not in (1, world.size):
             raise InvalidValueError(f"mpiexec has started {world.size} ranks, found --ranks {ranks}; leave --ranks out")
         return run(
@@ -111,7 +135,7 @@ def _run_under_mpiexec(
         raise typer.Exit(2) from None  # all ranks have made the same mistake; one says so
 
 
-def summarise(network: Any, recording: Any, name: str) -> dict[str, Any]:
+def summarise(recording: Any, name: str) -> dict[str, Any]:
     """Return the figures of a run that people compare."""
     from spikesim.statistics import cv_isi
 

@@ -1,4 +1,4 @@
-"""``spikesim show``: look inside a neuron model or a network."""
+"""``spikesim show``: look inside a neuron model, a plasticity rule or a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ SOURCES = ("equations", "latex", "jacobian", "numba", "backward")
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A neuron (`spikesim list neurons`), a network, or a network file.")],
+    name: Annotated[
+        str, typer.Argument(help="A neuron, synapse or network (`spikesim list neurons`), or a network file.")
+    ],
     source: Annotated[str, typer.Option(help=f"For a neuron: {', '.join(SOURCES)}.")] = "equations",
     surrogate: Annotated[str, typer.Option(help="Derivative of the spike in the backward source.")] = "arctan",
     dtype: Annotated[str, typer.Option(help="float64 or float32, for printed source.")] = "float64",
@@ -32,12 +34,15 @@ def command(
     represent: Represent = None,
     settings: Settings = None,
 ) -> None:
-    """Show a neuron's equations or printed kernels, or a network: `spikesim show lif_soft --source numba`."""
+    """Show a neuron's equations or kernels, a synapse, or a network: `spikesim show lif_soft --source numba`."""
     from spikesim.models.networks import NETWORKS
     from spikesim.models.neurons import NEURONS
+    from spikesim.models.synapses import SYNAPSES
 
     if name in NEURONS:
         print(show_neuron(name, source, surrogate, dtype, settings))
+    elif name in SYNAPSES:
+        print(show_synapse(name, settings))
     elif name in NETWORKS or name.endswith((".h5", ".hdf5")):
         network = find_network(name, parse_settings(settings))
         if plan:
@@ -45,7 +50,20 @@ def command(
         else:
             print(network)
     else:
-        raise UnknownNameError("neuron or network", name, [*NEURONS, *NETWORKS])
+        raise UnknownNameError("neuron, synapse or network", name, [*NEURONS, *SYNAPSES, *NETWORKS])
+
+
+def show_synapse(name: str, settings: list[str] | None) -> str:
+    """Return a plasticity rule as text."""
+    import inspect
+
+    from spikesim.equations.show_synapse import synapse_text
+    from spikesim.models.synapses import SYNAPSES
+
+    given: dict[str, Any] = parse_settings(settings)
+    if "modulator" in inspect.signature(SYNAPSES[name]).parameters:
+        given.setdefault("modulator", "reward")
+    return synapse_text(SYNAPSES[name](**given).model)
 
 
 def print_plan(network: Any, backend: str, threads: int, representations: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from spikesim.convert.nir_neurons import nir_kind, nir_parameters
 from spikesim.convert.report import ExportReport
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge, Graph, Node
+from spikesim.learning import plastic_problems
 from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.optional import require
@@ -70,7 +71,7 @@ def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple
     graph = lower(network, snap=False)
     ex = Exporter(network, graph, nir, euler_dt, on_lossy != "hard", ExportReport("NIR"))
     membranes, problems = _membranes(ex)
-    problems += [p for e in graph.edges for p in _edge_problems(ex, e)]
+    problems += [p for e in graph.edges for p in _edge_problems(ex, e)] + plastic_problems(graph, "NIR")
     if problems:
         raise UnsupportedError(problems, f"network {network.name!r} cannot be written as NIR:")
     ex.flat = _flat_populations(network)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spikesim.equations.source import print_lines
 from spikesim.neuron import NeuronModel
 
+Writer = Callable[[str], str]
 ARGUMENTS = "lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty"
 HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
@@ -38,9 +39,9 @@ class PortForm:
     drive
         ``""``, ``"counts"`` (events of one Poisson drive) or ``"values"`` (the sum of the drives).
     split
-        float32 only, at most two channels and nothing else: a weight of up to 31 bits is split into multiples of 2^15
-        and of 1 units of the grid. Sums of their products with counters below 2^8 need at most 24 bits, so they are
-        exact in float32, and so is the one rounding of their sum.
+        float32 only, counters and counted drives: each weight is split into multiples of 2^15 and of 1 units of the
+        grid. The sums of either half need at most 24 bits (the layout has checked that), so they are exact in
+        float32, and their sum is rounded once, as from float64.
     """
 
     channels: int = 0
@@ -114,13 +115,18 @@ def _bind_port(k: int, name: str, port: PortForm) -> list[str]:
     for c in range(port.channels):
         at = f"ports[{k}, 1] + {c} * ports[{k}, 3]"
         lines += [f"c_{name}_{c} = counts[{at} : {at} + n]", f"w_{name}_{c} = factors[{k}, {2 + c}]"]
-        if port.split:
-            lines += [f"high = np.rint(w_{name}_{c} / (grid_{name} * 32768.0)) * (grid_{name} * 32768.0)"]
-            lines += [f"h_{name}_{c} = F(high)", f"l_{name}_{c} = F(w_{name}_{c} - high)"]
     if port.drive:
         source = "drawn" if port.drive == "counts" else "ext"
-        lines += [f"d_{name} = {source}[ports[{k}, 2] : ports[{k}, 2] + n]", f"f_{name} = factors[{k}, 1]"]
+        lines += [f"d_{name} = {source}[ports[{k}, 2] : ports[{k}, 2] + n]", f"w_{name}_d = factors[{k}, 1]"]
+    for label in _counted(port) if port.split else []:
+        lines += [f"high = np.rint(w_{name}_{label} / (grid_{name} * 32768.0)) * (grid_{name} * 32768.0)"]
+        lines += [f"h_{name}_{label} = F(high)", f"l_{name}_{label} = F(w_{name}_{label} - high)"]
     return lines
+
+
+def _counted(port: PortForm) -> list[str]:
+    """Return the labels of all that is counted: channels, then the drive."""
+    return [*map(str, range(port.channels)), *(["d"] if port.drive == "counts" else [])]
 
 
 def _neuron_loop(form: KernelForm, lines: Sequence[str], results: dict[str, str], *, add_sums: bool) -> list[str]:
@@ -143,27 +149,12 @@ def _neuron_loop(form: KernelForm, lines: Sequence[str], results: dict[str, str]
     loop += [f"p_{name} = {read('v_' + name)}" for name in form.names()[1]]
     had = []
     for name, port in zip(model.inputs, form.ports, strict=True):
-        terms = []
-        if add_sums and (port.sums or port.channels):
-            loop += [f"a = {read('a_' + name)}", write("a_" + name, "0.0")]
-            terms += [f"grid_{name} * a"]
-        for c in range(port.channels):
-            loop += [f"k_{c} = {read(f'c_{name}_{c}')}"]
-            if not port.split or add_sums:
-                terms += [f"w_{name}_{c} * np.float64(k_{c})"]
         if port.split and not add_sums:
-            halves = [" + ".join(f"{h}_{name}_{c} * F(k_{c})" for c in range(port.channels)) for h in "hl"]
-            terms = [f"({halves[0]}) + ({halves[1]})"]
-        if terms:
-            loop += [f"g_{name} = {' + '.join(terms)}"]
-            had += [f"g_{name} != 0.0"]
-        drive = ""
-        if port.drive == "counts":
-            drive = f"f_{name} * np.float64({read('d_' + name)})"
-        elif port.drive == "values":
-            drive = read("d_" + name)
-        inputs = [*([f"g_{name}"] if terms else []), *([drive] if drive else [])]
-        loop += [f"i_{name} = F({' + '.join(inputs) or '0.0'})"]
+            loop += _split_input(name, port, read)
+        else:
+            loop += _input(name, port, read, write, add_sums)
+        if port.channels or port.sums:
+            had += [f"g_{name} != {'ZERO' if port.split and not add_sums else '0.0'}"]
     loop += lines
     loop += [write("x_" + name, results[name]) for name in model.states]
     loop += [f"fired = {results['spike']} > ZERO"]
@@ -172,11 +163,40 @@ def _neuron_loop(form: KernelForm, lines: Sequence[str], results: dict[str, str]
     return ["for j in range(n):", *("    " + line.replace("{scopes}", str(len(arrays))) for line in loop)]
 
 
+def _input(name: str, port: PortForm, read: Writer, write: Callable[[str, str], str], add_sums: bool) -> list[str]:
+    """Return the lines that add up the input of a port in float64: exactly what arrives, then the drive."""
+    lines, terms = [], []
+    if add_sums and (port.sums or port.channels):
+        lines += [f"a = {read('a_' + name)}", write("a_" + name, "0.0")]
+        terms += [f"grid_{name} * a"]
+    terms += [f"w_{name}_{c} * np.float64({read(f'c_{name}_{c}')})" for c in range(port.channels)]
+    if terms:
+        lines += [f"g_{name} = {' + '.join(terms)}"]
+    drive = (
+        {"counts": f"w_{name}_d * np.float64({read('d_' + name)})", "values": read("d_" + name)} if port.drive else {}
+    )
+    inputs = [*([f"g_{name}"] if terms else []), *([drive[port.drive]] if port.drive else [])]
+    return [*lines, f"i_{name} = F({' + '.join(inputs) or '0.0'})"]
+
+
+def _split_input(name: str, port: PortForm, read: Writer) -> list[str]:
+    """Return the lines that add up counters times halves of weights in float32."""
+    lines = [f"k_{c} = F({read(f'c_{name}_{c}')})" for c in range(port.channels)]
+    halves = [" + ".join(f"{half}_{name}_{c} * k_{c}" for c in range(port.channels)) for half in "hl"]
+    lines += [f"high = {halves[0]}", f"low = {halves[1]}", f"g_{name} = high + low"]
+    if port.drive:
+        lines += [f"k_d = F({read('d_' + name)})"]
+        lines += [f"i_{name} = (high + h_{name}_d * k_d) + (low + l_{name}_d * k_d)"]
+    else:
+        lines += [f"i_{name} = g_{name}"]
+    return lines
+
+
 def print_models(forms: Sequence[KernelForm], dtype: str, imports: str) -> str:
     """Print the head of a module: one ``advance`` per form and the choice among them."""
     parts = [HEADER.format(title=", ".join(f.model.name for f in forms), dtype=dtype, imports=imports)]
     parts += [print_advance(form, k) for k, form in enumerate(forms)]
-    parts.append("\n@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)")
+    parts.append("\n@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)")
     parts.append(f"def advance(m, b, row, {ARGUMENTS.replace('state, ', 'states, ')}):")
     for k in range(len(forms)):
         parts.append(f"    {'if' if k == 0 else 'elif'} m == {k}:")

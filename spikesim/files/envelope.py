@@ -20,8 +20,13 @@ from spikesim.errors import FileAccessError, FileFormatError, MissingFileError
 
 BLOCK = 512
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-KINDS = ("spikesim network", "spikesim recording")
-READERS = {"spikesim network": "Network.load", "spikesim recording": "Recording.load"}
+KINDS = ("spikesim network", "spikesim recording", "spikesim checkpoint", "spikesim sweep")
+READERS = {
+    "spikesim network": "Network.load",
+    "spikesim recording": "Recording.load",
+    "spikesim sweep": "spikesim.load_sweep",
+    "spikesim checkpoint": "spikesim.resume, with the name of the recording",
+}
 
 
 def user_block(kind: str, version: int, **fields: int | str) -> bytes:

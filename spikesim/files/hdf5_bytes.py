@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import h5py
@@ -140,6 +141,7 @@ def _space(shape: Sequence[int], limit: Sequence[int]) -> bytes:
     return struct.pack(f"<BBB5x{2 * rank}Q", 1, rank, 1 if rank else 0, *shape, *(limit if rank else ()))
 
 
+@cache
 def _number_type(dtype: np.dtype[Any]) -> bytes:
     return bytes(h5py.h5t.py_create(dtype.newbyteorder("<")).encode()[2:])  # after two bytes of H5Tencode itself
 

@@ -18,9 +18,11 @@ import itertools
 import os
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,7 @@ from spikesim.files.envelope import (
 CHUNK_BYTES = 2**17  # of a table, before compression
 LEVEL = 1  # of deflate: the fastest
 HEAD = BLOCK + 96
+WORTH, RAW_CHUNKS = 0.75, 15  # a chunk that deflates to more than that: the next ones are stored as they are
 STORED, RAW = 0, 3  # filter masks of a chunk: shuffled and deflated; both left out
 
 
@@ -49,17 +52,20 @@ class Table:
         The file.
     dtype, row_shape
         Of a row.
+    chunk_bytes
+        Of a chunk, before compression.
     """
 
-    def __init__(self, stream: Stream, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> None:
+    def __init__(self, stream: Stream, dtype: np.dtype[Any], row_shape: tuple[int, ...], chunk_bytes: int) -> None:
         self._stream, self.dtype, self.row_shape = stream, dtype, row_shape
         row_bytes = max(1, dtype.itemsize * int(np.prod(row_shape)))
-        self.chunk_rows = max(1, CHUNK_BYTES // row_bytes)
+        self.chunk_rows = max(1, chunk_bytes // row_bytes)
         self.rows = 0
         self._chunks = np.zeros((16, 3), np.int64)  # address, bytes, filter mask
         self._full = 0  # finished chunks
         self._tail: list[NDArray[Any]] = []  # rows of the unfinished chunk
         self._tail_rows = 0
+        self._raw_chunks = 0  # so many more are stored as they are
 
     def append(self, rows: NDArray[Any]) -> None:
         """Add rows, ``[k, *row_shape]``; whole chunks go to the file at once."""
@@ -70,9 +76,29 @@ class Table:
             joined = np.concatenate(self._tail)
             whole = len(joined) - len(joined) % self.chunk_rows
             for first in range(0, whole, self.chunk_rows):
-                stored = deflated(joined[first : first + self.chunk_rows])
-                self._add_chunk(self._stream.log(stored), len(stored), STORED)
+                stored, mask = self._stored(joined[first : first + self.chunk_rows])
+                self._add_chunk(self._stream.log(stored), len(stored), mask)
             self._tail, self._tail_rows = [joined[whole:].copy()], len(joined) - whole
+
+    def _stored(self, rows: NDArray[Any]) -> tuple[bytes, int]:
+        """Return a chunk as it is stored, and its filter mask; what does not shrink is not deflated for a while."""
+        self._raw_chunks -= 1
+        if self._raw_chunks >= 0:
+            return rows.tobytes(), RAW
+        stored = deflated(rows)
+        if len(stored) > WORTH * rows.nbytes:
+            self._raw_chunks = RAW_CHUNKS
+        return stored, STORED
+
+    def take_over(self, source: h5py.Dataset, rows: int) -> None:
+        """Begin with the first rows of a table of another file; its finished chunks are copied as they are stored."""
+        whole = rows // self.chunk_rows if source.chunks[0] == self.chunk_rows else 0
+        for k in range(whole):
+            mask, stored = source.id.read_direct_chunk((k * self.chunk_rows, *(0 for _ in self.row_shape)))
+            self._add_chunk(self._stream.log(stored), len(stored), mask)
+        self.rows = whole * self.chunk_rows
+        for first in range(self.rows, rows, self.chunk_rows):
+            self.append(source[first : min(first + self.chunk_rows, rows)])
 
     def _add_chunk(self, address: int, size: int, mask: int) -> None:
         if self._full == len(self._chunks):
@@ -108,9 +134,14 @@ def free_name(path: Path) -> Path:
 
 
 def deflated(rows: NDArray[Any]) -> bytes:
-    """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated."""
-    raw = np.frombuffer(rows.tobytes(), np.uint8).reshape(-1, rows.itemsize)
-    return zlib.compress(raw.T.tobytes(), LEVEL)
+    """Return a chunk as HDF5 stores it: bytes shuffled by significance, then deflated.
+
+    Shuffled rows are long runs of equal bytes beside bytes that nothing compresses: looking for runs only takes half
+    the time of looking for repeated strings, and loses little. Both calls release the interpreter lock.
+    """
+    raw = np.ascontiguousarray(rows).view(np.uint8).reshape(-1, rows.itemsize)
+    deflate = zlib.compressobj(LEVEL, strategy=zlib.Z_RLE)
+    return deflate.compress(np.ascontiguousarray(raw.T).data) + deflate.flush()
 
 
 class Stream:
@@ -143,10 +174,19 @@ class Stream:
         self._areas = [(HEAD, 0), (HEAD, 0)]  # (start, room): the one in use, the other
         self._published = False
 
-    def table(self, path: str, dtype: np.dtype[Any] | type, row_shape: tuple[int, ...] = ()) -> Table:
-        """Add a table."""
-        self.tables[path] = Table(self, np.dtype(dtype).newbyteorder("<"), row_shape)
+    def table(
+        self, path: str, dtype: np.dtype[Any] | type, row_shape: tuple[int, ...] = (), chunk_bytes: int | None = None
+    ) -> Table:
+        """Add a table; small chunks suit one of few rows that is committed often."""
+        self.tables[path] = Table(self, np.dtype(dtype).newbyteorder("<"), row_shape, chunk_bytes or CHUNK_BYTES)
         return self.tables[path]
+
+    def take_over(self, old: h5py.File, rows: Mapping[str, int]) -> None:
+        """Begin with the first rows of the tables of another file."""
+        for path, number in rows.items():
+            source = old[path]
+            table = self.tables.get(path) or self.table(path, source.dtype, source.shape[1:])
+            table.take_over(source, number)
 
     def log(self, data: bytes) -> int:
         """Write bytes at the end of the file, once and for all; return their HDF5 address."""
@@ -163,13 +203,18 @@ class Stream:
         compress
             Compress unfinished chunks too; for the last commit.
         """
-        area, root = self._area(self._areas[1][0], compress)
-        size = area.next + BLOCK - self._areas[1][0]
-        if size > self._areas[1][1]:
-            self._areas[1] = (self._end, size if compress else 2 * size)
-            self._end += self._areas[1][1] + -self._areas[1][1] % 8
-            area, root = self._area(self._areas[1][0], compress)
-        start, data = self._areas[1][0], area.join()
+        start, room = self._areas[1]
+        start = start if room else self._end
+        area, root = self._area(start, compress)
+        size = area.next + BLOCK - start
+        if size > room:
+            if start != self._end:  # it has outgrown its place
+                start = self._end
+                area, root = self._area(start, compress)
+            room = size if compress else 2 * size
+            self._end += room + -room % 8
+        self._areas[1] = (start, room)
+        data = area.join()
         self._write(start, data)
         if os.fstat(self._file.fileno()).st_size < self._end:
             self._file.truncate(self._end)
@@ -238,6 +283,10 @@ class Stream:
             return self._published and not os.path.samestat(os.stat(self.target), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return True
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Commit for the last time and close; leave out the room that areas have taken, where it is worth it."""

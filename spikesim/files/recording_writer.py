@@ -25,12 +25,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.collect import Probed, Tally, order_of
+from spikesim.collect import Mark, Probed, Tally, order_of
 from spikesim.counts import Counts
 from spikesim.engine import Chunk
+from spikesim.files.hdf5_snapshot import Snapshot
 from spikesim.files.hdf5_stream import Stream
 from spikesim.files.recording_reader import KIND, VERSION, load_recording
 from spikesim.graph import Graph
@@ -52,6 +54,8 @@ class Writer(Tally):
         Number of samples.
     meta
         What made the recording.
+    start
+        Go on from this moment of the recording that is there: what follows it in the file is discarded.
 
     Raises
     ------
@@ -59,10 +63,15 @@ class Writer(Tally):
         If the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, graph: Graph, samples: int, meta: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: str | Path, graph: Graph, samples: int, meta: Mapping[str, Any], start: Mark | None = None
+    ) -> None:
         super().__init__(graph, samples)
         self._file = _Layout(path, [n.name for n in graph.nodes], self.probed(), samples)
         self._meta = {**meta, "interrupted": True}
+        if start is not None and start.steps:
+            self.go_on_from(start)
+            self._file.take_over(path, start.rows)
         self._intact = True
         self._commit()
 
@@ -83,13 +92,23 @@ class Writer(Tally):
         self._file.stream.commit()
         self._committed = time.monotonic()
 
+    def mark(self) -> Mark:
+        """Commit, and return how far the recording has come; from there another run can go on."""
+        self._commit()
+        self._file.stream.sync()
+        return super().mark()._replace(rows={path: table.rows for path, table in self._file.stream.tables.items()})
+
     def close(self, meta: Mapping[str, Any]) -> None:
         """End the run: write what is left, with the final counts and ``meta``."""
         if not self._intact:  # something broke within `add`: the file stays as it was before that chunk
-            self._file.stream.abandon()
+            self.abandon()
             return
         self._file.describe(self.counts(), meta)
         self._file.stream.close()
+
+    def abandon(self) -> None:
+        """End the run; the file stays as the last commit left it."""
+        self._file.stream.abandon()
 
     def recording(self) -> Recording:
         """Return what is in the file; large parts are read when asked for."""
@@ -113,6 +132,15 @@ class _Layout:
         for (population, state), (neurons, unit) in probed.items():
             self._units.setdefault(population, {})[state] = unit
             self.stream.values[f"traces/{population}/{state}/neurons"] = neurons
+
+    def take_over(self, path: str | Path, rows: Mapping[str, int]) -> None:
+        """Begin with the first rows of the recording that is there; it stays as it is until the first commit."""
+        try:
+            with Snapshot(path, KIND, VERSION) as snapshot, h5py.File(snapshot, "r") as old:
+                self.stream.take_over(old, rows)
+        except BaseException:
+            self.stream.abandon()
+            raise
 
     def add_spikes(self, name: str, sample: NDArray[Any], step: NDArray[Any], neuron: NDArray[Any]) -> None:
         """Append events in the order of the file; those of one call follow those of the calls before."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import h5py
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from spikesim.network import Network
 
 KIND, VERSION = "spikesim network", 1
+T = TypeVar("T")
 
 
 def save_network(network: Network, path: str | Path) -> None:
@@ -49,21 +51,7 @@ def save_network(network: Network, path: str | Path) -> None:
     UnsupportedError
         If the network holds something that a file cannot, such as a connection rule that is not registered.
     """
-    target = check_target(path, KIND)
-    arrays: Arrays = []
-    structure = json.dumps(encode(network, arrays))
-
-    def write(file: BinaryIO) -> None:
-        with h5py.File(file, "w", userblock_size=BLOCK) as hdf5:
-            hdf5.attrs.update(format=KIND, version=VERSION, spikesim=json.dumps(versions()))
-            hdf5["structure"] = structure
-            for number, array in enumerate(arrays):
-                hdf5[f"arrays/{number}"] = array
-        size, seal = _checksum(file)
-        file.seek(0)
-        file.write(user_block(KIND, VERSION, bytes=size, checksum=seal))
-
-    write_atomically(target, write)
+    write_value(network, path, KIND, VERSION)
 
 
 def load_network(path: str | Path) -> Network:
@@ -76,8 +64,45 @@ def load_network(path: str | Path) -> Network:
     FileFormatError
         If it is foreign, damaged, truncated or newer.
     """
-    with open_for_reading(path, KIND) as file:
-        described = read_user_block(file.read(BLOCK), Path(path), KIND, VERSION)
+    from spikesim.network import Network
+
+    return read_value(path, KIND, VERSION, Network)
+
+
+def write_value(value: Any, path: str | Path, kind: str, version: int) -> None:
+    """Write anything that :mod:`spikesim.files.codec` knows to a file, which appears when it is whole and on the disk.
+
+    Parameters
+    ----------
+    value
+        What to write.
+    path
+        Where. A file of the same kind there is replaced; anything else is not overwritten.
+    kind, version
+        What the file is (:mod:`spikesim.files.envelope`).
+    """
+    target = check_target(path, kind)
+    arrays: Arrays = []
+    structure = json.dumps(encode(value, arrays))
+
+    def write(file: BinaryIO) -> None:
+        with h5py.File(file, "w", userblock_size=BLOCK) as hdf5:
+            hdf5.attrs.update(format=kind, version=version, spikesim=json.dumps(versions()))
+            hdf5["structure"] = structure
+            for number, array in enumerate(arrays):
+                hdf5[f"arrays/{number}"] = array
+        size, seal = _checksum(file)
+        file.seek(0)
+        file.write(user_block(kind, version, bytes=size, checksum=seal))
+        os.fsync(file.fileno())
+
+    write_atomically(target, write)
+
+
+def read_value(path: str | Path, kind: str, version: int, expected: type[T]) -> T:
+    """Read what :func:`write_value` wrote, checked before the HDF5 library sees it."""
+    with open_for_reading(path, kind) as file:
+        described = read_user_block(file.read(BLOCK), Path(path), kind, version)
         size, seal = _checksum(file)
         if size != described.get("bytes"):
             wrong = f"it has {size + BLOCK} bytes, expected {described.get('bytes', 0) + BLOCK}"
@@ -87,22 +112,20 @@ def load_network(path: str | Path) -> Network:
                 f"{str(path)!r} is damaged: its contents do not match its checksum; restore it from a copy"
             )
         try:
-            return _network(file)
+            return _value(file, expected)
         except Exception as error:  # whatever a file that someone has forged may lead to
             raise FileFormatError(f"{str(path)!r} cannot be read: {error}") from None
 
 
-def _network(file: BinaryIO) -> Network:
-    from spikesim.network import Network
-
+def _value(file: BinaryIO, expected: type[T]) -> T:
     with h5py.File(file, "r") as hdf5:
         structure = json.loads(_contents(hdf5, "structure"))
         count = len(hdf5["arrays"]) if "arrays" in hdf5 else 0
         arrays = [np.asarray(_contents(hdf5, f"arrays/{k}")) for k in range(count)]
-    network = decode(structure, arrays)
-    if not isinstance(network, Network):
-        raise FileFormatError(f"it holds a {type(network).__name__}, expected a network")
-    return network
+    value = decode(structure, arrays)
+    if not isinstance(value, expected):
+        raise FileFormatError(f"it holds a {type(value).__name__}, expected a {expected.__name__}")
+    return value
 
 
 def _contents(hdf5: h5py.File, path: str) -> Any:
@@ -157,4 +180,4 @@ def _little_endian(array: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
 
 
-__all__ = ["fingerprint", "load_network", "save_network"]
+__all__ = ["fingerprint", "load_network", "read_value", "save_network", "write_value"]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from functools import cache
 
 ALWAYS, IF_USED = ("numpy", "h5py"), ("scipy", "numba", "torch")
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    return tuple((name, importlib.metadata.version(name)) for name in ALWAYS)  # milliseconds each
 
 
 def versions() -> dict[str, str]:
@@ -17,7 +23,7 @@ def versions() -> dict[str, str]:
     """
     import spikesim
 
-    found = {name: importlib.metadata.version(name) for name in ALWAYS}
+    found = dict(_installed())
     found |= {name: str(sys.modules[name].__version__) for name in IF_USED if name in sys.modules}
     system = {"python": platform.python_version(), "platform": platform.platform()}
     return {"spikesim": spikesim.__version__, **found, **system}

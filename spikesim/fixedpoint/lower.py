@@ -19,6 +19,7 @@ from spikesim.fixedpoint.limits import find_violations
 from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection, ResetKind
 from spikesim.fixedpoint.weights import optimize_weight_bits, sign_mode_of
 from spikesim.graph import Edge, Graph, Node
+from spikesim.learning import plastic_problems
 from spikesim.lowering import is_graded_input
 
 MODEL = "loihi_lif"
@@ -55,6 +56,7 @@ def problems(graph: Graph) -> list[str]:
         for s in graph.sources
         if is_graded_input(s)
     ]
+    found += plastic_problems(graph, "the chip")
     if found:
         return found
     found += [p for e in graph.edges for p in _weight_problems(e)]

@@ -20,6 +20,7 @@ from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
+from spikesim.snapshot import saved_array
 
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
@@ -100,6 +101,32 @@ class FixedProgram(Stepping):
                 chosen = values[:, keep] if probe.neurons is None else values[:, keep][:, :, list(probe.neurons)]
                 traces[probe.target, variable] = (step[keep], chosen.astype(np.float64))
         return traces
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the chip's state, the sums under way and the column.
+
+        Raises
+        ------
+        UnsupportedError
+            If the engine runs all steps at once.
+        """
+        if self.whole_run:
+            raise UnsupportedError(
+                ["this backend runs all steps at once, so it has no checkpoints; use backend 'loihi', "
+                 "which gives the same spikes"]
+            )  # fmt: skip
+        found = {"column": np.array(self.column), "samples": np.array(self.samples)}
+        if self.state is None:
+            return found
+        return found | {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals")}
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a snapshot."""
+        self.reset(int(saved_array(saved, "samples", np.int64, ())))
+        self.column = int(saved_array(saved, "column", np.int64, ()))
+        if self.column:
+            u, v, arrivals = (saved_array(saved, name, np.int32).copy() for name in ("u", "v", "arrivals"))
+            self.state = IntState(self.column, u, v, arrivals)
 
     def _place(self, population: str, variable: str) -> tuple[NDArray[Any], slice]:
         if self.state is None:

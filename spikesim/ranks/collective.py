@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import spikesim
-from spikesim.engine import Options, _input_arrays, _total_steps, compile
+from spikesim.engine import Options, compile
 from spikesim.errors import BackendError, SpikesimError
 from spikesim.files.envelope import check_target
 from spikesim.graph import Graph
+from spikesim.inputs import input_arrays, total_steps
 from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.ranks.communicator import Communicator
@@ -67,8 +68,8 @@ def run(
         graph = lower(network, seed=seed)
         share({n.name: n.n for n in graph.nodes}, world.size)
         built = time.perf_counter()
-        data, samples, length = _input_arrays(graph, inputs or {})
-        total = _total_steps(graph, duration, steps, length)
+        data, samples, length = input_arrays(graph, inputs or {})
+        total = total_steps(graph, duration, steps, length)
         options = Options(dtype, threads, representations=dict(representations or {}), ranks=world)
         program: Any = compile(graph, "numba", options)
         compiled = time.perf_counter()

@@ -26,7 +26,7 @@ from spikesim.ranks.communicator import under_mpiexec
 from spikesim.ranks.shares import share
 from spikesim.ranks.worker import PROGRESS
 from spikesim.recording import Recording
-from spikesim.session import _bar
+from spikesim.session import bar
 
 INSTALL = "pip install 'spikesim[mpi]'"
 TAIL = 30  # lines of what a failed run has said
@@ -128,7 +128,11 @@ def _watch(command: list[str], progress: Callable[[int, int], None] | bool) -> t
     reader = threading.Thread(target=_keep, args=(child.stderr, said), daemon=True)
     reader.start()
     try:
-        with _bar(progress, 1) as report:
+        with bar(progress, 1000) as show:  # of a thousand: the ranks know how many steps there are
+
+            def report(done: int, total: int) -> None:
+                show(*((done, total) if callable(progress) else (1000 * done // total, 1000)))
+
             stopped = False
             while True:
                 try:

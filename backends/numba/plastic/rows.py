@@ -1,0 +1,205 @@
+"""The arrays of the plastic synapses of one edge onto the targets of one tile."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.graph import Edge
+from spikesim.learning import Learning, learning_of
+
+NEVER = -(2**30)  # a step before all others; steps of a run stay below 2^30
+SLOTS = 16  # post spikes that a target remembers; a row that lags behind further is brought up to date first
+CHUNK = 512  # entries that are worked on at a time
+PIECES = 64  # rows, or parts of rows, among them
+
+
+class PlasticRows(NamedTuple):
+    """Synapses by row (one source and one delay: ``row = source * delays + delay - dmin``), and their targets.
+
+    Parameters
+    ----------
+    first
+        uint32 ``[rows + 1]``: the entries of a row, sorted by target.
+    targets, weights
+        uint16, int32 per entry: the target within the tile, the weight in units of the grid.
+    applied
+        uint8 per entry: how many post spikes of the target (modulo 256) have been applied.
+    states, when
+        float64 ``[states, entries]`` and int32 per entry: states after their last event, and its step.
+    arrived, seen
+        int32 per row: step of the last arrival; all post spikes up to this step have been applied.
+    pre
+        float64 ``[traces, rows]``: traces of the source after the last arrival.
+    spikes, last
+        uint8, int32 per target: number of post spikes (modulo 256), step of the last.
+    times, before
+        int32 ``[targets * SLOTS]``, float64 ``[traces, targets * SLOTS]``: steps of the last post spikes, and the
+        traces of the target just before them.
+    post, now
+        float64 ``[traces, targets]``: traces of the target after the last spike, and in the step ``clock[0]``.
+    clock
+        int64 ``[2]``: the step of ``now``; a step that every row has seen.
+    hi, lo
+        float64 ``[decays, ...]``: decay tables in the order of ``SynapseModel.decaying``.
+    params
+        float64: the parameters in the order of ``Learning.params``.
+    bounds
+        float64 ``[5]``: grid, its inverse, ``low``, ``high``, and the limit of what is sent in units of the grid.
+    work, todo, target, piece, units
+        float64 ``[..., CHUNK]``, uint32, int32 ``[CHUNK]``: room for the entries at work.
+    base, begin, since, then, here
+        int64, int32, float64 ``[..., PIECES + 1]``: of the rows that they come from: place of their entries, step of
+        the last arrival, traces of the source after it and now.
+    """
+
+    first: NDArray[np.uint32]
+    targets: NDArray[np.uint16]
+    weights: NDArray[np.int32]
+    applied: NDArray[np.uint8]
+    states: NDArray[np.float64]
+    when: NDArray[np.int32]
+    arrived: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    pre: NDArray[np.float64]
+    spikes: NDArray[np.uint8]
+    last: NDArray[np.int32]
+    times: NDArray[np.int32]
+    before: NDArray[np.float64]
+    post: NDArray[np.float64]
+    now: NDArray[np.float64]
+    clock: NDArray[np.int64]
+    hi: NDArray[np.float64]
+    lo: NDArray[np.float64]
+    params: NDArray[np.float64]
+    bounds: NDArray[np.float64]
+    work: NDArray[np.float64]
+    todo: NDArray[np.uint32]
+    target: NDArray[np.int32]
+    piece: NDArray[np.int32]
+    units: NDArray[np.int32]
+    base: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    since: NDArray[np.int32]
+    then: NDArray[np.float64]
+    here: NDArray[np.float64]
+
+
+def row_order(edge: Edge, low: int, high: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Sort the synapses of an edge onto the targets ``low .. high - 1`` by (source, delay, target).
+
+    Parameters
+    ----------
+    edge
+        The projection.
+    low, high
+        Targets of the tile.
+
+    Returns
+    -------
+    first
+        uint32 ``[rows + 1]``; see :class:`PlasticRows`.
+    order
+        int64: which synapse of the edge each entry is.
+    """
+    chosen = np.flatnonzero((edge.indices >= low) & (edge.indices < high))
+    source = np.searchsorted(edge.indptr, chosen, side="right") - 1
+    delays = edge.max_delay - edge.min_delay + 1
+    row = source * delays
+    if np.ndim(edge.delays):
+        row = row + (np.asarray(edge.delays)[chosen] - edge.min_delay)
+        sorting = np.argsort(row, kind="stable")
+        chosen, row = chosen[sorting], row[sorting]
+    first = np.zeros(edge.n_pre * delays + 1, np.uint32)
+    np.cumsum(np.bincount(row, minlength=edge.n_pre * delays), out=first[1:])
+    return first, chosen
+
+
+def build(edge: Edge, low: int, high: int, grid: float) -> PlasticRows:
+    """Return the plastic synapses of an edge onto the targets ``low .. high - 1``, at step 0.
+
+    Parameters
+    ----------
+    edge
+        A projection with plasticity.
+    low, high
+        Targets of the tile, at most 65536.
+    grid
+        Of the port; above 0.
+    """
+    first, order = row_order(edge, low, high)
+    units = np.rint(np.broadcast_to(edge.weights, (edge.synapses,))[order] / grid).astype(np.int32)
+    targets = (edge.indices[order] - low).astype(np.uint16)
+    return start(learning_of(edge), first, targets, units, high - low, grid)
+
+
+def start(
+    learning: Learning,
+    first: NDArray[np.uint32],
+    targets: NDArray[np.uint16],
+    weights: NDArray[np.int32],
+    n: int,
+    grid: float,
+) -> PlasticRows:
+    """Put fresh states around the rows of a tile; ``weights`` is changed by the kernels from then on.
+
+    Parameters
+    ----------
+    learning
+        The plasticity.
+    first, targets, weights
+        See :class:`PlasticRows`.
+    n
+        Targets in the tile.
+    grid
+        Of the port.
+    """
+    model, rows, entries = learning.model, len(first) - 1, len(targets)
+    chases, looks = "on_post" in model.events, bool(model.post)
+    ring = n * SLOTS if chases else 0
+    watched = n if chases or looks else 0
+    return PlasticRows(
+        first=first,
+        targets=targets,
+        weights=weights,
+        applied=np.zeros(entries if chases else 0, np.uint8),
+        states=np.zeros((len(model.states), entries)),
+        when=np.zeros(entries if model.states else 0, np.int32),
+        arrived=np.full(rows, NEVER, np.int32),
+        seen=np.full(rows, -1, np.int32),
+        pre=np.zeros((len(model.pre), rows)),
+        spikes=np.zeros(n if chases else 0, np.uint8),
+        last=np.full(watched, NEVER, np.int32),
+        times=np.full(ring, NEVER, np.int32),
+        before=np.zeros((len(model.post), ring)),
+        post=np.zeros((len(model.post), n)),
+        now=np.zeros((len(model.post), n)),
+        clock=np.array([-1, -1], np.int64),
+        hi=_stacked([hi for hi, _ in learning.decay.values()]),
+        lo=np.array([lo for _, lo in learning.decay.values()]).reshape(len(learning.decay), -1),
+        params=np.array(list(learning.params.values()), np.float64),
+        bounds=np.array([grid, 1.0 / grid, learning.low, learning.high, np.rint(learning.limit / grid)]),
+        work=np.zeros((1 + max(len(model.pre) + len(model.post), 1), CHUNK)),
+        todo=np.zeros(CHUNK, np.uint32),
+        target=np.zeros(CHUNK, np.int32),
+        piece=np.zeros(CHUNK, np.int32),
+        units=np.zeros(CHUNK, np.int32),
+        base=np.zeros(PIECES + 1, np.int64),
+        begin=np.zeros(PIECES + 1, np.int64),
+        since=np.zeros(PIECES + 1, np.int32),
+        then=np.zeros((len(model.pre), PIECES + 1)),
+        here=np.zeros((len(model.pre), PIECES + 1)),
+    )
+
+
+def _stacked(tables: list[NDArray[Any]]) -> NDArray[np.float64]:
+    """Put tables of several lengths below one another; each ends in 0 and is continued by it."""
+    out = np.zeros((len(tables), max((len(t) for t in tables), default=1)))
+    for row, table in zip(out, tables, strict=True):
+        row[: len(table)] = table
+    return out
+
+
+__all__ = ["CHUNK", "NEVER", "SLOTS", "PlasticRows", "build", "row_order", "start"]

@@ -1,0 +1,86 @@
+"""Prints a synapse model as numba kernels over :class:`~spikesim.backends.numba.plastic.rows.PlasticRows`.
+
+For each rule there are four functions, which an engine calls in this order within a step ``t``:
+
+- ``arrive_<k>(e, t, rows, count, sums)``: spikes arrive over ``rows[:count]`` (a source that emitted at ``t - d`` has
+  the row ``source * delays + d - dmin``); what they send is added to ``sums[target]`` in units of the grid. All rows of
+  a step in one call, because a call costs a microsecond or two: references to every array are counted
+- ``fired_<k>(e, t, ids, count, offset)``: the targets ``ids[:count] - offset`` have fired in this step
+- ``reward_<k>(e, t, value)``: the modulator has emitted ``value``, not 0
+- ``sweep_<k>(e, done, step)``: bring every row that has not seen the post spikes up to ``step`` up to date; ``done``
+  is the last step whose post spikes are all registered. ``sweep(e, t, t + 1)`` before weights are read.
+
+Rows are taken together until there are ``CHUNK`` entries, and worked on in passes without a branch: which entries lag
+behind (a compressed list), the post spikes that they missed (one round per spike), the arrival, the delivery. Branches
+on how many spikes a synapse has missed cannot be predicted; they were measured to cost as much as everything else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from types import ModuleType
+
+import numba
+
+import spikesim
+from spikesim.backends.numba.plastic import rows
+from spikesim.backends.numba.plastic.rule import Rule
+from spikesim.equations import elementary, elementary_numba
+from spikesim.equations.source import import_source
+from spikesim.synapse import SynapseModel
+
+HEADER = f'''"""Printed by spikesim: {{title}}. Do not edit; it is made again from the model's equations."""
+
+import numpy as np
+from numba import njit
+from spikesim.equations.elementary_numba import exp, log, tanh
+
+ZERO = 0.0
+ONE = 1.0
+ROUND = 1.5 * 2.0**52  # adding and taking it away rounds to a whole number, ties to even
+U = np.uint64
+CHUNK = U({rows.CHUNK})
+PIECES = {rows.PIECES}
+LAST = np.uint32({rows.SLOTS - 1})
+LOW16 = np.uint32(0xFFFF)
+'''
+
+
+def print_rule(model: SynapseModel, number: int, cache: bool = False) -> str:
+    """Print the kernels of one rule.
+
+    Parameters
+    ----------
+    model
+        The equations.
+    number
+        Distinguishes the functions of one module.
+    cache
+        Whether numba shall keep these functions on disk; not if a larger cached kernel calls them.
+
+    Returns
+    -------
+    str
+        Source of ``arrive_<number>``, ``fired_<number>``, ``reward_<number>`` and ``sweep_<number>``.
+    """
+    rule = Rule(model, number, cache)
+    parts = [rule.sweep(), rule.present(), rule.arrive(), rule.fired(), rule.reward()]
+    constants = [f"{name} = {value!r}" for name, value in rule.constants.items()]
+    return "\n".join([*constants, "", *parts])
+
+
+def print_rules(models: list[SynapseModel]) -> str:
+    """Print a module with the kernels of some rules."""
+    title = ", ".join(m.name for m in models)
+    return HEADER.format(title=title) + "\n".join(print_rule(m, k, True) for k, m in enumerate(models))
+
+
+@functools.cache
+def compiled(model: SynapseModel) -> ModuleType:
+    """Return a module with the kernels of one rule (number 0)."""
+    called = "".join(inspect.getsource(m) for m in (elementary, elementary_numba))
+    return import_source(print_rules([model]), "plastic", f"{spikesim.__version__} numba {numba.__version__}\n{called}")
+
+
+__all__ = ["compiled", "print_rule", "print_rules"]

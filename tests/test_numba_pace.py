@@ -1,0 +1,39 @@
+"""The engine's choice between one thread and a team."""
+
+from spikesim.backends.numba.pace import AGAIN, TRIALS, WHOLE, Pace
+
+
+def sizes(pace: Pace, seconds: dict[int, float], stretches: int) -> list[int]:
+    """Run some stretches on a machine that takes so many seconds per step."""
+    used = []
+    for _ in range(stretches):
+        size, _ = pace.next()
+        pace.note(size, seconds[size])
+        used.append(size)
+    return used
+
+
+def test_both_are_tried_and_the_faster_is_kept() -> None:
+    used = sizes(Pace(4, 15), {1: 2.0, 4: 1.0}, 30)
+    assert used[: 2 * TRIALS].count(1) == TRIALS and used[2 * TRIALS : 2 * TRIALS + 10] == [4] * 10
+
+
+def test_a_team_that_gains_little_leaves_the_other_cores_alone() -> None:
+    assert sizes(Pace(2, 15), {1: 1.0, 2: 0.95}, 20)[2 * TRIALS :] == [1] * (20 - 2 * TRIALS)
+
+
+def test_the_choice_follows_the_machine() -> None:
+    pace = Pace(2, 15)
+    sizes(pace, {1: 2.0, 2: 1.0}, 10)
+    assert sizes(pace, {1: 2.0, 2: 20.0}, 10)[-1] == 1  # somebody took the second core
+    assert 2 in sizes(pace, {1: 2.0, 2: 1.0}, 3 * AGAIN)[-AGAIN // 2 :] or pace.next()[0] == 2  # and gave it back
+
+
+def test_one_thread_runs_whole_stretches() -> None:
+    assert Pace(1, 15).next() == (1, WHOLE)
+
+
+def test_stretches_last_a_twentieth_of_a_second() -> None:
+    pace = Pace(2, 15)
+    sizes(pace, {1: 1e-4, 2: 5e-5}, 2 * TRIALS)
+    assert pace.next() == (2, 1000)
