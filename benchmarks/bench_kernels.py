@@ -116,7 +116,7 @@ def segments(sums, first, delays, targets, weights, ids, starts):
     for t in range(len(starts) - 1 - delays):
         for k in range(delays):
             low, high = starts[t + k], starts[t + k + 1]
-            add_segments(sums, first, delays, k, targets, weights, ids[low:], high - low)
+            add_segments(sums, len(sums), first, delays, k, k, targets, weights, ids[low:], high - low)
 
 
 @bench("segments")

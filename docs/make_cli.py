@@ -22,10 +22,10 @@ Ctrl-C. A mistake is one sentence: what, found, allowed, remedy.
 $ spikesim run brunel --duration 0.5
 $ spikesim run microcircuit --set scale=0.05 --json
 $ spikesim run cuba --duration 10 --out cuba.h5
-$ spikesim run brunel --set n=25000 --ranks 4
 $ spikesim run cuba --duration 1000 --out cuba.h5 --checkpoint-every 10min
 $ spikesim resume cuba.h5
 $ spikesim sweep brunel -p g=4,5,6 --seeds 3 --time 1s --out sweep.h5
+$ spikesim run brunel --set n=25000 --ranks 4
 $ spikesim train digits_mlp --data digits --epochs 20 --out trained.h5
 $ spikesim quantise trained.h5 --data digits --out quantised.h5
 $ spikesim show lif_soft --source numba

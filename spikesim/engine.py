@@ -330,7 +330,9 @@ def run(
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
         Options(dtype, threads, device, timeout)  # says what is wrong with them
-        check_ranks(ranks, backend, device, checkpoint_every is not None or resume)
+        check_ranks(ranks, backend, device)
+        if checkpoint_every is not None or resume:
+            raise InvalidValueError(f"ranks={ranks} cannot be combined with checkpoints yet; leave one of them out")
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
@@ -369,19 +371,14 @@ def run(
         return session.run()
 
 
-def check_ranks(ranks: int, backend: str, device: str, checkpoints: bool) -> None:
-    """Raise an InvalidValueError unless so many ranks can share a network, on that backend and device."""
+def check_ranks(ranks: int, backend: str, device: str) -> None:
+    """Raise an InvalidValueError unless so many ranks can share a network on that backend and device."""
     if ranks < 1:
         raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
     if (backend, device) != ("numba", "cpu"):
         raise InvalidValueError(
             f"ranks={ranks} needs backend 'numba' on the cpu, found {backend!r} on {device!r}; leave ranks out, or "
             "choose that backend"
-        )
-    if checkpoints:
-        raise InvalidValueError(
-            f"ranks={ranks} cannot be combined with checkpoints; leave out either (the recording of a killed run can "
-            "be read without one)"
         )
 
 

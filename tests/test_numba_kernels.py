@@ -254,16 +254,20 @@ def test_rows_of_one_weight_are_added(n):
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float64])
-@pytest.mark.parametrize(("delays", "k", "n"), [(1, 0, 20), (3, 0, 7), (3, 2, 40), (3, 1, 0)])
-def test_segments_of_one_delay_are_added(kind, delays, k, n):
+@pytest.mark.parametrize(
+    ("delays", "k", "last", "n"),
+    [(1, 0, 0, 20), (3, 0, 0, 7), (3, 2, 2, 40), (3, 1, 1, 0), (5, 1, 3, 40), (5, 0, 4, 9)],
+)
+def test_segments_of_neighbouring_delays_are_added(kind, delays, k, last, n):
     first, targets = random_rows(40, delays, 1000)
     weights = RNG.integers(-(2**30), 2**30, len(targets)).astype(kind)
     ids, values = RNG.permutation(40).astype(np.int32), RNG.integers(-9, 9, 40) / 4
-    sums, graded = np.zeros(1000), np.zeros(1000)
-    rows.add_segments(sums, first, delays, k, targets, weights, ids, n)
-    rows.add_segments_values(graded, first, delays, k, targets, weights, ids, values, n)
-    assert (sums == added(first, targets, weights, ids[:n], np.ones(n), delays, k, 1000)).all()
-    assert (graded == added(first, targets, weights, ids[:n], values[:n], delays, k, 1000)).all()
+    sums, graded = np.zeros((last - k + 1, 1000)), np.zeros((last - k + 1, 1000))
+    rows.add_segments(sums.reshape(-1), 1000, first, delays, k, last, targets, weights, ids, n)
+    rows.add_segments_values(graded.reshape(-1), 1000, first, delays, k, last, targets, weights, ids, values, n)
+    for d in range(k, last + 1):
+        assert (sums[d - k] == added(first, targets, weights, ids[:n], np.ones(n), delays, d, 1000)).all()
+        assert (graded[d - k] == added(first, targets, weights, ids[:n], values[:n], delays, d, 1000)).all()
 
 
 # ------------------------------------------------------------------------------------------------------------ dense

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-_SEGMENT = "u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13])"
+_SEGMENT = "ahead[at:], cells, u32_at(job[10], job[11]), job[5], k, last, u16_at(job[12], job[13])"
 _CELLS = "sums[job[8] : job[8] + job[7]]"
 
-#: name: a call with ``job``, ``k`` (number of the delay), ``weight``, ``ids``, ``values``, ``n``, ``counts``, ``sums``
+#: name: a call with ``job``, ``weight``, ``ids``, ``values``, ``n``, ``counts``, ``sums``. Segments are delivered for
+#: some steps at once: delays number ``k`` to ``last`` into ``ahead`` from ``at`` on, ``cells`` sums for each step.
 BRANCHES = {
     "bitmap": "count_bitmap(job, weight, ids, n, counts, sums, used, dirty)",
     "rows": "count_rows(job, weight, ids, n, counts, sums, used, dirty)",
-    "segments32": f"add_segments(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, n)",
-    "segments64": f"add_segments(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, n)",
-    "segments32_values": f"add_segments_values(sums, {_SEGMENT}, i32_at(job[14], job[15]), ids, values, n)",
-    "segments64_values": f"add_segments_values(sums, {_SEGMENT}, f64_at(job[14], job[15]), ids, values, n)",
+    "segments32": f"add_segments({_SEGMENT}, i32_at(job[14], job[15]), ids, n)",
+    "segments64": f"add_segments({_SEGMENT}, f64_at(job[14], job[15]), ids, n)",
+    "segments32_values": f"add_segments_values({_SEGMENT}, i32_at(job[14], job[15]), ids, values, n)",
+    "segments64_values": f"add_segments_values({_SEGMENT}, f64_at(job[14], job[15]), ids, values, n)",
     "dense32": f"add_dense({_CELLS}, i32_at(job[10], job[11]), job[7], ids, n)",
     "dense64": f"add_dense({_CELLS}, f64_at(job[10], job[11]), job[7], ids, n)",
     "dense32_values": f"add_dense_values({_CELLS}, i32_at(job[10], job[11]), job[7], ids, values, n)",
@@ -38,7 +39,7 @@ def print_deliver(used: Collection[str]) -> str:
     lines = [
         "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
         "no_cfunc_wrapper=True)",
-        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):",
+        "def deliver(job, k, last, at, cells, weight, ids, values, n, counts, sums, ahead, used, dirty, image):",
     ]
     for name in sorted(used, key=list(BRANCHES).index):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]

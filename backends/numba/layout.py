@@ -22,6 +22,7 @@ from spikesim.stimulus import PoissonDrive
 
 COUNTED = ("rows", "bitmap")
 MOST_COUNT = 255  # of a byte
+WINDOW_BYTES = 2**18  # sums of the steps that segments are delivered for at once: a quarter of a second-level cache
 
 
 @dataclass(eq=False)
@@ -226,7 +227,10 @@ class Layout:
         counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
         most_parts = max((len(tile) for tile in tiles), default=0)
         image = max((row[6] for row in self.job_rows if row[0] in (NUMBER["conv"], NUMBER["conv_values"])), default=0)
-        self.sizes = np.array([counters, cells, drawn, widest, channels, most_parts, large, image], np.int64)
+        self.window = max(1, min(self.plan.epoch, WINDOW_BYTES // (8 * max(1, int(cells)))))
+        self.sizes = np.array(
+            [counters, cells * self.window, drawn, widest, channels, most_parts, large, image], np.int64
+        )
 
     def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
         base, size = {}, 0
@@ -354,7 +358,7 @@ class Layout:
             if (pre, number) in self.merged:
                 found = self.built[self.merged[pre, number]]
                 arrays = [found.first, found.cells, found.weights]
-                self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, 0], arrays)
+                self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, -1], arrays)
         return channels
 
     def _count(self, part: Part, edge: Edge, row: int, channel: int, table: Any) -> None:

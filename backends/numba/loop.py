@@ -37,7 +37,7 @@ def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext
     raise NotImplementedError
 
 
-def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):
+def deliver(job, k, last, at, cells, weight, ids, values, n, counts, sums, ahead, used, dirty, image):
     """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
     raise NotImplementedError
 
@@ -92,16 +92,18 @@ def convolve(job, sums, ids, values, n, image):
 
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def deliver_step(
-    b, t, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, used, dirty, image, merged
-):
-    """Deliver to a tile all spikes that arrive at step ``t``."""
+    b, t, window, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, ahead, used, dirty, image,
+    merged,
+):  # fmt: skip
+    """Deliver to a tile all spikes that arrive at step ``t``, over segments for ``window`` steps from there on."""
     pointers, identities, amounts, begin = given
+    cells = tile[5]
     for j in range(tile[2], tile[3]):
         job = jobs[j]
-        for k in range(job[5]):
-            emitted = t - job[4] - k
-            if emitted < 0:
-                break
+        oldest, newest = t - job[4], t - job[4]
+        if job[9] < 0:  # segments
+            oldest, newest = oldest - job[5] + 1, newest + window - 1
+        for emitted in range(max(oldest, 0), newest + 1 if job[9] >= 0 or window > 0 else 0):
             n, values = 0, amounts[:0]
             if job[1] >= 0:
                 row = emitted - begin
@@ -116,7 +118,9 @@ def deliver_step(
                     gather(b, slot, job[2], job[3], spans, listed, lists, merged)
                     ids = merged[:n]
             if n > 0:
-                deliver(job, k, weights[j], ids, values, n, counts, sums, used, dirty, image)
+                k, last = max(0, t - job[4] - emitted), min(job[5] - 1, newest - emitted)
+                at = (emitted + job[4] + k - t) * cells
+                deliver(job, k, last, at, cells, weights[j], ids, values, n, counts, sums, ahead, used, dirty, image)
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -177,9 +181,9 @@ def publish(b, t, step, spans, listed, lists, history, event_step, event_id, eve
 
 @njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
 def simulate(
-    rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, history, phases, tiles, parts, spans,
-    jobs, weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson, poisson_weights,
-    thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
+    rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, window, history, phases, tiles, parts,
+    spans, jobs, weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson,
+    poisson_weights, thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
 ):  # fmt: skip
     """Run samples ``low .. high - 1`` from step ``first + begin`` on, as one of ``size`` threads that share the tiles.
 
@@ -187,7 +191,7 @@ def simulate(
     ``done[rank]`` is how far they came. ``meeting`` is 0, or the address of what is called after each phase of an epoch
     with the rows from and to, and the phase: it brings the spikes of other processes.
     """
-    counts, sums, drawn, flags, used, dirty, own_ext, large, image, merged = scratch
+    counts, ahead, drawn, flags, used, dirty, own_ext, large, image, merged = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -198,24 +202,13 @@ def simulate(
                 for b in range(low, high):
                     for step in range(row, end):
                         t = first + step
+                        # sums of some steps ahead: the entries of a row that arrive in them are one run of memory
+                        due = (step - row) % window
+                        sums = ahead[due * tile[5] : (due + 1) * tile[5]]
                         deliver_step(
-                            b,
-                            t,
-                            tile,
-                            jobs,
-                            weights,
-                            spans,
-                            listed,
-                            lists,
-                            history,
-                            given,
-                            counts,
-                            sums,
-                            used,
-                            dirty,
-                            image,
-                            merged,
-                        )
+                            b, t, min(window, end - step) if due == 0 else 0, tile, jobs, weights, spans, listed, lists,
+                            history, given, counts, sums, ahead, used, dirty, image, merged,
+                        )  # fmt: skip
                         ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
                         for p in range(tile[0], tile[1]):
                             part = parts[p]

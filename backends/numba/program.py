@@ -254,7 +254,7 @@ class NumbaProgram(Stepping):
         while not collected or min(begin) < steps:
             events[:] = 0
             begin = self._run(
-                steps, begin, self.plan.epoch, plan.history, plan.phases, plan.tiles, plan.part_table,
+                steps, begin, self.plan.epoch, plan.window, plan.history, plan.phases, plan.tiles, plan.part_table,
                 plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
                 self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,

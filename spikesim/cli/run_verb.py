@@ -53,6 +53,7 @@ def command(
 
     check_folder(plot)
     value = find_network(network, parse_settings(settings), seed)
+    every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     forms = parse_pairs(represent, "--represent")
     every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     recording: Any
@@ -75,7 +76,6 @@ def command(
             out=out,
             checkpoint_every=every,
             resume=resume,
-            ranks=ranks,
             progress=not json,
         )
     if plot:

@@ -10,6 +10,7 @@ from spikesim.neuron import NeuronModel
 
 Writer = Callable[[str], str]
 ARGUMENTS = "lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty"
+INNER = "@njit(error_model='numpy', nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)"
 HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
 import numpy as np
@@ -91,7 +92,7 @@ def print_advance(form: KernelForm, number: int) -> str:
 
     lines, results, constants = print_lines(model.dynamics, leaf, prefix=f"t{number}_")
     out = [f"{name} = F({value!r})" for name, value in constants.items()]
-    out += ["", "", "@njit(error_model='numpy', nogil=True, _nrt=False)"]
+    out += ["", "", INNER]
     out += [f"def advance_{number}({ARGUMENTS}):"]
     body = [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
     # slices, so that every index is j from 0 on: an index that might be negative keeps a loop from being vectorised
@@ -196,7 +197,7 @@ def print_models(forms: Sequence[KernelForm], dtype: str, imports: str) -> str:
     """Print the head of a module: one ``advance`` per form and the choice among them."""
     parts = [HEADER.format(title=", ".join(f.model.name for f in forms), dtype=dtype, imports=imports)]
     parts += [print_advance(form, k) for k, form in enumerate(forms)]
-    parts.append("\n@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)")
+    parts.append(f"\n{INNER.replace(')', ', forceinline=True)')}")
     parts.append(f"def advance(m, b, row, {ARGUMENTS.replace('state, ', 'states, ')}):")
     for k in range(len(forms)):
         parts.append(f"    {'if' if k == 0 else 'elif'} m == {k}:")

@@ -48,4 +48,3 @@ def build(keys: Collection[tuple[Any, ...]], edges: Mapping[str, Edge], threads:
         for edge in used:
             edge.forget()
     return built
-

@@ -81,22 +81,24 @@ def add_rows16_values(sums, weight, indptr, targets, ids, values, n):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def add_segments(sums, first, delays, k, targets, weights, ids, n):
-    """Add the synapses of one delay of `n` sources.
+def add_segments(sums, cells, first, delays, k, last, targets, weights, ids, n):
+    """Add the synapses of some neighbouring delays of `n` sources, each delay to sums of its own.
 
     Parameters
     ----------
     sums
-        float64[m], one per target, in units of the weights.
+        float64[(last - k + 1) * cells], one per delay and target, in units of the weights.
+    cells
+        Sums of one delay.
     first
         uint32[sources * delays + 1]: the synapses of source s and delay number d are
         ``first[s * delays + d] ... first[s * delays + d + 1] - 1``.
     delays
         Number of delays of the table.
-    k
-        Number of the delay to add.
+    k, last
+        Numbers of the first and the last delay to add.
     targets
-        uint16[synapses], all below m.
+        uint16[synapses], all below `cells`.
     weights
         int32[synapses] in grid units, or float64[synapses].
     ids
@@ -112,18 +114,20 @@ def add_segments(sums, first, delays, k, targets, weights, ids, n):
             prefetch(targets, start)
             prefetch(weights, start)
             prefetch(weights, start + 16)
-        s = ids[i] * np.int64(delays) + k
-        for e in range(np.int64(first[s]), np.int64(first[s + 1])):
-            sums[targets[e]] += weights[e]
+        s = ids[i] * np.int64(delays)
+        for d in range(k, last + 1):  # one run of memory
+            at = (d - k) * cells
+            for e in range(np.int64(first[s + d]), np.int64(first[s + d + 1])):
+                sums[at + targets[e]] += weights[e]
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def add_segments_values(sums, first, delays, k, targets, weights, ids, values, n):
-    """Add weight times value over the synapses of one delay of `n` sources.
+def add_segments_values(sums, cells, first, delays, k, last, targets, weights, ids, values, n):
+    """Add weight times value over the synapses of some neighbouring delays of `n` sources; see :func:`add_segments`.
 
     Parameters
     ----------
-    sums, first, delays, k, targets, weights, ids, n
+    sums, cells, first, delays, k, last, targets, weights, ids, n
         See :func:`add_segments`.
     values
         float64, the first `n` entries are the values of the sources in `ids`.
@@ -136,7 +140,8 @@ def add_segments_values(sums, first, delays, k, targets, weights, ids, values, n
             prefetch(targets, start)
             prefetch(weights, start)
             prefetch(weights, start + 16)
-        s = ids[i] * np.int64(delays) + k
-        value = values[i]
-        for e in range(np.int64(first[s]), np.int64(first[s + 1])):
-            sums[targets[e]] += weights[e] * value
+        s, value = ids[i] * np.int64(delays), values[i]
+        for d in range(k, last + 1):
+            at = (d - k) * cells
+            for e in range(np.int64(first[s + d]), np.int64(first[s + d + 1])):
+                sums[at + targets[e]] += weights[e] * value
