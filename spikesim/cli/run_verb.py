@@ -55,7 +55,6 @@ def command(
     value = find_network(network, parse_settings(settings), seed)
     every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     forms = parse_pairs(represent, "--represent")
-    every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     recording: Any
     if under_mpiexec():
         options = Options(dtype, threads, device, representations=forms)
@@ -73,6 +72,7 @@ def command(
             threads=threads,
             device=device,
             representations=forms,
+            ranks=ranks,
             out=out,
             checkpoint_every=every,
             resume=resume,
