@@ -330,9 +330,7 @@ def run(
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
         Options(dtype, threads, device, timeout)  # says what is wrong with them
-        check_ranks(ranks, backend, device)
-        if checkpoint_every is not None or resume:
-            raise InvalidValueError(f"ranks={ranks} cannot be combined with checkpoints yet; leave one of them out")
+        check_ranks(ranks, backend, device, checkpoint_every is not None or resume)
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
@@ -371,7 +369,7 @@ def run(
         return session.run()
 
 
-def check_ranks(ranks: int, backend: str, device: str) -> None:
+def check_ranks(ranks: int, backend: str, device: str, checkpoints: bool) -> None:
     """Raise an InvalidValueError unless so many ranks can share a network on that backend and device."""
     if ranks < 1:
         raise InvalidValueError(f"ranks must be at least 1, found {ranks}")
@@ -380,6 +378,8 @@ def check_ranks(ranks: int, backend: str, device: str) -> None:
             f"ranks={ranks} needs backend 'numba' on the cpu, found {backend!r} on {device!r}; leave ranks out, or "
             "choose that backend"
         )
+    if checkpoints:
+        raise InvalidValueError(f"ranks={ranks} cannot be combined with checkpoints yet; leave one of them out")
 
 
 def resume(

@@ -218,6 +218,8 @@ def test_mistakes_get_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         run(net, 0.01, ranks=0)
     with pytest.raises(InvalidValueError, match="backend 'numba' on the cpu, found 'torch'"):
         run(net, 0.01, ranks=2, backend="torch")
+    with pytest.raises(InvalidValueError, match="cannot be combined with checkpoints"):
+        run(net, 0.01, ranks=2, checkpoint_every=1.0)
     with pytest.raises(InvalidValueError, match="the network itself, found Graph"):
         run(lower(net), 0.01, ranks=2)
     monkeypatch.setattr(optional, "version", lambda name: "")

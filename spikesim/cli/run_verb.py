@@ -58,7 +58,8 @@ def command(
     recording: Any
     if under_mpiexec():
         options = Options(dtype, threads, device, representations=forms)
-        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out)
+        checkpoints = resume or every is not None
+        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out, checkpoints)
         if recording is None:
             return
     else:
@@ -99,7 +100,14 @@ def show(summary: dict[str, Any], out: Any, json: bool) -> None:
 
 
 def _run_under_mpiexec(
-    network: Any, duration: float, backend: str, ranks: int, options: Any, seed: int | None, out: Any
+    network: Any,
+    duration: float,
+    backend: str,
+    ranks: int,
+    options: Any,
+    seed: int | None,
+    out: Any,
+    checkpoints: bool,
 ) -> Any:
     """Run on the processes that mpiexec has started; return the recording on rank 0, None on the others."""
     from spikesim.engine import check_ranks
@@ -108,7 +116,7 @@ def _run_under_mpiexec(
 
     world = Communicator()
     try:
-        check_ranks(world.size, backend, options.device)
+        check_ranks(world.size, backend, options.device, checkpoints)
         if ranks not in (1, world.size):
             raise InvalidValueError(f"mpiexec has started {world.size} ranks, found --ranks {ranks}; leave --ranks out")
         return run(

@@ -22,7 +22,7 @@ PARITY: Final = u32(0x1BD11BDA)
 CHUNK: Final = 1024  # words generated before they are used: stays in the first-level cache
 TWO_TO_MINUS_32: Final = 2.0**-32
 
-_jit = njit(cache=True, error_model="numpy", nogil=True, _nrt=True)
+_jit = njit(cache=True, error_model="numpy", nogil=True)
 _inline = njit(cache=True, error_model="numpy", forceinline=True)  # too large for the compiler to inline unasked
 
 

@@ -128,7 +128,11 @@ def _watch(command: list[str], progress: Callable[[int, int], None] | bool) -> t
     reader = threading.Thread(target=_keep, args=(child.stderr, said), daemon=True)
     reader.start()
     try:
-        with bar(progress, 1) as report:
+        with bar(progress, 1000) as show:  # of a thousand: the ranks know how many steps there are
+
+            def report(done: int, total: int) -> None:
+                show(*((done, total) if callable(progress) else (1000 * done // total, 1000)))
+
             stopped = False
             while True:
                 try:
