@@ -105,6 +105,7 @@ VIEWS = {
     "last": "i32_at", "times": "i32_at", "before": "f64_rows_at", "post": "f64_rows_at", "now": "f64_rows_at",
     "clock": "i64_at", "hi": "f64_rows_at", "lo": "f64_rows_at", "params": "f64_at", "bounds": "f64_at",
 }  # fmt: skip
+COLUMNS = 3 * len(VIEWS)  # of a table of addresses
 
 
 def view(field: str, table: str) -> str:
@@ -242,4 +243,4 @@ def _stacked(tables: list[NDArray[Any]]) -> NDArray[np.float64]:
     return out
 
 
-__all__ = ["CHUNK", "NEVER", "SLOTS", "PlasticRows", "Room", "addresses", "build", "room", "row_order", "start", "view"]
+__all__ = ["CHUNK", "COLUMNS", "NEVER", "SLOTS", "PlasticRows", "Room", "addresses", "build", "room", "row_order", "start", "view"]

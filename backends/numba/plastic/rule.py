@@ -8,6 +8,7 @@ from spikesim.backends.numba.plastic import rows
 from spikesim.equations.source import print_lines
 from spikesim.synapse import SynapseModel
 
+INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"  # called by compiled code only
 SLOT = "slot = (np.uint32(target[k]) << np.uint32(4)) | ((v >> np.uint32(16)) & LAST)"
 
 
@@ -51,7 +52,7 @@ class Rule:
         text = "\n".join(body)
         own = [f"{f} = {rows.view(f, 'e')}" for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", text)]
         lent = [f"{f} = room.{f}" for f in rows.Room._fields if re.search(rf"\b{f}\b", text)]
-        options = "error_model='numpy', nogil=True, _nrt=False" + (", cache=True" if self.cache else "")
+        options = "error_model='numpy', nogil=True, _nrt=False, " + ("cache=True" if self.cache else INNER)
         head = ["", f"@njit({options})", f"def {name}_{self.number}({arguments}):", f'    """{doc}"""']
         return "\n".join([*head, *_indent([*own, *lent, *body], 1), ""])
 
