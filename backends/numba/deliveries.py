@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+_INLINE = (
+    "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
+    "no_cfunc_wrapper=True)"
+)
 _SEGMENT = "u32_at(job[10], job[11]), job[5], k, u16_at(job[12], job[13])"
 _CELLS = "sums[job[8] : job[8] + job[7]]"
 
@@ -45,11 +49,7 @@ EVENTS = {
 
 def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
-    lines = [
-        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
-        "no_cfunc_wrapper=True)",
-        "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):",
-    ]
+    lines = [_INLINE, "def deliver(job, k, weight, ids, values, n, counts, sums, used, dirty, image):"]
     for name in (name for name in BRANCHES if name in used):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]
     return "\n".join([*lines, "    return", ""])
@@ -59,7 +59,7 @@ def print_events(rules: int) -> str:
     """Print the choice among some rules for each event of plastic synapses."""
     lines = []
     for event, (arguments, call) in EVENTS.items():
-        lines += ["@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True)", f"def {event}({arguments}):"]
+        lines += [_INLINE, f"def {event}({arguments}):"]
         function = {"catch_up": "sweep"}.get(event, event)
         for k in range(rules):
             lines += [f"    if rule == {k}:", f"        {function}_{k}({call})"]
