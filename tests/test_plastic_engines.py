@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikesim import Network, Population, Projection, compile, ms, run
-from spikesim.backends.numba.plastic import build, compiled, row_order
+from spikesim.backends.numba.plastic import addresses, build, compiled, room, row_order
 from spikesim.connect import FixedIndegree, FixedProbability
 from spikesim.distributions import Uniform
 from spikesim.drive import source_values
@@ -140,22 +140,23 @@ def drive(graph, pre, post, rewards, tiles, look=()):
     edge = graph.edges[0]
     kernels, grid = compiled(edge.learning.model), graph.exactness[edge.post, edge.port].grid
     delays = edge.max_delay - edge.min_delay + 1
-    sums, weights = np.zeros((len(pre), edge.n_post)), np.zeros(edge.synapses)
+    sums, weights, own = np.zeros((len(pre), edge.n_post)), np.zeros(edge.synapses), room([edge.learning.model])
     for low, high in tiles:
-        e = build(edge, low, high, grid)
+        held = build(edge, low, high, grid)
+        e = addresses(held)
         for t in range(len(pre)):
             due = range(edge.min_delay, min(edge.max_delay, t) + 1)
             arriving = [np.flatnonzero(pre[t - d]) * delays + d - edge.min_delay for d in due]
             ids = np.concatenate([np.zeros(0, np.int64), *arriving])
-            kernels.arrive_0(e, t, ids, len(ids), sums[t, low:high])
+            kernels.arrive_0(e, own, t, ids, len(ids), sums[t, low:high])
             ids = (np.flatnonzero(post[t, low:high]) + low).astype(np.int32)
-            kernels.fired_0(e, t, ids, len(ids), low)
+            kernels.fired_0(e, own, t, ids, len(ids), low)
             if rewards.get(t):
-                kernels.reward_0(e, t, rewards[t])
+                kernels.reward_0(e, own, t, rewards[t])
             if t in look:
-                kernels.sweep_0(e, t, t + 1)
-        kernels.sweep_0(e, t, t + 1)
-        weights[row_order(edge, low, high)[1]] = e.weights * grid
+                kernels.sweep_0(e, own, t, t + 1)
+        kernels.sweep_0(e, own, t, t + 1)
+        weights[row_order(edge, low, high)[1]] = held.weights * grid
     return weights, sums * grid
 
 

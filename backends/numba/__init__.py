@@ -9,7 +9,7 @@ from typing import Any
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
-from spikesim.learning import plastic_problems
+from spikesim.learning import grid_problems
 
 
 class NumbaBackend:
@@ -25,7 +25,7 @@ class NumbaBackend:
         """Say what the engine can do."""
         return {
             "neurons": "any model, also the user's own",
-            "synapses": "event-driven; sparse, dense and convolutional; any delay",
+            "synapses": "event-driven; sparse, dense and convolutional; any delay; plastic, any rule",
             "precision": "float64 or float32 state, exact sums",
             "threads": "over samples, or over the targets of one sample; the same spikes for any number",
         }
@@ -37,7 +37,7 @@ class NumbaBackend:
             for n in graph.nodes
             if len(n.model.inputs) > 16
         ]
-        return ports + plastic_problems(graph, "backend 'numba' (yet)")
+        return ports + grid_problems(graph)
 
     def explain(self, graph: Graph, options: Options) -> Sequence[Mapping[str, Any]]:
         """Return the representation of each projection, its memory and what a spike costs."""

@@ -1,5 +1,7 @@
 """What a kernel does with the spikes of one source over one table of synapses: one branch per representation.
 
+Plastic synapses take the spikes of all delays of a step at once, and see post spikes and rewards besides.
+
 The branches that a network needs are printed into its kernel, so a kernel depends on representations, not on sizes.
 """
 
@@ -7,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+_INLINE = (
+    "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
+    "no_cfunc_wrapper=True)"
+)
 _SEGMENT = "ahead[at:], cells, u32_at(job[10], job[11]), job[5], k, last, u16_at(job[12], job[13])"
 _CELLS = "sums[job[8] : job[8] + job[7]]"
 
@@ -26,21 +32,40 @@ BRANCHES = {
     "conv_values": f"convolve(job, {_CELLS}, ids, values, n, image)",
     "dense64_values": f"add_dense_values({_CELLS}, f64_at(job[10], job[11]), job[7], ids, values, n)",
 }
-NUMBER = {name: k for k, name in enumerate(BRANCHES)}
+PLASTIC = len(BRANCHES)
+NUMBER = {**{name: k for k, name in enumerate(BRANCHES)}, "plastic": PLASTIC}
 IMPORTS = """
 from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
 from spikesim.backends.numba.kernels.rows import add_segments_values, add_segments
 from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at
 """
+#: event to the arguments of its function, and what the function of one rule is given
+EVENTS = {
+    "arrive": ("rule, e, room, t, rows, count, sums", "e, room, t, rows, count, sums"),
+    "fired": ("rule, e, room, t, ids, count, offset", "e, room, t, ids, count, offset"),
+    "reward": ("rule, e, room, t, value", "e, room, t, value"),
+    "catch_up": ("rule, e, room, t", "e, room, t, t + 1"),
+}
 
 
 def print_deliver(used: Collection[str]) -> str:
     """Print ``deliver`` with the branches that are used."""
     lines = [
-        "@njit(error_model='numpy', nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, "
-        "no_cfunc_wrapper=True)",
+        _INLINE,
         "def deliver(job, k, last, at, cells, weight, ids, values, n, counts, sums, ahead, used, dirty, image):",
     ]
-    for name in sorted(used, key=list(BRANCHES).index):
+    for name in (name for name in BRANCHES if name in used):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]
     return "\n".join([*lines, "    return", ""])
+
+
+def print_events(rules: int) -> str:
+    """Print the choice among some rules for each event of plastic synapses."""
+    lines = []
+    for event, (arguments, call) in EVENTS.items():
+        lines += [_INLINE, f"def {event}({arguments}):"]
+        function = {"catch_up": "sweep"}.get(event, event)
+        for k in range(rules):
+            lines += [f"    if rule == {k}:", f"        {function}_{k}({call})"]
+        lines += ["    return", "", ""]
+    return "\n".join(lines)

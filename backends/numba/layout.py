@@ -15,6 +15,7 @@ from spikesim.backends.numba.plan import CHANNELS, Owned, Part, Plan
 from spikesim.drive import padded
 from spikesim.equations.numba_source import KernelForm, PortForm
 from spikesim.graph import Edge, Graph, Node
+from spikesim.learning import learning_of
 from spikesim.lowering import is_graded_input
 from spikesim.rng import Stream, poisson_parts, poisson_thresholds
 from spikesim.stimulus import PoissonDrive
@@ -160,11 +161,13 @@ class Layout:
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
         first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
         self.offset = {node.name: low for node, low in zip(graph.nodes, first, strict=False)}
+        self.rules = list(dict.fromkeys(e.learning.model for e in graph.edges if e.learning is not None))
         self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
         self.source_names = [s.name for s in graph.sources]
         self.built: dict[Any, Any] = {}  # tables by what they hold; the jobs point into them
         self._spans()
         self._tiles()
+        self.most_rows = max((e.n_pre * (e.max_delay - e.min_delay + 1) for e, _ in self.learned), default=0)
         self.history = max(graph.max_delay, 0) + 2 * plan.epoch
         self.source_memory = max((e.max_delay for e in graph.edges if e.pre in self.source_names), default=0)
 
@@ -201,11 +204,13 @@ class Layout:
         self.factor_rows: list[list[float]] = []
         self.poisson_rows: list[list[int]] = []
         self.poisson_weights: list[float] = []
+        self.learned: list[tuple[Edge, Part]] = []  # plastic synapses of a projection onto a part
         self.job_rows: list[list[int]] = []
         self.job_weights: list[float] = []
         self.ext_base, self.ext_size = self._ext()
         tiles = [tile for phase in self.plan.phases for tile in phase]
         rows = [self._place(tile) for tile in tiles]
+        self.learned_table = np.array([self._learning(edge) for edge, _ in self.learned], np.int64).reshape(-1, 4)
         self._build(tiles)
         for number, (tile, row) in enumerate(zip(tiles, rows, strict=True)):
             row[2] = len(self.job_rows)
@@ -214,7 +219,7 @@ class Layout:
         ends = np.cumsum([0, *(len(phase) for phase in self.plan.phases)])
         self.phases = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
         self.tiles = np.array(rows, np.int64).reshape(-1, 8)
-        self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 12)
+        self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 14)
         self.ports = np.array(self.port_rows, np.int64).reshape(-1, 4)
         self.factors = np.array(self.factor_rows, np.float64).reshape(-1, 6)
         self.poisson = np.array(self.poisson_rows, np.int64).reshape(-1, 10)
@@ -230,6 +235,18 @@ class Layout:
         self.sizes = np.array(
             [counters, cells * self.window, drawn, widest, channels, most_parts, large, image], np.int64
         )
+
+    def _learning(self, edge: Edge) -> list[int]:
+        """Return what the loop must know about plastic synapses: their rule, and who rewards them."""
+        learning = learning_of(edge)
+        spans, source = self.spans_of.get(learning.modulator, (0, 0)), -1 if learning.modulator else -2
+        if learning.modulator in self.source_names:
+            source = self.source_names.index(learning.modulator)
+        return [self.rules.index(learning.model), source, *spans]
+
+    def segments_of(self, edge: Edge, part: Part) -> Any:
+        """Return the table of the plastic synapses of a projection onto a part as they were drawn."""
+        return self.built["segments", (edge.name, part.lo, part.hi, 0)]
 
     def _ext(self) -> tuple[dict[tuple[str, str], int], int]:
         base, size = {}, 0
@@ -252,14 +269,15 @@ class Layout:
     def _place_part(self, part: Part) -> None:
         node, first_port, first_poisson = part.node, len(self.port_rows), len(self.poisson_rows)
         number = self.group_of(node.name)
-        group = self.groups[number]
+        group, first_learned = self.groups[number], len(self.learned)
         for port in node.model.inputs:
             self._place_port(part, port)
+        self.learned += [(e, part) for e in self.graph.edges if e.post == node.name and e.learning and e.synapses]
         self.part_rows.append(
             [
                 self.graph.nodes.index(node), number, group.start[node.name] + part.lo, part.n,
                 self.span_of[len(self.part_rows)], first_port, len(self.port_rows), group.nodes.index(node),
-                first_poisson, len(self.poisson_rows), 0, 0,
+                first_poisson, len(self.poisson_rows), 0, 0, first_learned, len(self.learned),
             ]
         )  # fmt: skip
 
@@ -310,6 +328,8 @@ class Layout:
                 if kind == "segments":
                     so_far = self.merged.get((edge.pre, number), ("segments",))
                     self.merged[edge.pre, number] = (*so_far, (edge.name, part.lo, part.hi, cell))
+                elif kind == "plastic":
+                    wanted.append(("segments", (edge.name, part.lo, part.hi, 0)))
                 else:
                     wanted.append((kind, edge.name, part.lo, part.hi))
         wanted += self.merged.values()
@@ -349,6 +369,10 @@ class Layout:
                 elif kind == "dense":
                     weights = table.reshape(-1)
                     self._job("dense" + _width(weights), edge.pre, delay, 1, [0, part.n, cell, 0], [weights])
+                elif kind == "plastic":
+                    learned = self.learned.index((edge, part))
+                    numbers = [self.learned_table[learned][0], part.n, cell, learned]
+                    self._job(kind, edge.pre, edge.min_delay, edge.max_delay - edge.min_delay + 1, numbers, [])
                 elif kind == "conv":
                     weights, shape = table
                     image = int(shape[6] * shape[7] * shape[8])

@@ -1,18 +1,21 @@
 """The simulation loop, in plain Python for numba.
 
 The functions of this file are copied into the module printed for a set of models, behind their ``advance`` and the
-``deliver`` of the representations in use, and compiled there once: the compiled kernel depends on models,
-representations and dtype, never on sizes or seeds.
+``deliver`` of the representations in use, and compiled there once: the compiled kernel depends on models, plasticity
+rules, representations and dtype, never on sizes or seeds.
 
 Columns of the tables (int64):
 
 - phases: ``TILE_LOW TILE_HIGH``
 - tiles: ``PART_LOW PART_HIGH JOB_LOW JOB_HIGH COUNTERS CELLS DRAWN CHANNELS``
 - parts (neurons of one population in one tile): ``NODE FORM LOW N SPAN PORT_LOW PORT_HIGH ROW POISSON_LOW
-  POISSON_HIGH PROBE_LOW PROBE_HIGH``; ``LOW`` within the state arrays of the form, ``ROW`` of the scalars
+  POISSON_HIGH PROBE_LOW PROBE_HIGH LEARNED_LOW LEARNED_HIGH``; ``LOW`` within the state arrays of the form, ``ROW`` of
+  the scalars
 - spans (parts in the order of neurons): ``FIRST NODE_FIRST``, the first neuron of the part and of its population
 - jobs (what is delivered to a tile): ``KIND SOURCE SPAN_LOW SPAN_HIGH DELAY DELAYS``, four numbers of the kind, and
   address and length of up to three arrays; ``SOURCE`` is -1 for a population
+- learned (plastic synapses of one projection onto one part): ``RULE MODULATOR SPAN_LOW SPAN_HIGH``; ``MODULATOR`` is a
+  source, -1 for a population, -2 for none. ``plastic[sample, k]`` are the addresses of their arrays
 - poisson: ``COUNTED STREAM FIRST LAST PARTS LOW WIDTH WHERE N PADDED``
 - probes: ``STATE EVERY FIRST LAST BASE WIDTH``
 """
@@ -21,6 +24,7 @@ Columns of the tables (int64):
 
 from numba import njit
 
+from spikesim.backends.numba.deliveries import PLASTIC
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
 from spikesim.backends.numba.kernels.collect import active as active_flags
 from spikesim.backends.numba.kernels.collect import collect
@@ -39,6 +43,26 @@ def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext
 
 def deliver(job, k, last, at, cells, weight, ids, values, n, counts, sums, ahead, used, dirty, image):
     """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
+    raise NotImplementedError
+
+
+def arrive(rule, e, room, t, rows, count, sums):
+    """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_events`)."""
+    raise NotImplementedError
+
+
+def fired(rule, e, room, t, ids, count, offset):
+    """Stand-in likewise."""
+    raise NotImplementedError
+
+
+def reward(rule, e, room, t, value):
+    """Stand-in likewise."""
+    raise NotImplementedError
+
+
+def catch_up(rule, e, room, t):
+    """Stand-in likewise."""
     raise NotImplementedError
 
 
@@ -93,13 +117,18 @@ def convolve(job, sums, ids, values, n, image):
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def deliver_step(
     b, t, window, tile, jobs, weights, spans, listed, lists, history, given, counts, sums, ahead, used, dirty, image,
-    merged,
+    merged, plastic, room, rows,
 ):  # fmt: skip
     """Deliver to a tile all spikes that arrive at step ``t``, over segments for ``window`` steps from there on."""
     pointers, identities, amounts, begin = given
     cells = tile[5]
     for j in range(tile[2], tile[3]):
         job = jobs[j]
+        if job[0] == PLASTIC:
+            n = arriving(b, t, job, spans, listed, lists, history, given, rows)
+            if n > 0:
+                arrive(job[6], plastic[b, job[9]], room, t, rows, n, sums[job[8] : job[8] + job[7]])
+            continue
         oldest, newest = t - job[4], t - job[4]
         if job[9] < 0:  # segments
             oldest, newest = oldest - job[5] + 1, newest + window - 1
@@ -121,6 +150,50 @@ def deliver_step(
                 k, last = max(0, t - job[4] - emitted), min(job[5] - 1, newest - emitted)
                 at = (emitted + job[4] + k - t) * cells
                 deliver(job, k, last, at, cells, weights[j], ids, values, n, counts, sums, ahead, used, dirty, image)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def arriving(b, t, job, spans, listed, lists, history, given, rows):
+    """List the rows (source and delay) of plastic synapses over which spikes arrive at step ``t``."""
+    pointers, identities, _, begin = given
+    n, delays = 0, job[5]
+    for k in range(delays):
+        emitted = t - job[4] - k
+        if emitted < 0:
+            break
+        if job[1] >= 0:
+            row = emitted - begin
+            for i in range(pointers[job[1], b, row], pointers[job[1], b, row + 1]):
+                rows[n] = identities[i] * delays + k
+                n += 1
+        else:
+            slot = emitted % history
+            for span in range(job[2], job[3]):
+                first = spans[span, 0]
+                for i in range(listed[b, slot, span]):
+                    rows[n] = lists[b, slot, first + i] * delays + k
+                    n += 1
+    return n
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def pay(b, t, part, learned, plastic, room, listed, history, given):
+    """Reward the plastic synapses of a part with what their modulators emitted at step ``t``."""
+    pointers, _, amounts, begin = given
+    for k in range(part[12], part[13]):
+        modulator, value = learned[k, 1], 0.0
+        if modulator >= 0:
+            low, high = pointers[modulator, b, t - begin], pointers[modulator, b, t - begin + 1]
+            value += high - low
+            if len(amounts) > 0:
+                value = 0.0
+                for i in range(low, high):
+                    value += amounts[i]
+        elif modulator == -1:
+            for span in range(learned[k, 2], learned[k, 3]):
+                value += listed[b, t % history, span]
+        if value != 0.0:
+            reward(learned[k, 0], plastic[b, k], room, t, value)
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -183,7 +256,8 @@ def publish(b, t, step, spans, listed, lists, history, event_step, event_id, eve
 def simulate(
     rank, size, team, meeting, low, high, first, begin, steps, scratch, epoch, window, history, phases, tiles, parts,
     spans, jobs, weights, ports, factors, states, scalars, vectors, listed, lists, given, ext_in, poisson,
-    poisson_weights, thresholds, key, probes, chosen, trace, event_step, event_id, events, emitted, active, done,
+    poisson_weights, thresholds, key, probes, chosen, trace, learned, plastic, event_step, event_id, events,
+    emitted, active, done,
 ):  # fmt: skip
     """Run samples ``low .. high - 1`` from step ``first + begin`` on, as one of ``size`` threads that share the tiles.
 
@@ -191,7 +265,7 @@ def simulate(
     ``done[rank]`` is how far they came. ``meeting`` is 0, or the address of what is called after each phase of an epoch
     with the rows from and to, and the phase: it brings the spikes of other processes.
     """
-    counts, ahead, drawn, flags, used, dirty, own_ext, large, image, merged = scratch
+    counts, drawn, flags, ahead, own_ext, image, used, dirty, rows, large, merged, room = scratch
     total, capacity = lists.shape[2], event_id.shape[1]
     row = begin
     while row < steps:
@@ -202,12 +276,16 @@ def simulate(
                 for b in range(low, high):
                     for step in range(row, end):
                         t = first + step
+                        if step > 0:  # the reward of a stretch's last step is paid when it ends
+                            for p in range(tile[0], tile[1]):
+                                pay(b, t - 1, parts[p], learned, plastic, room, listed, history, given)
                         # sums of some steps ahead: the entries of a row that arrive in them are one run of memory
                         due = (step - row) % window
                         sums = ahead[due * tile[5] : (due + 1) * tile[5]]
                         deliver_step(
                             b, t, min(window, end - step) if due == 0 else 0, tile, jobs, weights, spans, listed, lists,
-                            history, given, counts, sums, ahead, used, dirty, image, merged,
+                            history, given, counts, sums, ahead, used, dirty, image, merged, plastic, room,
+                            rows,
                         )  # fmt: skip
                         ext = ext_in[step if ext_in.shape[0] > 1 else 0, b if ext_in.shape[1] > 1 else 0]
                         for p in range(tile[0], tile[1]):
@@ -226,12 +304,14 @@ def simulate(
                             slot = t % history
                             start = spans[span, 0]
                             mine = lists[b, slot, start : start + n]
-                            fired = collect(flags, n, mine)
+                            spiking = collect(flags, n, mine)
                             offset = start - spans[span, 1]
                             if offset > 0:
-                                for k in range(fired):
+                                for k in range(spiking):
                                     mine[k] += offset
-                            listed[b, slot, span] = fired
+                            listed[b, slot, span] = spiking
+                            for k in range(part[12], part[13]):
+                                fired(learned[k, 0], plastic[b, k], room, t, mine, spiking, offset)
                             active[b, p] += active_flags(flags, n)
                             if part[11] > part[10]:
                                 record_traces(b, t, part, probes, chosen, states, trace)
@@ -261,3 +341,19 @@ def simulate(
         if stop:
             break
     done[rank] = row
+
+
+@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
+def pay_last(t, learned, plastic, room, parts, listed, history, given):
+    """Reward all plastic synapses with what their modulators emitted in the last step of a stretch."""
+    for b in range(len(plastic)):
+        for p in range(len(parts)):
+            pay(b, t, parts[p], learned, plastic, room, listed, history, given)
+
+
+@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
+def catch_up_all(t, learned, plastic, room):
+    """Bring all plastic synapses up to the post spikes of step ``t``, the last one."""
+    for b in range(len(plastic)):
+        for k in range(len(learned)):
+            catch_up(learned[k, 0], plastic[b, k], room, t)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from spikesim.connect import Conv2d
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
-from spikesim.synapses import Snapped
+from spikesim.synapse import SynapseModel
+from spikesim.synapses import Constant, Snapped
 
 KINDS = {
     "bitmap": "one weight and delay: one bit per possible pair, repeated pairs in rows",
@@ -16,6 +17,7 @@ KINDS = {
     "dense": "one weight per pair: full rows, added in registers",
     "conv": "a convolution: the patch of the kernel that each active input reaches",
     "segments": "16-bit targets and 32-bit weights, by source and delay",
+    "plastic": "segments whose weights learn, caught up with the post spikes when they are used",
 }
 CHANNELS = 4  # byte counters a port can have; further projections with one weight are added as weights
 CELLS = 65536  # accumulator cells of a tile: targets are 16-bit
@@ -23,6 +25,7 @@ EPOCH_LIMIT = 32  # steps; longer epochs would only push spike lists out of the 
 DENSE_BYTES = 2**21  # weights of a dense tile: in the second- or third-level cache, and few tiles
 # Costs in ns on one thread, measured with benchmarks/bench_kernels.py; only their ratios matter.
 NS_WORD, NS_EVENT, NS_SEGMENT_EVENT, NS_ROW, NS_DENSE, NS_NEURON = 0.35, 0.75, 1.5, 6.0, 0.1, 0.6
+NS_PLASTIC_EVENT = 5.0  # with one post spike per arrival
 THREAD_EPOCH_NS = 20_000  # work of an epoch below which a second thread costs more than it brings
 Owned = Mapping[str, tuple[int, int]]  # population to the neurons lo .. hi - 1 of it
 
@@ -132,6 +135,8 @@ def _size(owned: Owned, node: Node) -> int:
 def possible(edge: Edge) -> dict[str, Choice]:
     """Return the representations that can hold a projection, with what they cost."""
     n, degree = edge.n_post, edge.synapses / max(edge.n_pre, 1)
+    if edge.learning is not None:
+        return {"plastic": _plastic(edge, edge.learning.model, max(degree, 1e-9))}
     found = {"segments": (6.0 + 4.0 * (edge.max_delay - edge.min_delay + 1) / max(degree, 1e-9), NS_SEGMENT_EVENT)}
     if edge.constant_delay is not None and edge.constant_weight is not None and not edge.graded:
         found["rows"] = (2.0 + 4.0 / max(degree, 1e-9), NS_EVENT)
@@ -143,6 +148,12 @@ def possible(edge: Edge) -> dict[str, Choice]:
     if isinstance(rule, Conv2d) and snapped and edge.constant_delay is not None and n <= CELLS:
         found["conv"] = (4.0 * rule.weights.size / max(edge.synapses, 1), NS_DENSE)
     return {k: Choice(edge.name, k, size, NS_ROW + cost * degree) for k, (size, cost) in found.items()}
+
+
+def _plastic(edge: Edge, model: SynapseModel, degree: float) -> Choice:
+    rows = (12.0 + 8.0 * len(model.pre)) * (edge.max_delay - edge.min_delay + 1)
+    synapse = 10.0 + ("on_post" in model.events) + (8.0 * len(model.states) + 4.0 if model.states else 0.0)
+    return Choice(edge.name, "plastic", synapse + rows / degree, NS_ROW + NS_PLASTIC_EVENT * degree)
 
 
 def choose(graph: Graph, forced: Mapping[str, str], whole: bool = True) -> dict[str, Choice]:
@@ -180,17 +191,24 @@ def epoch_length(graph: Graph) -> int:
     The projections that are faster than an epoch must not make a cycle; then their populations can be run one after
     the other for the whole epoch.
     """
-    edges = [e for e in graph.edges if e.synapses]
+    edges = _links(graph)
     for delay in sorted({e.min_delay for e in edges if e.min_delay < EPOCH_LIMIT}):
         if replace(graph, edges=tuple(e for e in edges if e.min_delay <= delay)).recurrent_edges:
             return delay
     return EPOCH_LIMIT
 
 
+def _links(graph: Graph) -> list[Edge]:
+    """Return the projections with synapses; a population that rewards them acts on their targets one step later."""
+    edges = [e for e in graph.edges if e.synapses]
+    rewarded = [(e, e.learning.modulator) for e in edges if e.learning is not None and e.learning.modulator]
+    return edges + [replace(e, pre=modulator, delay=Constant(1.0)) for e, modulator in rewarded]
+
+
 def _levels(graph: Graph, epoch: int) -> list[list[Node]]:
     """Order the populations so that spikes that arrive within an epoch come from an earlier level."""
     names = {n.name for n in graph.nodes}
-    fast = {(e.pre, e.post) for e in graph.edges if e.synapses and e.pre in names and e.min_delay < epoch}
+    fast = {(e.pre, e.post) for e in _links(graph) if e.pre in names and e.min_delay < epoch}
     level = dict.fromkeys(names, 0)
     for _ in graph.nodes:
         for pre, post in fast:

@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 import spikesim
 from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import BRANCHES, IMPORTS, print_deliver
+from spikesim.backends.numba.deliveries import IMPORTS, NUMBER, print_deliver, print_events
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan
+from spikesim.backends.numba.plastic import room
+from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
+from spikesim.backends.numba.plastic.source import NUMBERS, print_rule
+from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
@@ -29,8 +33,10 @@ from spikesim.equations.numba_source import print_models
 from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
+from spikesim.learning import check_weights
 from spikesim.lowering import snap
 from spikesim.snapshot import put_noise, saved_array, take_noise
+from spikesim.synapse import SynapseModel
 from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
@@ -43,12 +49,13 @@ _CALLED = (
 )  # fmt: skip
 
 
-def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> str:
-    """Return the module printed for a set of models and representations."""
+def kernel_source(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> str:
+    """Return the module printed for a set of models, plasticity rules and representations."""
     text = inspect.getsource(loop)
     imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports + IMPORTS)
-    return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS + (PLASTIC_IMPORTS if rules else ""))
+    events = [NUMBERS if rules else "", *map(print_rule, rules, range(len(rules))), print_events(len(rules))]
+    return "\n\n".join([models, print_deliver(branches), *events, text.split(_MARK)[1]])
 
 
 _INPUTS = """\"""Printed by spikesim: lists of what sources emit, compiled once for all networks.\"""
@@ -91,9 +98,9 @@ def _versions() -> str:
     return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
 
 
-def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
-    """Return the compiled simulation loop for a set of models and representations."""
-    return import_source(kernel_source(groups, branches, dtype), "loop", _versions()).simulate
+def compiled_loop(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> Any:
+    """Return the module with the simulation loop for a set of models, plasticity rules and representations."""
+    return import_source(kernel_source(groups, rules, branches, dtype), "loop", _versions())
 
 
 class NumbaProgram(Stepping):
@@ -110,7 +117,8 @@ class NumbaProgram(Stepping):
         self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        self.loop = self._compiled(self._branches())
+        self.kernels = self._compiled(self._branches())
+        self.learned = Learned(self.layout)
         self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
@@ -131,10 +139,10 @@ class NumbaProgram(Stepping):
         return plan(self.graph, threads, self.options.representations)
 
     def _branches(self) -> set[str]:
-        return {list(BRANCHES)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
+        return {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
 
     def _compiled(self, branches: set[str]) -> Any:
-        return compiled_loop(self.groups, branches, self.options.dtype)
+        return compiled_loop(self.groups, self.layout.rules, branches, self.options.dtype)
 
     def _recorded(self) -> int:
         """Return how many neurons' spikes this process reports."""
@@ -157,6 +165,7 @@ class NumbaProgram(Stepping):
             for s in self.graph.sources
         }
         self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
+        self.learned.reset(samples)
 
     def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Return an array with any content; the same memory as last time, which the system need not clear again."""
@@ -205,33 +214,24 @@ class NumbaProgram(Stepping):
         ]
         began = time.perf_counter()
         if len(calls) == 1:
-            self.loop(*calls[0])
+            self.kernels.simulate(*calls[0])
         else:
             with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self.loop, *c) for c in calls]:
+                for future in [pool.submit(self.kernels.simulate, *c) for c in calls]:
                     future.result()
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
 
-    def _scratch(self) -> tuple[NDArray[Any], ...]:
+    def _scratch(self) -> tuple[Any, ...]:
         """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
         counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
-        kinds = (
-            np.uint8,
-            np.float64,
-            np.uint8,
-            np.uint8,
-            np.int64,
-            np.int64,
-            np.float64,
-            np.int32,
-            np.float64,
-            np.int32,
-        )
         merged = max((n.n for n in self.graph.nodes), default=0)
-        sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image, merged)
-        return tuple(np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
+        bytes_ = [np.zeros(n, np.uint8) for n in (counters, drawn, widest)]
+        floats = [np.zeros(n) for n in (cells, self.layout.ext_size, image)]
+        notes = [np.zeros(n, np.int64) for n in (channels, parts, self.layout.most_rows)]
+        lists = [np.zeros(n, np.int32) for n in (large, merged)]
+        return (*bytes_, *floats, *notes, *lists, room(self.layout.rules))
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -257,11 +257,17 @@ class NumbaProgram(Stepping):
                 steps, begin, self.plan.epoch, plan.window, plan.history, plan.phases, plan.tiles, plan.part_table,
                 plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
                 self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
-                self.key, probes, chosen, trace, event_step, event_id, events, emitted, active,
+                self.key, probes, chosen, trace, plan.learned_table, self.learned.table, event_step, event_id, events,
+                emitted, active,
             )  # fmt: skip
             collected.append(self._split(events, event_step, event_id, emitted - counted))
             counted = emitted.copy()
         self.first += steps
+        if steps and any(row[1] != -2 for row in plan.learned_table):
+            self.kernels.pay_last(
+                self.first - 1, plan.learned_table, self.learned.table, room(plan.rules), plan.part_table, self.listed,
+                plan.history, lists,
+            )  # fmt: skip
         return self._chunk(first, steps, collected, emitted, active, trace, shapes)
 
     def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
@@ -369,6 +375,9 @@ class NumbaProgram(Stepping):
         own = {f"state/{n.name}/{v}": self.get_state(n.name, v) for n in self.graph.nodes for v in n.model.states}
         own |= {f"source/{name}": tail.copy() for name, tail in self.tails.items()}
         own |= {f"weights/{name}": self.get_weights(name) for name in self.changed}
+        if self.layout.learned:
+            self._catch_up()
+            own |= self.learned.snapshot()
         own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
         return own | take_noise(self.drives)
 
@@ -390,6 +399,7 @@ class NumbaProgram(Stepping):
             elif edge.name in self.changed:
                 self.changed.pop(edge.name)
                 self.layout.set_weights(edge)
+        self.learned.restore(saved, self.first)
         self._put_under_way(saved_array(saved, "under way", np.int64))
 
     def _under_way(self) -> NDArray[np.int64]:
@@ -435,9 +445,18 @@ class NumbaProgram(Stepping):
             raise UnknownNameError("projection", projection, list(found))
         return found[projection]
 
+    def _catch_up(self) -> None:
+        """Let plastic synapses see the post spikes up to the last step."""
+        layout = self.layout
+        self.kernels.catch_up_all(self.first - 1, layout.learned_table, self.learned.table, room(layout.rules))
+
     def get_weights(self, projection: str) -> NDArray[Any]:
-        """Return the weights, one per synapse, sorted by source, then target."""
+        """Return the weights by source, then target: one per synapse, or ``[samples, synapses]`` if samples learn."""
         edge = self._edge(projection)
+        if edge.learning is not None:
+            self._catch_up()
+            learned = self.learned.weights(edge)
+            return learned[0] if self.samples == 1 else learned
         return np.asarray(self.changed.get(projection, edge).weights_of(0, edge.synapses))
 
     def set_weights(self, projection: str, weights: Any) -> None:
@@ -447,7 +466,7 @@ class NumbaProgram(Stepping):
         values = snap(weights, exact.grid) if exact else np.asarray(weights, np.float64)
         if not np.isfinite(values).all():
             raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
-        if edge.constant_weight is not None and np.ndim(values):
+        if edge.constant_weight is not None and np.ndim(values) and edge.learning is None:
             raise InvalidValueError(
                 f"projection {projection!r} was built with one weight for all synapses; give one number, or "
                 "build it with an array"
@@ -456,6 +475,11 @@ class NumbaProgram(Stepping):
             raise InvalidValueError(
                 f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
             )
+        if edge.learning is not None:
+            check_weights(edge, values)
+            self._catch_up()
+            self.learned.set_weights(edge, np.reshape(values, -1))
+            return
         if edge.constant_weight is not None:
             changed = replace(edge, weight=Constant(float(values)))
         else:
@@ -463,7 +487,7 @@ class NumbaProgram(Stepping):
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
         self.changed[projection] = changed
         if self.layout.set_weights(changed):
-            self.loop = self._compiled(self._branches())
+            self.kernels = self._compiled(self._branches())
 
 
 _NO_TEAM = np.zeros(1, np.int64)

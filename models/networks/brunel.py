@@ -16,6 +16,7 @@ from __future__ import annotations
 from spikesim.connect import FixedIndegree
 from spikesim.models.networks._balanced import check_size
 from spikesim.models.neurons import lif
+from spikesim.models.synapses import stdp_pair
 from spikesim.network import Network, Population, Projection
 from spikesim.stimulus import PoissonDrive
 from spikesim.units import ms, mV
@@ -25,7 +26,9 @@ TAU_M = 20 * ms
 THETA = 20 * mV
 
 
-def brunel(n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recurrent: bool = True) -> Network:
+def brunel(
+    n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recurrent: bool = True, plastic: bool = False
+) -> Network:
     """Build Brunel's network: delta synapses, fixed in-degrees, Poisson input; asynchronous irregular at 32 Hz.
 
     Parameters
@@ -40,6 +43,8 @@ def brunel(n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recu
         Seed of the connections and of the Poisson input.
     recurrent
         False leaves the synapses out: the input alone.
+    plastic
+        True lets the synapses among excitatory neurons learn: pair-based STDP between 0 and twice the weight.
 
     Examples
     --------
@@ -53,12 +58,20 @@ def brunel(n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, recu
     rules = {"exc": FixedIndegree(min(1000, n_exc // 10)), "inh": FixedIndegree(min(250, (n - n_exc) // 10))}
     weight = 0.1 * mV * 1000 / rules["exc"].k
     weights = {"exc": weight, "inh": -g * weight}
+    learning = stdp_pair(a_plus=1e-3, a_minus=1.05e-3, w_max=2 * weight) if plastic else None
     rate = round(eta * THETA / (weight * TAU_M), 6)
     cell = lif(threshold=">=", tau_m=TAU_M, e_l=0.0, v_th=THETA, v_reset=0.0, t_ref=2 * ms)
     return Network(
         tuple(Population(name, size, cell) for name, size in sizes.items()),
         tuple(
-            Projection(pre, post, rules[pre], weight=weights[pre], delay=1.5 * ms)
+            Projection(
+                pre,
+                post,
+                rules[pre],
+                weight=weights[pre],
+                delay=1.5 * ms,
+                plasticity=learning if (pre, post) == ("exc", "exc") else None,
+            )
             for pre in sizes
             for post in sizes
             if recurrent

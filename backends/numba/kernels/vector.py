@@ -106,6 +106,25 @@ def _array_over(item):
     return over
 
 
+def _matrix_over(item):
+    """Make the function that lays rows of `item` over raw memory, likewise."""
+    kind = types.Array(item, 2, "C")
+
+    @intrinsic
+    def over(typingctx, address, rows, n):
+        def codegen(context, builder, signature, args):
+            array = context.make_array(kind)(context, builder)
+            size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(item)))
+            start = builder.inttoptr(args[0], context.get_data_type(item).as_pointer())
+            strides = (builder.mul(args[2], size), size)
+            populate_array(array, data=start, shape=(args[1], args[2]), strides=strides, itemsize=size, meminfo=None)
+            return array._getvalue()
+
+        return kind(types.int64, types.int64, types.int64), codegen
+
+    return over
+
+
 #: ``u8_at(address, n)`` and so on: array over the memory at an address. The owner must outlive every use.
 u8_at = _array_over(types.uint8)
 u16_at = _array_over(types.uint16)
@@ -115,6 +134,7 @@ i32_at = _array_over(types.int32)
 i64_at = _array_over(types.int64)
 f32_at = _array_over(types.float32)
 f64_at = _array_over(types.float64)
+f64_rows_at = _matrix_over(types.float64)  # ``(address, rows, n)``
 
 
 # ---------------------------------------------------------------------------------------------------------- threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from spikesim.graph import Edge
 from spikesim.learning import Learning, learning_of
+from spikesim.synapse import SynapseModel
 
 NEVER = -(2**30)  # a step before all others; steps of a run stay below 2^30
 SLOTS = 16  # post spikes that a target remembers; a row that lags behind further is brought up to date first
@@ -48,11 +50,6 @@ class PlasticRows(NamedTuple):
         float64: the parameters in the order of ``Learning.params``.
     bounds
         float64 ``[5]``: grid, its inverse, ``low``, ``high``, and the limit of what is sent in units of the grid.
-    work, todo, target, piece, units
-        float64 ``[..., CHUNK]``, uint32, int32 ``[CHUNK]``: room for the entries at work.
-    base, begin, since, then, here
-        int64, int32, float64 ``[..., PIECES + 1]``: of the rows that they come from: place of their entries, step of
-        the last arrival, traces of the source after it and now.
     """
 
     first: NDArray[np.uint32]
@@ -75,6 +72,20 @@ class PlasticRows(NamedTuple):
     lo: NDArray[np.float64]
     params: NDArray[np.float64]
     bounds: NDArray[np.float64]
+
+
+class Room(NamedTuple):
+    """Where a thread works on the entries of some rows.
+
+    Parameters
+    ----------
+    work, todo, target, piece, units
+        float64 ``[..., CHUNK]``, uint32, int32 ``[CHUNK]``: of the entries at work.
+    base, begin, since, then, here
+        int64, int32, float64 ``[..., PIECES + 1]``: of the rows that they come from: place of their entries, step of
+        the last arrival, traces of the source after it and now.
+    """
+
     work: NDArray[np.float64]
     todo: NDArray[np.uint32]
     target: NDArray[np.int32]
@@ -85,6 +96,46 @@ class PlasticRows(NamedTuple):
     since: NDArray[np.int32]
     then: NDArray[np.float64]
     here: NDArray[np.float64]
+
+
+#: how a kernel sees a field: the function that lays an array over its memory
+VIEWS = {
+    "first": "u32_at", "targets": "u16_at", "weights": "i32_at", "applied": "u8_at", "states": "f64_rows_at",
+    "when": "i32_at", "arrived": "i32_at", "seen": "i32_at", "pre": "f64_rows_at", "spikes": "u8_at",
+    "last": "i32_at", "times": "i32_at", "before": "f64_rows_at", "post": "f64_rows_at", "now": "f64_rows_at",
+    "clock": "i64_at", "hi": "f64_rows_at", "lo": "f64_rows_at", "params": "f64_at", "bounds": "f64_at",
+}  # fmt: skip
+COLUMNS = 3 * len(VIEWS)  # of a table of addresses
+
+
+def view(field: str, table: str) -> str:
+    """Return the source of a field's array, seen through a table that :func:`addresses` made."""
+    at = 3 * PlasticRows._fields.index(field)
+    sizes = (1, 2) if VIEWS[field].endswith("rows_at") else (2,)
+    return f"{VIEWS[field]}({', '.join(f'{table}[{at + k}]' for k in (0, *sizes))})"
+
+
+def addresses(rows: PlasticRows) -> NDArray[np.int64]:
+    """Return address, rows and columns of each field; the arrays must outlive the use of it."""
+    return np.array([(a.ctypes.data, *(1, *a.shape)[-2:]) for a in rows], np.int64).reshape(-1)
+
+
+def room(models: Sequence[SynapseModel]) -> Room:
+    """Make room for the rows of some rules, one of them at a time."""
+    pre = max((len(m.pre) for m in models), default=0)
+    traces = max((len(m.pre) + len(m.post) for m in models), default=0)
+    return Room(
+        work=np.zeros((1 + max(traces, 1), CHUNK)),
+        todo=np.zeros(CHUNK, np.uint32),
+        target=np.zeros(CHUNK, np.int32),
+        piece=np.zeros(CHUNK, np.int32),
+        units=np.zeros(CHUNK, np.int32),
+        base=np.zeros(PIECES + 1, np.int64),
+        begin=np.zeros(PIECES + 1, np.int64),
+        since=np.zeros(PIECES + 1, np.int32),
+        then=np.zeros((pre, PIECES + 1)),
+        here=np.zeros((pre, PIECES + 1)),
+    )
 
 
 def row_order(edge: Edge, low: int, high: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -181,16 +232,6 @@ def start(
         lo=np.array([lo for _, lo in learning.decay.values()]).reshape(len(learning.decay), -1),
         params=np.array(list(learning.params.values()), np.float64),
         bounds=np.array([grid, 1.0 / grid, learning.low, learning.high, np.rint(learning.limit / grid)]),
-        work=np.zeros((1 + max(len(model.pre) + len(model.post), 1), CHUNK)),
-        todo=np.zeros(CHUNK, np.uint32),
-        target=np.zeros(CHUNK, np.int32),
-        piece=np.zeros(CHUNK, np.int32),
-        units=np.zeros(CHUNK, np.int32),
-        base=np.zeros(PIECES + 1, np.int64),
-        begin=np.zeros(PIECES + 1, np.int64),
-        since=np.zeros(PIECES + 1, np.int32),
-        then=np.zeros((len(model.pre), PIECES + 1)),
-        here=np.zeros((len(model.pre), PIECES + 1)),
     )
 
 
@@ -202,4 +243,4 @@ def _stacked(tables: list[NDArray[Any]]) -> NDArray[np.float64]:
     return out
 
 
-__all__ = ["CHUNK", "NEVER", "SLOTS", "PlasticRows", "build", "row_order", "start"]
+__all__ = ["CHUNK", "COLUMNS", "NEVER", "SLOTS", "PlasticRows", "Room", "addresses", "build", "room", "row_order", "start", "view"]

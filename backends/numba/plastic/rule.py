@@ -8,6 +8,7 @@ from spikesim.backends.numba.plastic import rows
 from spikesim.equations.source import print_lines
 from spikesim.synapse import SynapseModel
 
+INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"  # called by compiled code only
 SLOT = "slot = (np.uint32(target[k]) << np.uint32(4)) | ((v >> np.uint32(16)) & LAST)"
 
 
@@ -47,12 +48,13 @@ class Rule:
         return lines, results
 
     def function(self, name: str, arguments: str, doc: str, body: list[str]) -> str:
-        """Print a function; the arrays of ``e`` that it uses become local names."""
-        # not by calls with `e` from the inside: a call counts references to all of its arrays, too much for short rows
-        used = [f for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", "\n".join(body))]
-        options = "error_model='numpy', nogil=True" + (", cache=True" if self.cache else "")
+        """Print a function; the arrays behind ``e``, and those of ``room``, that it uses become local names."""
+        text = "\n".join(body)
+        own = [f"{f} = {rows.view(f, 'e')}" for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", text)]
+        lent = [f"{f} = room.{f}" for f in rows.Room._fields if re.search(rf"\b{f}\b", text)]
+        options = "error_model='numpy', nogil=True, _nrt=False, " + ("cache=True" if self.cache else INNER)
         head = ["", f"@njit({options})", f"def {name}_{self.number}({arguments}):", f'    """{doc}"""']
-        return "\n".join([*head, *_indent([*(f"{f} = e.{f}" for f in used), *body], 1), ""])
+        return "\n".join([*head, *_indent([*own, *lent, *body], 1), ""])
 
     def params(self, *events: str) -> list[str]:
         """Unpack the parameters that events read."""
@@ -255,7 +257,7 @@ class Rule:
         ]
         body += [*_indent(each, 3), "        seen[row] = done", "clock[1] = max(clock[1], limit_step - 1)"]
         doc = "Bring the rows that have not seen this step up to `done`."
-        return self.function("sweep", "e, done, limit_step", doc, body if self.chases else ["pass"])
+        return self.function("sweep", "e, room, done, limit_step", doc, body if self.chases else ["pass"])
 
     def present(self) -> str:
         """Print the function that brings the traces of all targets to the present, for steps with many arrivals."""
@@ -278,11 +280,11 @@ class Rule:
         body += ["i, low, fresh = 0, U(0), True", "while i < count:", "    b, pieces, m = U(0), 0, 0"]
         body += ["    while i < count and pieces < PIECES and b < CHUNK:", *_indent(self.row(), 2)]
         body += _indent([*self.chase(), *self.look(), *self.deliver()], 1)
-        return self.function("arrive", "e, t, rows, count, sums", "The rows[:count] have arrivals in step t.", body)
+        return self.function("arrive", "e, room, t, rows, count, sums", "The rows[:count] have arrivals in step t.", body)
 
     def fired(self) -> str:
         """Print the function for targets that have fired."""
-        name, arguments = "fired", "e, t, ids, count, offset"
+        name, arguments = "fired", "e, room, t, ids, count, offset"
         doc = "The targets ids[:count] - offset have fired in step t."
         if not (self.chases or self.post):
             return self.function(name, arguments, doc, ["pass"])
@@ -294,7 +296,7 @@ class Rule:
                 "slot = (np.uint32(j) << np.uint32(4)) | (np.uint32(spikes[j]) & LAST)",
                 "oldest = times[slot]",
                 "if oldest > clock[1]:  # some row may not have seen it; take those along that soon will be as late",
-                f"    sweep_{self.number}(e, t - 1, oldest + (t - oldest) // 2 + 1)",
+                f"    sweep_{self.number}(e, room, t - 1, oldest + (t - oldest) // 2 + 1)",
                 "times[slot] = t",
                 *(f"before[{k}, slot] = y_{n}" for k, n in enumerate(self.post)),
                 "spikes[j] += np.uint8(1)",
@@ -307,13 +309,13 @@ class Rule:
 
     def reward(self) -> str:
         """Print the function for a reward."""
-        name, arguments, doc = "reward", "e, t, value", "The modulator has emitted `value` in step t."
+        name, arguments, doc = "reward", "e, room, t, value", "The modulator has emitted `value` in step t."
         if "on_reward" not in self.model.events:
             return self.function(name, arguments, doc, ["pass"])
         body = self.unpack_bounds() + self.params("on_reward") + self.tables(self.states)
         each = ["s_w = weights[q] * grid"]
         each += self.at_event("on_reward", "q", "t", {"reward": "value"}, "weights[q] = np.int32(u)")
-        body += [f"sweep_{self.number}(e, t, t + 1)", "for q in range(len(weights)):", *_indent(each, 1)]
+        body += [f"sweep_{self.number}(e, room, t, t + 1)", "for q in range(len(weights)):", *_indent(each, 1)]
         return self.function(name, arguments, doc, body)
 
 

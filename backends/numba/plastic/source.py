@@ -2,13 +2,16 @@
 
 For each rule there are four functions, which an engine calls in this order within a step ``t``:
 
-- ``arrive_<k>(e, t, rows, count, sums)``: spikes arrive over ``rows[:count]`` (a source that emitted at ``t - d`` has
-  the row ``source * delays + d - dmin``); what they send is added to ``sums[target]`` in units of the grid. All rows of
-  a step in one call, because a call costs a microsecond or two: references to every array are counted
-- ``fired_<k>(e, t, ids, count, offset)``: the targets ``ids[:count] - offset`` have fired in this step
-- ``reward_<k>(e, t, value)``: the modulator has emitted ``value``, not 0
-- ``sweep_<k>(e, done, step)``: bring every row that has not seen the post spikes up to ``step`` up to date; ``done``
-  is the last step whose post spikes are all registered. ``sweep(e, t, t + 1)`` before weights are read.
+- ``arrive_<k>(e, room, t, rows, count, sums)``: spikes arrive over ``rows[:count]`` (a source that emitted at
+  ``t - d`` has the row ``source * delays + d - dmin``); what they send is added to ``sums[target]`` in units of the
+  grid. All rows of a step in one call, because short rows are worked on together
+- ``fired_<k>(e, room, t, ids, count, offset)``: the targets ``ids[:count] - offset`` have fired in this step
+- ``reward_<k>(e, room, t, value)``: the modulator has emitted ``value``, not 0
+- ``sweep_<k>(e, room, done, step)``: bring every row that has not seen the post spikes up to ``step`` up to date;
+  ``done`` is the last step whose post spikes are all registered. ``sweep(e, room, t, t + 1)`` before weights are read.
+
+``e`` is a table of addresses (:func:`~spikesim.backends.numba.plastic.rows.addresses`), so that a kernel does not
+depend on how many there are; ``room`` is a thread's :class:`~spikesim.backends.numba.plastic.rows.Room`.
 
 Rows are taken together until there are ``CHUNK`` entries, and worked on in passes without a branch: which entries lag
 behind (a compressed list), the post spikes that they missed (one round per spike), the arrival, the delivery. Branches
@@ -30,14 +33,20 @@ from spikesim.equations import elementary, elementary_numba
 from spikesim.equations.source import import_source
 from spikesim.synapse import SynapseModel
 
-HEADER = f'''"""Printed by spikesim: {{title}}. Do not edit; it is made again from the model's equations."""
+HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
 import numpy as np
 from numba import njit
 from spikesim.equations.elementary_numba import exp, log, tanh
-
+{imports}
 ZERO = 0.0
 ONE = 1.0
+{numbers}'''
+
+IMPORTS = """
+from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, u8_at, u16_at, u32_at
+"""
+NUMBERS = f'''
 ROUND = 1.5 * 2.0**52  # adding and taking it away rounds to a whole number, ties to even
 U = np.uint64
 CHUNK = U({rows.CHUNK})
@@ -73,7 +82,7 @@ def print_rule(model: SynapseModel, number: int, cache: bool = False) -> str:
 def print_rules(models: list[SynapseModel]) -> str:
     """Print a module with the kernels of some rules."""
     title = ", ".join(m.name for m in models)
-    return HEADER.format(title=title) + "\n".join(print_rule(m, k, True) for k, m in enumerate(models))
+    return HEADER.format(title=title, imports=IMPORTS, numbers=NUMBERS) + "\n".join(print_rule(m, k, True) for k, m in enumerate(models))
 
 
 @functools.cache
