@@ -2,105 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-import spikesim
-from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import IMPORTS, NUMBER, print_deliver, print_events
-from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
-from spikesim.backends.numba.layout import Group, Layout
+from spikesim.backends.numba.compiled import compiled_inputs, compiled_loop
+from spikesim.backends.numba.deliveries import NUMBER
+from spikesim.backends.numba.kernels import team
+from spikesim.backends.numba.layout import Layout
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan
 from spikesim.backends.numba.plastic import room
-from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
-from spikesim.backends.numba.plastic.source import NUMBERS, print_rule
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
-from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
-from spikesim.equations.numba_source import print_models
-from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
 from spikesim.learning import check_weights
 from spikesim.lowering import snap
 from spikesim.snapshot import put_noise, saved_array, take_noise
-from spikesim.synapse import SynapseModel
 from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
-
-_MARK = "# --- copied into the printed module from here on ---\n"
-_CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
-    poisson, rows, team, vector,
-)  # fmt: skip
-
-
-def kernel_source(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> str:
-    """Return the module printed for a set of models, plasticity rules and representations."""
-    text = inspect.getsource(loop)
-    imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports + IMPORTS + (PLASTIC_IMPORTS if rules else ""))
-    events = [NUMBERS if rules else "", *map(print_rule, rules, range(len(rules))), print_events(len(rules))]
-    return "\n\n".join([models, print_deliver(branches), *events, text.split(_MARK)[1]])
-
-
-_INPUTS = """\"""Printed by spikesim: lists of what sources emit, compiled once for all networks.\"""
-
-from numba import njit
-from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
-def count(raster, starts):
-    count_inputs(raster, starts)
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
-def make_lists(raster, starts, ids, values):
-    list_inputs(raster, starts, ids, values)
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
-def emitted(ids, starts, first, totals):
-    for b in range(totals.shape[0]):
-        for k in range(starts[b, first], starts[b, starts.shape[1] - 1]):
-            totals[b, ids[k]] += 1
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
-def split(events, event_step, event_id, population, first, at, sample, step, neuron):
-    for b in range(len(events)):
-        for k in range(events[b]):
-            p = population[event_id[b, k]]
-            sample[at[p]], step[at[p]] = b, event_step[b, k]
-            neuron[at[p]] = event_id[b, k] - first[p]
-            at[p] += 1
-"""
-
-
-def _versions() -> str:
-    """Return what compiled code depends on besides its own text: the source of all that it calls, and the versions."""
-    called = "".join(inspect.getsource(m) for m in _CALLED)
-    return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
-
-
-def compiled_loop(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> Any:
-    """Return the module with the simulation loop for a set of models, plasticity rules and representations."""
-    return import_source(kernel_source(groups, rules, branches, dtype), "loop", _versions())
 
 
 class NumbaProgram(Stepping):
@@ -119,7 +50,7 @@ class NumbaProgram(Stepping):
         self.groups = self.layout.groups
         self.kernels = self._compiled(self._branches())
         self.learned = Learned(self.layout)
-        self.inputs = import_source(_INPUTS, "inputs", _versions())
+        self.inputs = compiled_inputs()
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
         constants = [g.constants(self.dtype) for g in self.groups]
         self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)

@@ -1,0 +1,87 @@
+"""The kernel of a network: printed for models, plasticity rules and representations, compiled once, kept on disk."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from types import ModuleType
+
+import numba
+
+import spikesim
+from spikesim.backends.numba import kernels, loop
+from spikesim.backends.numba.deliveries import IMPORTS, print_deliver, print_events
+from spikesim.backends.numba.forms import Group
+from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
+from spikesim.backends.numba.plastic import rows as plastic_rows
+from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
+from spikesim.backends.numba.plastic.source import NUMBERS, print_rule
+from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
+from spikesim.equations.numba_source import print_models
+from spikesim.equations.source import import_source
+from spikesim.synapse import SynapseModel
+
+_MARK = "# --- copied into the printed module from here on ---\n"
+_CALLED = (
+    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
+    poisson, rows, team, vector, plastic_rows,
+)  # fmt: skip
+
+
+def kernel_source(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> str:
+    """Return the module printed for a set of models, plasticity rules and representations."""
+    text = inspect.getsource(loop)
+    imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS + (PLASTIC_IMPORTS if rules else ""))
+    events = [NUMBERS if rules else "", *map(print_rule, rules, range(len(rules))), print_events(len(rules))]
+    return "\n\n".join([models, print_deliver(branches), *events, text.split(_MARK)[1]])
+
+
+_INPUTS = """\"""Printed by spikesim: lists of inputs and events, compiled once for all networks.\"""
+
+from numba import njit
+from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def count(raster, starts):
+    count_inputs(raster, starts)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def make_lists(raster, starts, ids, values):
+    list_inputs(raster, starts, ids, values)
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def emitted(ids, starts, first, totals):
+    for b in range(totals.shape[0]):
+        for k in range(starts[b, first], starts[b, starts.shape[1] - 1]):
+            totals[b, ids[k]] += 1
+
+
+@njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
+def split(events, event_step, event_id, population, first, at, sample, step, neuron):
+    for b in range(len(events)):
+        for k in range(events[b]):
+            p = population[event_id[b, k]]
+            sample[at[p]], step[at[p]] = b, event_step[b, k]
+            neuron[at[p]] = event_id[b, k] - first[p]
+            at[p] += 1
+"""
+
+
+def _versions() -> str:
+    """Return what compiled code depends on besides its own text: the source of all that it calls, and the versions."""
+    called = "".join(inspect.getsource(m) for m in _CALLED)
+    return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
+
+
+def compiled_loop(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> ModuleType:
+    """Return the module with the simulation loop for a set of models, plasticity rules and representations."""
+    return import_source(kernel_source(groups, rules, branches, dtype), "loop", _versions())
+
+
+def compiled_inputs() -> ModuleType:
+    """Return the module with the loops that list what sources emit and sort events."""
+    return import_source(_INPUTS, "inputs", _versions())
