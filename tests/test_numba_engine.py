@@ -126,6 +126,18 @@ def test_a_byte_counter_never_overflows(kind: str) -> None:
     assert recording.traces["t"]["v"].values[0, 4].tolist() == [-350.0] * 70
 
 
+@pytest.mark.parametrize("kind", ["rows", "bitmap"])
+def test_a_pair_with_more_synapses_than_a_byte_counts(kind: str) -> None:
+    net = Network(
+        [Population("t", 70, li(tau_m=1e-9))],
+        [Projection("few", "t", FixedIndegree(1000), weight=1.0, name="one")],
+        [SpikeTrains("few", 2, times=np.full(2, 3 * ms), indices=np.arange(2))],
+        probes=[Probe("t", ("v",))],
+    )
+    recording = run(net, steps=5, representations={"one": kind})
+    assert recording.traces["t"]["v"].values[0, 3].tolist() == [1000.0] * 70
+
+
 def test_dense_and_sparse_forms_of_a_layer_agree() -> None:
     rng = np.random.default_rng(0)
     net = Network(

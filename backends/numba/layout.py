@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikesim.backends.numba import build
 from spikesim.backends.numba.deliveries import NUMBER
-from spikesim.backends.numba.forms import COUNTED, fast_drives, grid_of_port, groups, port_forms
+from spikesim.backends.numba.forms import COUNTED, MOST_COUNT, fast_drives, grid_of_port, groups, port_forms
 from spikesim.backends.numba.kernels import conv
 from spikesim.backends.numba.plan import CHANNELS, Part, Plan
 from spikesim.drive import padded
@@ -21,6 +21,10 @@ from spikesim.rng import Stream
 from spikesim.stimulus import PoissonDrive
 
 WINDOW_BYTES = 2**18  # sums of the steps that segments are delivered for at once: a quarter of a second-level cache
+
+
+class RepeatedPairs(Exception):
+    """One pair has more synapses over a projection, which is named, than a counter can count at once."""
 
 
 class Layout:
@@ -276,6 +280,8 @@ class Layout:
             self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, arrays, mantissa)
 
         rows = table.rest if isinstance(table, build.Bitmap) else table
+        if rows.multiplicity > MOST_COUNT:
+            raise RepeatedPairs(edge.name)
         if isinstance(table, build.Bitmap):
             add("bitmap", 1, [table.bits])
         if len(rows.targets):

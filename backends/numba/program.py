@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from spikesim.backends.numba.compiled import compiled_inputs, compiled_loop
 from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.kernels import team
-from spikesim.backends.numba.layout import Layout
+from spikesim.backends.numba.layout import Layout, RepeatedPairs
 from spikesim.backends.numba.pace import Pace
-from spikesim.backends.numba.plan import Plan, plan
+from spikesim.backends.numba.plan import Plan, plan, possible
 from spikesim.backends.numba.plastic import room
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
@@ -46,7 +46,7 @@ class NumbaProgram(Stepping):
         self.options = options
         self.changed: dict[str, Any] = {}
         self.plan = self._plan(self.threads if team.available() else 1)
-        self.layout = Layout(graph, self.plan, options.dtype)
+        self.layout = self._layout()
         self.groups = self.layout.groups
         self.kernels = self._compiled(self._branches())
         self.learned = Learned(self.layout)
@@ -68,6 +68,16 @@ class NumbaProgram(Stepping):
 
     def _plan(self, threads: int) -> Plan:
         return plan(self.graph, threads, self.options.representations)
+
+    def _layout(self) -> Layout:
+        """Draw the tables; where a counter cannot hold the synapses of a pair, they are added up instead."""
+        while True:
+            try:
+                return Layout(self.graph, self.plan, self.options.dtype)
+            except RepeatedPairs as found:
+                name = str(found)
+                other = possible(next(e for e in self.graph.edges if e.name == name))["segments"]
+                self.plan = replace(self.plan, choices={**self.plan.choices, name: other})
 
     def _branches(self) -> set[str]:
         return {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
