@@ -276,7 +276,7 @@ def simulate(
                 for b in range(low, high):
                     for step in range(row, end):
                         t = first + step
-                        if step > 0:  # the reward of a stretch's last step is paid when it ends
+                        if step > 0 and len(learned) > 0:  # that of a stretch's last step is paid when it ends
                             for p in range(tile[0], tile[1]):
                                 pay(b, t - 1, parts[p], learned, plastic, room, listed, history, given)
                         # sums of some steps ahead: the entries of a row that arrive in them are one run of memory
