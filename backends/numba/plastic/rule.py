@@ -171,9 +171,18 @@ class Rule:
         ]
         return [*out, "    left = 0", "    for q in range(m):", *_indent(apply, 2), "    m = left"]
 
+    def ask(self) -> list[str]:
+        """Print how the rows that come next are asked for: they lie anywhere in tables larger than the caches."""
+        far = ["first", "arrived", *(f"pre[{k}]" for k in range(len(self.pre)))]
+        near = ["targets", "weights", *(["applied"] if self.chases else [])]
+        near += [*(["when"] if self.states else []), *(f"states[{k}]" for k in range(len(self.states)))]
+        out = ["if i + 4 < count:", "    at = np.int64(rows[i + 4])", *(f"    prefetch({name}, at)" for name in far)]
+        out += ["if i + 2 < count:", "    at = np.int64(first[rows[i + 2]])"]
+        return [*out, *(f"    prefetch({name}, at)" for name in near), "    prefetch(weights, at + 16)"]
+
     def row(self) -> list[str]:
         """Print how a row, or a part of one, is taken, and closed when all of it has been."""
-        out = ["row = rows[i]", "if fresh:", "    low = U(first[row])"]
+        out = ["row = rows[i]", "if fresh:", "    low = U(first[row])", *_indent(self.ask(), 1)]
         out += [
             "high = U(first[row + 1])",
             "if pieces > 0 and high - low > CHUNK - b:",

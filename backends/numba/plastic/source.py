@@ -44,7 +44,7 @@ ONE = 1.0
 {numbers}'''
 
 IMPORTS = """
-from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, u8_at, u16_at, u32_at
+from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, prefetch, u8_at, u16_at, u32_at
 """
 NUMBERS = f'''
 ROUND = 1.5 * 2.0**52  # adding and taking it away rounds to a whole number, ties to even
