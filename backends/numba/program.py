@@ -22,9 +22,9 @@ from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import plan
-from spikesim.backends.numba.plastic import room
-from spikesim.backends.numba.plastic.source import NUMBERS, print_rule
+from spikesim.backends.numba.plastic import print_rule, room
 from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
+from spikesim.backends.numba.plastic.source import NUMBERS
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
