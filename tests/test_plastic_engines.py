@@ -1,22 +1,23 @@
-"""Plastic weights: kernels and the torch program against a reference that follows one synapse at a time."""
+"""Plastic weights: both engines against a reference that follows one synapse at a time, and against each other."""
 
 from dataclasses import replace
-from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from spikesim import Network, Population, Projection, compile, ms, run
-from spikesim.backends.numba.plastic import addresses, build, compiled, room, row_order
-from spikesim.connect import FixedIndegree, FixedProbability
+from spikesim import Network, Options, Population, Projection, compile, ms, run
+from spikesim.backends.numba import plan as planning
+from spikesim.connect import AllToAll, FixedIndegree
 from spikesim.distributions import Uniform
 from spikesim.drive import source_values
 from spikesim.equations.targets import NUMPY
+from spikesim.errors import InvalidValueError
 from spikesim.learning import decay
 from spikesim.lowering import lower
 from spikesim.models.neurons import lif
 from spikesim.models.synapses import SYNAPSES
-from spikesim.stimulus import Input, Poisson
+from spikesim.stimulus import Input, Poisson, PoissonDrive, SpikeTrains
 from spikesim.synapse import Plasticity, synapse
 
 NEVER = -(2**30)
@@ -39,9 +40,10 @@ def everything():
     )
 
 
-RULES = {name: rule("reward") if name == "r_stdp" else rule() for name, rule in SYNAPSES.items()}
-RULES["multiplicative"] = SYNAPSES["stdp_pair"](dependence="multiplicative", pairing="nearest", a_plus=0.1, a_minus=0.1)
-RULES["everything"] = Plasticity(everything(), {}, "reward")
+# each rule takes seconds to compile, so all tests of the numba engine run networks with the same rules: hebbian, vogels
+# and the multiplicative form of stdp_pair have the form of stdp_pair, whose kernel a test of its own compiles
+RULES = {n: SYNAPSES[n]() for n in ("stdp_pair", "stdp_triplet", "oja", "scaling", "tsodyks_markram")}
+RULES |= {"r_stdp": SYNAPSES["r_stdp"]("reward"), "everything": Plasticity(everything(), {}, "critic")}
 
 
 # ---------------------------------------------------------------- the reference
@@ -109,143 +111,159 @@ def reference(graph, edge, pre, post, rewards):
     return np.array(ends), sums
 
 
-# ---------------------------------------------------------------- kernels
-@cache
-def case(name, steps=220, delays=(1, 4), n_pre=7, n_post=30, density=0.5):
-    rng = np.random.default_rng(len(name))
-    net = Network(
-        [Population("pre", n_pre, lif()), Population("post", n_post, lif())],
-        [
-            Projection(
-                "pre",
-                "post",
-                FixedProbability(density),
-                weight=Uniform(0.2, 0.8),
-                delay=delays[0] * ms if delays[0] == delays[1] else Uniform(delays[0] * ms, delays[1] * ms),
-                plasticity=RULES[name],
-            )
-        ],
-        [Input("reward", 1, graded=True)],
-        dt=DT,
-    )
-    graph = lower(net)
-    rates = rng.choice([0.0, 0.02, 0.1, 0.6], n_pre), rng.choice([0.0, 0.02, 0.1, 0.7], n_post)
-    pre, post = (rng.random((steps, len(r))) < r for r in rates)
-    rewards = {t: x for t, x in zip(range(40, steps, 60), [1.0, -0.5, 2.0, 0.25, 1.5], strict=False)}
-    return graph, pre, post, rewards, reference(graph, graph.edges[0], pre, post, rewards)
+# ---------------------------------------------------------------- networks
+def zoo(n=30, rules=RULES, seed=3):
+    """Return a network with every rule, from sources and populations, with one or several delays, 0 among them.
 
-
-def drive(graph, pre, post, rewards, tiles, look=()):
-    """Run the kernels over given trains; return weights and sums as the reference does."""
-    edge = graph.edges[0]
-    kernels, grid = compiled(edge.learning.model), graph.exactness[edge.post, edge.port].grid
-    delays = edge.max_delay - edge.min_delay + 1
-    sums, weights, own = np.zeros((len(pre), edge.n_post)), np.zeros(edge.synapses), room([edge.learning.model])
-    for low, high in tiles:
-        held = build(edge, low, high, grid)
-        e = addresses(held)
-        for t in range(len(pre)):
-            due = range(edge.min_delay, min(edge.max_delay, t) + 1)
-            arriving = [np.flatnonzero(pre[t - d]) * delays + d - edge.min_delay for d in due]
-            ids = np.concatenate([np.zeros(0, np.int64), *arriving])
-            kernels.arrive_0(e, own, t, ids, len(ids), sums[t, low:high])
-            ids = (np.flatnonzero(post[t, low:high]) + low).astype(np.int32)
-            kernels.fired_0(e, own, t, ids, len(ids), low)
-            if rewards.get(t):
-                kernels.reward_0(e, own, t, rewards[t])
-            if t in look:
-                kernels.sweep_0(e, own, t, t + 1)
-        kernels.sweep_0(e, own, t, t + 1)
-        weights[row_order(edge, low, high)[1]] = held.weights * grid
-    return weights, sums * grid
-
-
-# hebbian and vogels have the form of stdp_pair, and each rule takes seconds to compile
-@pytest.mark.parametrize("name", [n for n in RULES if n not in ("hebbian", "vogels")])
-def test_kernels_give_the_bits_of_the_reference(name):
-    graph, pre, post, rewards, (weights, sums) = case(name)
-    assert sums.any() and (not RULES[name].model.learns or (weights != graph.edges[0].weights).mean() > 0.3)
-    found = drive(graph, pre, post, rewards, [(0, 30)])
-    assert np.array_equal(found[0], weights) and np.array_equal(found[1], sums)
-
-
-@pytest.mark.parametrize("name", ["stdp_triplet", "everything"])
-def test_tiles_and_looks_change_no_bit(name):
-    graph, pre, post, rewards, (weights, sums) = case(name)
-    found = drive(graph, pre, post, rewards, [(0, 1), (1, 20), (20, 30)], look=(3, 77, 78, 200))
-    assert np.array_equal(found[0], weights) and np.array_equal(found[1], sums)
-
-
-def test_rows_longer_than_a_chunk_and_rings_that_overflow():
-    rng = np.random.default_rng(5)
-    net = Network(
-        [Population("pre", 2, lif()), Population("post", 1300, lif())],
-        [Projection("pre", "post", FixedProbability(0.9), weight=0.5, delay=2 * ms, plasticity=RULES["stdp_pair"])],
-    )
-    graph, pre = lower(net), rng.random((100, 2)) < 0.3
-    post = (rng.random((100, 5)) < [0.0, 0.05, 0.3, 0.6, 0.9])[:, np.arange(1300) % 5]
-    assert np.diff(graph.edges[0].indptr).max() > 1024 and post.sum(0).max() > 3 * 16
-    silent = pre.copy()
-    silent[5:90] = False  # rows lag behind for longer than a ring remembers
-    for trains in (pre, silent):
-        expected = reference(graph, graph.edges[0], trains, post, {})
-        found = drive(graph, trains, post, {}, [(0, 1300)])
-        assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
-
-
-# ---------------------------------------------------------------- engines
-def network(rule, seed=3):
-    """Return a recurrent network with plastic synapses among its neurons and from its input."""
+    Neurons fire so often that rings overflow while the source ``bursts`` is silent; ``critic`` is a population that
+    rewards, in a loop with what it rewards.
+    """
+    spread, cell = Uniform(1 * ms, 5 * ms), lif(tau_m=10 * ms, t_ref=1 * ms)
+    wiring = [("in", "a", 2 * ms), ("a", "a", spread), ("a", "b", 0.0), ("in", "a", spread), ("a", "a", 1 * ms)]
+    plastic = [
+        Projection(pre, post, FixedIndegree(3), Uniform(0.0, 0.3), delay, plasticity=rule, name=name)
+        for (name, rule), (pre, post, delay) in zip(rules.items(), wiring * 2, strict=False)
+    ]
+    first = next(iter(rules.values()))
     return Network(
-        [Population("a", 30, lif(tau_m=10 * ms, t_ref=1 * ms))],
+        [Population("a", n, cell), Population("b", 10, cell), Population("critic", 2, cell)],
         [
-            Projection("in", "a", FixedIndegree(8), weight=Uniform(0.1, 0.6), plasticity=rule),
-            Projection("a", "a", FixedIndegree(6), Uniform(0.1, 0.5), Uniform(1 * ms, 5 * ms), plasticity=rule),
+            *plastic,
+            Projection("bursts", "a", AllToAll(), Uniform(0.0, 0.1), spread, plasticity=first),
+            Projection("b", "critic", FixedIndegree(3), weight=0.2),
         ],
-        [Poisson("in", 20, rate=60.0), Input("reward", 1, graded=True)],
+        [
+            Poisson("in", 20, rate=60.0),
+            SpikeTrains("bursts", 2, times=np.array([3, 4, 9, 130, 131]) * ms, indices=[0, 1, 0, 1, 0]),
+            *(PoissonDrive(f"drive {name}", name, rate=900.0, weight=0.4) for name in ("a", "b")),
+            Input("reward", 1, graded=True),
+        ],
         dt=DT,
         seed=seed,
-    )  # fmt: skip
+    )
 
 
-@pytest.mark.parametrize("name", ["stdp_pair", "scaling", "tsodyks_markram", "r_stdp", "everything"])
-def test_a_network_in_torch_learns_as_the_reference_says(name, require):
+def rewards(steps, samples=1):
+    """Return rewards that come now and then, in the last step too."""
+    given = np.zeros((steps, samples, 1))
+    given[steps - 1 :: -40] = np.linspace(1.0, -0.5, samples)[:, None]
+    return given
+
+
+def learned(program, given, chunks, look=False):
+    """Run a program; return spikes by step, sample, neuron, and weights by projection."""
+    events = {name: [] for name in ("a", "b", "critic")}
+    for low, high in pairwise(np.cumsum([0, *chunks])):
+        chunk = program.advance(high - low, {"reward": given[low:high]})
+        for name, found in events.items():
+            found.append(np.stack(chunk.spikes[name][:2] + chunk.spikes[name][2:]))
+        if look:
+            program.get_weights("stdp_pair")
+    spikes = {name: np.concatenate(found, axis=1) for name, found in events.items()}
+    spikes = {name: found[:, np.lexsort(found[::-1])] for name, found in spikes.items()}
+    return spikes, {e.name: program.get_weights(e.name) for e in program.graph.edges}
+
+
+def same(one, other):
+    """Compare spikes and weights bit for bit."""
+    return all(a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a) for a, b in zip(one, other))
+
+
+def test_engines_learn_as_the_reference_says(require):
     require("torch")
-    steps, samples = 120, 2
-    net = network(RULES[name])
-    rewards = np.zeros((steps, samples, 1))
-    rewards[30::40] = [[1.0], [-0.5]]
-    graph = lower(net)
-    program = compile(graph, "torch")
-    program.reset(samples)
-    chunk = program.advance(steps, {"reward": rewards})
-    trains = {"a": np.zeros((samples, steps, 30), bool)}
-    sample, step, neuron = chunk.spikes["a"]
-    trains["a"][sample, step, neuron] = True
-    assert trains["a"].sum() > 20
-    trains["in"] = np.moveaxis(np.asarray(source_values(graph, graph.source("in"), 0, steps, samples, None)), 1, 0) != 0
-    for b in range(samples):
-        pulses = {t: x for t, x in enumerate(rewards[:, b, 0]) if x}
-        for edge in graph.edges:
-            expected, _ = reference(graph, edge, trains[edge.pre][b], trains["a"][b], pulses)
-            assert np.array_equal(program.get_weights(edge.name)[b], expected)
+    steps, samples = 140, 2
+    graph, given = lower(zoo()), rewards(steps, samples)
+    results = {}
+    for engine in ("torch", "numba"):
+        program = compile(graph, engine)
+        program.reset(samples)
+        results[engine] = learned(program, given, [steps])
+    assert same(results["torch"], results["numba"])
+    spikes, weights = results["numba"]
+    trains = {}
+    for node in graph.nodes:
+        trains[node.name] = np.zeros((samples, steps, node.n), bool)
+        trains[node.name][tuple(spikes[node.name])] = True
+    assert trains["a"].sum(axis=1).max() > 3 * 16 and trains["critic"].any()
+    for source in graph.sources:
+        emitted = source_values(graph, source, 0, steps, samples, given if source.name == "reward" else None)
+        trains[source.name] = np.moveaxis(np.asarray(emitted), 1, 0)
+    for edge in (e for e in graph.edges if e.learning):
+        for b in range(samples):
+            pulses = trains[edge.learning.modulator][b].sum(1) if edge.learning.modulator else []
+            paid = {t: x for t, x in enumerate(pulses) if x}
+            expected, _ = reference(graph, edge, trains[edge.pre][b] != 0, trains[edge.post][b], paid)
+            assert np.array_equal(weights[edge.name][b], expected)
+            assert not edge.learning.model.learns or (expected != edge.weights).mean() > 0.3
 
 
-def test_weights_can_be_replaced_within_their_bounds(require):
+@pytest.fixture
+def teams(monkeypatch):
+    """Let small networks use several threads, and so several tiles."""
+    monkeypatch.setattr(planning, "THREAD_EPOCH_NS", 1e-3)
+
+
+@pytest.mark.usefixtures("teams")
+def test_tiles_threads_chunks_and_looks_change_no_bit(require):
     require("torch")
-    program = compile(network(SYNAPSES["stdp_pair"](w_max=0.75)), "torch")
-    program.set_weights("in->a", 0.25)
-    assert (program.get_weights("in->a") == 0.25).all()
-    with pytest.raises(ValueError, match=r"within 0 \.\. 0\.75, found 0\.8"):
-        program.set_weights("in->a", 0.8)
+    graph, given = lower(zoo(700)), rewards(160)
+    expected = learned(compile(graph, "torch"), given, [160])
+    for threads, chunks in ((1, [160]), (2, [1, 90, 69]), (3, [40] * 4)):
+        program = compile(graph, "numba", Options(threads=threads))
+        assert sum(part.node.name == "a" for (part,) in program.plan.phases[0]) == threads
+        assert same(learned(program, given, chunks, look=threads == 3), expected)
+    program.reset()
+    assert same(learned(program, given, [160]), expected)
 
 
-def test_plasticity_that_does_nothing_changes_no_spike(require):
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_a_snapshot_holds_all_that_was_learned(engine, require):
     require("torch")
-    idle = SYNAPSES["stdp_pair"](a_plus=0.0, a_minus=0.0)
-    net = network(idle)
+    graph, given = lower(zoo(200)), rewards(150)
+    program = compile(graph, engine, Options(threads=3))
+    learned(program, given, [70])  # ends with a reward
+    saved = program.snapshot()
+    expected = learned(program, given[70:], [80])
+    other = compile(graph, engine, Options(threads=1))
+    other.restore(saved)
+    assert same(learned(other, given[70:], [30, 50]), expected)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_weights_can_be_replaced_within_their_bounds(engine, require):
+    require("torch")
+    program = compile(lower(zoo()), engine)
+    given = rewards(90)
+    learned(program, given, [50])
+    program.set_weights("stdp_pair", 0.25)
+    assert (program.get_weights("stdp_pair") == 0.25).all()
+    program.advance(40, {"reward": given[50:]})
+    assert (program.get_weights("stdp_pair") != 0.25).mean() > 0.3
+    with pytest.raises(InvalidValueError, match=r"within 0 \.\. 1, found 1\.5"):
+        program.set_weights("stdp_pair", 1.5)
+
+
+def test_plasticity_that_does_nothing_changes_no_spike():
+    net = zoo(rules={"idle": SYNAPSES["stdp_pair"](a_plus=0.0, a_minus=0.0, dependence="multiplicative")})
     still = net.swap(*(replace(p, plasticity=None) for p in net.projections))
     given = {"reward": np.zeros((200, 1, 1))}
     # the grid is that of w_max = 1, so weights are snapped once more
-    a, b = (run(n, backend="torch", inputs=given)["a"] for n in (net, still))
+    a, b = (run(n, inputs=given)["a"] for n in (net, still))
     assert len(a) > 100 and np.array_equal(a.step, b.step) and np.array_equal(a.neuron, b.neuron)
+
+
+def test_the_plan_knows_plastic_synapses_and_who_rewards_them():
+    graph = lower(zoo())
+    assert planning.choose(graph, {})["stdp_pair"].kind == "plastic"
+    with pytest.raises(InvalidValueError, match="possible are plastic"):
+        planning.choose(graph, {"stdp_pair": "segments"})
+    # b -> critic without delay, and the reward one step later: the threads meet in every step
+    cell = lif()
+    loop = [
+        Projection("x", "a", AllToAll(), 0.1, 9 * ms, plasticity=RULES["everything"]),
+        Projection("a", "critic", AllToAll(), 0.1, 7 * ms),
+    ]
+    net = Network([Population("a", 9, cell), Population("critic", 2, cell)], loop, [Poisson("x", 3, rate=1.0)], dt=DT)
+    assert planning.epoch_length(lower(net)) == 7
+    assert len(planning.plan(lower(net), 1).phases) == 2

@@ -73,6 +73,13 @@ class Plastic:
         given = torch.as_tensor(np.array(values, np.float64), device=self.device)
         self.weights = given.expand(self.samples, self.edge.synapses).clone()
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all tensors that change while running, by name."""
+        own = {"weights": self.weights, "when": self.when, "arrived": self.arrived, "last": self.last}
+        traces = {"states": self.states, "pre": self.pre, "post": self.post}
+        named = {f"{kind}/{n}": value for kind, values in traces.items() for n, value in values.items()}
+        return {**own, **named, "history": self.history}
+
     # ------------------------------------------------------------------------------------------------ events
     def __call__(self, values: torch.Tensor, step: int) -> None:
         """Remember what the source emits at ``step``; it acts when it arrives."""

@@ -184,6 +184,8 @@ class TorchProgram(Stepping):
         for name, unit in self.units.items():
             found |= {f"state/{name}/{v}": tensor for v, tensor in unit.state.items()}
             found |= {f"ring/{name}/{port}": ring.sums for port, ring in unit.rings.items()}
+        for name, plastic in self.plastic.items():
+            found |= {f"plastic/{name}/{part}": tensor for part, tensor in plastic.tensors().items()}
         return found
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

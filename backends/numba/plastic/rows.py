@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.graph import Edge
-from spikesim.learning import Learning, learning_of
+from spikesim.learning import Learning
 from spikesim.synapse import SynapseModel
 
 NEVER = -(2**30)  # a step before all others; steps of a run stay below 2^30
@@ -138,52 +138,17 @@ def room(models: Sequence[SynapseModel]) -> Room:
     )
 
 
-def row_order(edge: Edge, low: int, high: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Sort the synapses of an edge onto the targets ``low .. high - 1`` by (source, delay, target).
+def row_order(edge: Edge, low: int, high: int) -> NDArray[np.int64]:
+    """Return which synapse of an edge each entry of its rows onto the targets ``low .. high - 1`` is.
 
-    Parameters
-    ----------
-    edge
-        The projection.
-    low, high
-        Targets of the tile.
-
-    Returns
-    -------
-    first
-        uint32 ``[rows + 1]``; see :class:`PlasticRows`.
-    order
-        int64: which synapse of the edge each entry is.
+    Rows are sorted by source and delay; within one, synapses keep their order, which is that of the targets.
     """
     chosen = np.flatnonzero((edge.indices >= low) & (edge.indices < high))
+    if edge.constant_delay is not None:
+        return chosen
     source = np.searchsorted(edge.indptr, chosen, side="right") - 1
-    delays = edge.max_delay - edge.min_delay + 1
-    row = source * delays
-    if np.ndim(edge.delays):
-        row = row + (np.asarray(edge.delays)[chosen] - edge.min_delay)
-        sorting = np.argsort(row, kind="stable")
-        chosen, row = chosen[sorting], row[sorting]
-    first = np.zeros(edge.n_pre * delays + 1, np.uint32)
-    np.cumsum(np.bincount(row, minlength=edge.n_pre * delays), out=first[1:])
-    return first, chosen
-
-
-def build(edge: Edge, low: int, high: int, grid: float) -> PlasticRows:
-    """Return the plastic synapses of an edge onto the targets ``low .. high - 1``, at step 0.
-
-    Parameters
-    ----------
-    edge
-        A projection with plasticity.
-    low, high
-        Targets of the tile, at most 65536.
-    grid
-        Of the port; above 0.
-    """
-    first, order = row_order(edge, low, high)
-    units = np.rint(np.broadcast_to(edge.weights, (edge.synapses,))[order] / grid).astype(np.int32)
-    targets = (edge.indices[order] - low).astype(np.uint16)
-    return start(learning_of(edge), first, targets, units, high - low, grid)
+    row = source * (edge.max_delay - edge.min_delay + 1) + np.asarray(edge.delays)[chosen]
+    return np.asarray(chosen[np.argsort(row, kind="stable")])
 
 
 def start(
@@ -243,4 +208,16 @@ def _stacked(tables: list[NDArray[Any]]) -> NDArray[np.float64]:
     return out
 
 
-__all__ = ["CHUNK", "COLUMNS", "NEVER", "SLOTS", "PlasticRows", "Room", "addresses", "build", "room", "row_order", "start", "view"]
+__all__ = [
+    "CHUNK",
+    "COLUMNS",
+    "NEVER",
+    "SLOTS",
+    "PlasticRows",
+    "Room",
+    "addresses",
+    "room",
+    "row_order",
+    "start",
+    "view",
+]

@@ -8,7 +8,6 @@ from spikesim.backends.numba.plastic import rows
 from spikesim.equations.source import print_lines
 from spikesim.synapse import SynapseModel
 
-INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"  # called by compiled code only
 SLOT = "slot = (np.uint32(target[k]) << np.uint32(4)) | ((v >> np.uint32(16)) & LAST)"
 
 
@@ -21,12 +20,10 @@ class Rule:
         The equations.
     number
         Part of the names of the functions.
-    cache
-        Whether numba shall keep them on disk.
     """
 
-    def __init__(self, model: SynapseModel, number: int, cache: bool) -> None:
-        self.model, self.number, self.cache = model, number, cache
+    def __init__(self, model: SynapseModel, number: int) -> None:
+        self.model, self.number = model, number
         self.names = list(model.decaying)  # the order of the decay tables
         self.pre = [f"pre_{n}" for n in model.pre]
         self.post = [f"post_{n}" for n in model.post]
@@ -52,7 +49,7 @@ class Rule:
         text = "\n".join(body)
         own = [f"{f} = {rows.view(f, 'e')}" for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", text)]
         lent = [f"{f} = room.{f}" for f in rows.Room._fields if re.search(rf"\b{f}\b", text)]
-        options = "error_model='numpy', nogil=True, _nrt=False, " + ("cache=True" if self.cache else INNER)
+        options = "error_model='numpy', nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True"
         head = ["", f"@njit({options})", f"def {name}_{self.number}({arguments}):", f'    """{doc}"""']
         return "\n".join([*head, *_indent([*own, *lent, *body], 1), ""])
 
@@ -146,12 +143,22 @@ class Rule:
         out += [f"b_{n}[q] = {value.format(k=k)} * {self.decay(n, 'age')}" for k, n in enumerate(pre)]
         return [*out, *(f"b_{n}[q] = before[{self.post.index(n)}, slot]" for n in post)]
 
-    def chase(self) -> list[str]:
-        """Print how the ``m`` entries of ``todo`` get the post spikes that they have missed, one round each."""
+    def catch_up(self) -> list[str]:
+        """Print how the entries at work get the post spikes that they have missed."""
+        return [f"chase_{self.number}(e, room, pieces, m)"] if self.chases else []
+
+    def chase(self) -> str:
+        """Print the function that gives the ``m`` entries of ``todo`` the post spikes they have missed, in rounds."""
+        name, arguments, doc = (
+            "chase",
+            "e, room, pieces, m",
+            "The entries todo[:m] get the post spikes they have missed.",
+        )
         if not self.chases:
-            return []
+            return self.function(name, arguments, doc, ["pass"])
         pre, post = self.read("on_post", self.pre), self.read("on_post", self.post)
-        out = [f"b_{n} = work[{1 + k}]" for k, n in enumerate([*pre, *post])]
+        out = [*self.unpack_bounds(), *self.params("on_post"), *self.tables([*pre, *self.states]), "w = work[0]"]
+        out += [f"b_{n} = work[{1 + k}]" for k, n in enumerate([*pre, *post])]
         out += ["since_0 = since[0]", *(f"then_{k} = then[{k}, 0]" for k in range(len(pre)))] if pre else []
         out += ["while m > 0:"]
         if pre:
@@ -169,11 +176,21 @@ class Rule:
             "todo[left] = again - np.uint32(0x1000000)",
             "left += (v >> np.uint32(24)) > np.uint32(1)",
         ]
-        return [*out, "    left = 0", "    for q in range(m):", *_indent(apply, 2), "    m = left"]
+        out += ["    left = 0", "    for q in range(m):", *_indent(apply, 2), "    m = left"]
+        return self.function(name, arguments, doc, out)
+
+    def ask(self) -> list[str]:
+        """Print how the rows that come next are asked for: they lie anywhere in tables larger than the caches."""
+        far = ["first", "arrived", *(f"pre[{k}]" for k in range(len(self.pre)))]
+        near = ["targets", "weights", *(["applied"] if self.chases else [])]
+        near += [*(["when"] if self.states else []), *(f"states[{k}]" for k in range(len(self.states)))]
+        out = ["if i + 4 < count:", "    at = np.int64(rows[i + 4])", *(f"    prefetch({name}, at)" for name in far)]
+        out += ["if i + 2 < count:", "    at = np.int64(first[rows[i + 2]])"]
+        return [*out, *(f"    prefetch({name}, at)" for name in near), "    prefetch(weights, at + 16)"]
 
     def row(self) -> list[str]:
         """Print how a row, or a part of one, is taken, and closed when all of it has been."""
-        out = ["row = rows[i]", "if fresh:", "    low = U(first[row])"]
+        out = ["row = rows[i]", "if fresh:", "    low = U(first[row])", *_indent(self.ask(), 1)]
         out += [
             "high = U(first[row + 1])",
             "if pieces > 0 and high - low > CHUNK - b:",
@@ -247,8 +264,14 @@ class Rule:
     # ------------------------------------------------------------------------------------------------ functions
     def sweep(self) -> str:
         """Print the function that brings rows which lag behind up to date."""
-        body = [*self.unpack_bounds(), *self.params("on_post"), *self.tables([*self.pre, *self.states]), "w = work[0]"]
-        each = ["size = min(CHUNK, high - low)", "b, pieces, m = U(0), 0, 0", *self.take(), "pieces = 1", *self.chase()]
+        body = [*self.unpack_bounds(), "w = work[0]"]
+        each = [
+            "size = min(CHUNK, high - low)",
+            "b, pieces, m = U(0), 0, 0",
+            *self.take(),
+            "pieces = 1",
+            *self.catch_up(),
+        ]
         each += ["for q in range(size):", "    weights[low + q] = np.int32(w[q] * inverse)", "low += size"]
         body += ["for row in range(len(seen)):", "    if seen[row] < limit_step:"]
         body += [
@@ -271,7 +294,7 @@ class Rule:
 
     def arrive(self) -> str:
         """Print the function for spikes that arrive."""
-        body = [*self.unpack_bounds(), *self.params("on_pre", "on_post", "send", "pre_spike")]
+        body = [*self.unpack_bounds(), *self.params("on_pre", "send", "pre_spike")]
         body += [*self.tables([*self.pre, *self.post, *self.states]), "w = work[0]"]
         if self.read("on_pre", self.post):
             body += ["total = 0", "for i in range(count):", "    total += first[rows[i] + 1] - first[rows[i]]"]
@@ -279,8 +302,10 @@ class Rule:
             body += [f"    present_{self.number}(e, t)"]
         body += ["i, low, fresh = 0, U(0), True", "while i < count:", "    b, pieces, m = U(0), 0, 0"]
         body += ["    while i < count and pieces < PIECES and b < CHUNK:", *_indent(self.row(), 2)]
-        body += _indent([*self.chase(), *self.look(), *self.deliver()], 1)
-        return self.function("arrive", "e, room, t, rows, count, sums", "The rows[:count] have arrivals in step t.", body)
+        body += _indent([*self.catch_up(), *self.look(), *self.deliver()], 1)
+        return self.function(
+            "arrive", "e, room, t, rows, count, sums", "The rows[:count] have arrivals in step t.", body
+        )
 
     def fired(self) -> str:
         """Print the function for targets that have fired."""

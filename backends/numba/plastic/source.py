@@ -20,43 +20,23 @@ on how many spikes a synapse has missed cannot be predicted; they were measured 
 
 from __future__ import annotations
 
-import functools
-import inspect
-from types import ModuleType
-
-import numba
-
-import spikesim
 from spikesim.backends.numba.plastic import rows
 from spikesim.backends.numba.plastic.rule import Rule
-from spikesim.equations import elementary, elementary_numba
-from spikesim.equations.source import import_source
 from spikesim.synapse import SynapseModel
 
-HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
-
-import numpy as np
-from numba import njit
-from spikesim.equations.elementary_numba import exp, log, tanh
-{imports}
-ZERO = 0.0
-ONE = 1.0
-{numbers}'''
-
-IMPORTS = """
-from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, u8_at, u16_at, u32_at
+IMPORTS = """from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, prefetch, u8_at, u16_at, u32_at
 """
-NUMBERS = f'''
+NUMBERS = f"""
 ROUND = 1.5 * 2.0**52  # adding and taking it away rounds to a whole number, ties to even
 U = np.uint64
 CHUNK = U({rows.CHUNK})
 PIECES = {rows.PIECES}
 LAST = np.uint32({rows.SLOTS - 1})
 LOW16 = np.uint32(0xFFFF)
-'''
+"""
 
 
-def print_rule(model: SynapseModel, number: int, cache: bool = False) -> str:
+def print_rule(model: SynapseModel, number: int) -> str:
     """Print the kernels of one rule.
 
     Parameters
@@ -65,31 +45,16 @@ def print_rule(model: SynapseModel, number: int, cache: bool = False) -> str:
         The equations.
     number
         Distinguishes the functions of one module.
-    cache
-        Whether numba shall keep these functions on disk; not if a larger cached kernel calls them.
 
     Returns
     -------
     str
         Source of ``arrive_<number>``, ``fired_<number>``, ``reward_<number>`` and ``sweep_<number>``.
     """
-    rule = Rule(model, number, cache)
-    parts = [rule.sweep(), rule.present(), rule.arrive(), rule.fired(), rule.reward()]
+    rule = Rule(model, number)
+    parts = [rule.chase(), rule.sweep(), rule.present(), rule.arrive(), rule.fired(), rule.reward()]
     constants = [f"{name} = {value!r}" for name, value in rule.constants.items()]
     return "\n".join([*constants, "", *parts])
 
 
-def print_rules(models: list[SynapseModel]) -> str:
-    """Print a module with the kernels of some rules."""
-    title = ", ".join(m.name for m in models)
-    return HEADER.format(title=title, imports=IMPORTS, numbers=NUMBERS) + "\n".join(print_rule(m, k, True) for k, m in enumerate(models))
-
-
-@functools.cache
-def compiled(model: SynapseModel) -> ModuleType:
-    """Return a module with the kernels of one rule (number 0)."""
-    called = "".join(inspect.getsource(m) for m in (elementary, elementary_numba))
-    return import_source(print_rules([model]), "plastic", f"{spikesim.__version__} numba {numba.__version__}\n{called}")
-
-
-__all__ = ["compiled", "print_rule", "print_rules"]
+__all__ = ["IMPORTS", "NUMBERS", "print_rule"]

@@ -53,7 +53,7 @@ class Learned:
     def _places(self, edge: Edge) -> list[tuple[int, Any, NDArray[np.int64]]]:
         """Return the tables of a projection: number, part, and which synapse of the projection each entry is."""
         mine = [(k, part) for k, (e, part) in enumerate(self.layout.learned) if e.name == edge.name]
-        found = [(k, part, row_order(edge, part.lo, part.hi)[1]) for k, part in mine]
+        found = [(k, part, row_order(edge, part.lo, part.hi)) for k, part in mine]
         edge.forget()
         return found
 
