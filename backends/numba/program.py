@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
-from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import IMPORTS, NUMBER, print_deliver, print_events
+from spikesim.backends.numba import deliveries, kernels, loop
+from spikesim.backends.numba.deliveries import IMPORTS, NUMBER, print_deliver
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.layout import Group, Layout
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import plan
-from spikesim.backends.numba.plastic import print_rule, room
-from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
-from spikesim.backends.numba.plastic.source import NUMBERS
+from spikesim.backends.numba.plastic import rows as plastic_rows
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
@@ -33,10 +31,9 @@ from spikesim.equations.numba_source import print_models
 from spikesim.equations.source import import_source
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
-from spikesim.learning import check_weights
+from spikesim.learning import check_weights, learning_of
 from spikesim.lowering import snap
 from spikesim.snapshot import put_noise, saved_array, take_noise
-from spikesim.synapse import SynapseModel
 from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
@@ -45,17 +42,16 @@ EVENTS_PER_SAMPLE = 2**16
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
     elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, inputs, poisson, rows,
-    team, vector,
+    team, vector, deliveries, plastic_rows,
 )  # fmt: skip
 
 
-def kernel_source(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> str:
-    """Return the module printed for a set of models, plasticity rules and representations."""
+def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> str:
+    """Return the module printed for a set of models and representations."""
     text = inspect.getsource(loop)
     imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports + IMPORTS + (PLASTIC_IMPORTS if rules else ""))
-    events = [NUMBERS if rules else "", *map(print_rule, rules, range(len(rules))), print_events(len(rules))]
-    return "\n\n".join([models, print_deliver(branches), *events, text.split(_MARK)[1]])
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS)
+    return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
 
 
 _INPUTS = """\"""Printed by spikesim: lists of what sources emit, compiled once for all networks.\"""
@@ -98,9 +94,9 @@ def _versions() -> str:
     return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
 
 
-def compiled_loop(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> Any:
-    """Return the module with the simulation loop for a set of models, plasticity rules and representations."""
-    return import_source(kernel_source(groups, rules, branches, dtype), "loop", _versions())
+def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
+    """Return the compiled simulation loop for a set of models and representations."""
+    return import_source(kernel_source(groups, branches, dtype), "loop", _versions()).simulate
 
 
 class NumbaProgram(Stepping):
@@ -117,7 +113,7 @@ class NumbaProgram(Stepping):
         self.plan = plan(graph, self.threads if team.available() else 1, options.representations)
         self.layout = Layout(graph, self.plan, options.dtype)
         self.groups = self.layout.groups
-        self.kernels = self._compiled()
+        self.loop = self._compiled()
         self.learned = Learned(self.layout)
         self.inputs = import_source(_INPUTS, "inputs", _versions())
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
@@ -134,7 +130,7 @@ class NumbaProgram(Stepping):
 
     def _compiled(self) -> Any:
         branches = {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
-        return compiled_loop(self.groups, self.layout.rules, branches, self.options.dtype)
+        return compiled_loop(self.groups, branches, self.options.dtype)
 
     # ------------------------------------------------------------------------------------------------ running
     def reset(self, samples: int = 1) -> None:
@@ -202,10 +198,10 @@ class NumbaProgram(Stepping):
         ]
         began = time.perf_counter()
         if len(calls) == 1:
-            self.kernels.simulate(*calls[0])
+            self.loop(*calls[0])
         else:
             with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self.kernels.simulate, *c) for c in calls]:
+                for future in [pool.submit(self.loop, *c) for c in calls]:
                     future.result()
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
@@ -230,7 +226,7 @@ class NumbaProgram(Stepping):
         sizes = (counters, cells, drawn, widest, channels, parts, self.layout.ext_size, large, image, merged)
         arriving = np.zeros(self.layout.most_rows, np.int64)
         own = (np.zeros(n, kind) for n, kind in zip(sizes, kinds, strict=True))
-        return (*own, arriving, room(self.layout.rules))
+        return (*own, arriving, self.learned.new_room())
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -262,12 +258,24 @@ class NumbaProgram(Stepping):
             collected.append(self._split(events, event_step, event_id, emitted - counted))
             counted = emitted.copy()
         self.first += steps
-        if steps and any(row[1] != -2 for row in plan.learned_table):
-            self.kernels.pay_last(
-                self.first - 1, plan.learned_table, self.learned.table, room(plan.rules), plan.part_table, self.listed,
-                plan.history, lists,
-            )  # fmt: skip
+        if steps:
+            self._pay(given)
         return self._chunk(first, steps, collected, emitted, active, trace, shapes)
+
+    def _pay(self, given: Mapping[str, NDArray[Any]]) -> None:
+        """Reward plastic synapses with what their modulators emitted in the last step of a stretch."""
+        step = self.first - 1
+        for k, (edge, _) in enumerate(self.layout.learned):
+            modulator = learning_of(edge).modulator
+            for sample in range(self.samples if modulator else 0):
+                if modulator in given:
+                    emitted = given[modulator][-1:, sample]
+                else:
+                    low, high = self.layout.spans_of[modulator]
+                    emitted = self.listed[sample, step % self.layout.history, low:high]
+                value = float(np.sum(emitted, dtype=np.float64))
+                if value:
+                    self.learned.reward(sample, k, step, value)
 
     def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
         """List who of the sources emits in each step, from as far back as their longest delay reaches."""
@@ -374,7 +382,7 @@ class NumbaProgram(Stepping):
         own |= {f"source/{name}": tail.copy() for name, tail in self.tails.items()}
         own |= {f"weights/{name}": self.get_weights(name) for name in self.changed}
         if self.layout.learned:
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             own |= self.learned.snapshot()
         own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
         return own | take_noise(self.drives)
@@ -443,16 +451,11 @@ class NumbaProgram(Stepping):
             raise UnknownNameError("projection", projection, list(found))
         return found[projection]
 
-    def _catch_up(self) -> None:
-        """Let plastic synapses see the post spikes up to the last step."""
-        layout = self.layout
-        self.kernels.catch_up_all(self.first - 1, layout.learned_table, self.learned.table, room(layout.rules))
-
     def get_weights(self, projection: str) -> NDArray[Any]:
         """Return the weights by source, then target: one per synapse, or ``[samples, synapses]`` if samples learn."""
         edge = self._edge(projection)
         if edge.learning is not None:
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             learned = self.learned.weights(edge)
             return learned[0] if self.samples == 1 else learned
         return np.asarray(self.changed.get(projection, edge).weights_of(0, edge.synapses))
@@ -475,7 +478,7 @@ class NumbaProgram(Stepping):
             )
         if edge.learning is not None:
             check_weights(edge, values)
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             self.learned.set_weights(edge, np.reshape(values, -1))
             return
         if edge.constant_weight is not None:
@@ -485,7 +488,7 @@ class NumbaProgram(Stepping):
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
         self.changed[projection] = changed
         if self.layout.set_weights(changed):
-            self.kernels = self._compiled()
+            self.loop = self._compiled()
 
 
 _NO_TEAM = np.zeros(1, np.int64)
