@@ -40,8 +40,7 @@ def everything():
     )
 
 
-# each rule takes seconds to compile, so all tests of the numba engine run networks with the same rules: hebbian, vogels
-# and the multiplicative form of stdp_pair have the form of stdp_pair, whose kernel a test of its own compiles
+# a rule takes seconds to compile; hebbian, vogels and the multiplicative form of stdp_pair have the form of stdp_pair
 RULES = {n: SYNAPSES[n]() for n in ("stdp_pair", "stdp_triplet", "oja", "scaling", "tsodyks_markram")}
 RULES |= {"r_stdp": SYNAPSES["r_stdp"]("reward"), "everything": Plasticity(everything(), {}, "critic")}
 
@@ -166,7 +165,9 @@ def learned(program, given, chunks, look=False):
 
 def same(one, other):
     """Compare spikes and weights bit for bit."""
-    return all(a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a) for a, b in zip(one, other))
+    return all(
+        a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a) for a, b in zip(one, other, strict=True)
+    )
 
 
 def test_engines_learn_as_the_reference_says(require):
@@ -244,12 +245,13 @@ def test_weights_can_be_replaced_within_their_bounds(engine, require):
         program.set_weights("stdp_pair", 1.5)
 
 
-def test_plasticity_that_does_nothing_changes_no_spike():
+def test_plasticity_that_does_nothing_changes_no_spike(require):
+    require("torch")
     net = zoo(rules={"idle": SYNAPSES["stdp_pair"](a_plus=0.0, a_minus=0.0, dependence="multiplicative")})
     still = net.swap(*(replace(p, plasticity=None) for p in net.projections))
     given = {"reward": np.zeros((200, 1, 1))}
     # the grid is that of w_max = 1, so weights are snapped once more
-    a, b = (run(n, inputs=given)["a"] for n in (net, still))
+    a, b = (run(n, backend="torch", inputs=given)["a"] for n in (net, still))
     assert len(a) > 100 and np.array_equal(a.step, b.step) and np.array_equal(a.neuron, b.neuron)
 
 

@@ -1,40 +1,37 @@
-"""The kernel of a network: printed for models, plasticity rules and representations, compiled once, kept on disk."""
+"""The kernel of a network: printed for its models and representations, compiled once, kept on disk."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import numba
 
 import spikesim
-from spikesim.backends.numba import kernels, loop
-from spikesim.backends.numba.deliveries import IMPORTS, print_deliver, print_events
+from spikesim.backends.numba import deliveries, kernels, loop
+from spikesim.backends.numba.deliveries import IMPORTS, print_deliver
 from spikesim.backends.numba.forms import Group
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.plastic import rows as plastic_rows
-from spikesim.backends.numba.plastic.source import IMPORTS as PLASTIC_IMPORTS
-from spikesim.backends.numba.plastic.source import NUMBERS, print_rule
 from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
 from spikesim.equations.numba_source import print_models
 from spikesim.equations.source import import_source
-from spikesim.synapse import SynapseModel
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
     elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
-    poisson, rows, team, vector, plastic_rows,
+    poisson, rows, team, vector, deliveries, plastic_rows,
 )  # fmt: skip
 
 
-def kernel_source(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> str:
-    """Return the module printed for a set of models, plasticity rules and representations."""
+def kernel_source(groups: Sequence[Group], branches: set[str], dtype: str) -> str:
+    """Return the module printed for a set of models and representations."""
     text = inspect.getsource(loop)
     imports = "".join(line + "\n" for line in text.splitlines() if line.startswith("from spikesim."))
-    models = print_models([g.form for g in groups], dtype, imports + IMPORTS + (PLASTIC_IMPORTS if rules else ""))
-    events = [NUMBERS if rules else "", *map(print_rule, rules, range(len(rules))), print_events(len(rules))]
-    return "\n\n".join([models, print_deliver(branches), *events, text.split(_MARK)[1]])
+    models = print_models([g.form for g in groups], dtype, imports + IMPORTS)
+    return "\n\n".join([models, print_deliver(branches), text.split(_MARK)[1]])
 
 
 _INPUTS = """\"""Printed by spikesim: lists of inputs and events, compiled once for all networks.\"""
@@ -77,9 +74,9 @@ def _versions() -> str:
     return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
 
 
-def compiled_loop(groups: Sequence[Group], rules: Sequence[SynapseModel], branches: set[str], dtype: str) -> ModuleType:
-    """Return the module with the simulation loop for a set of models, plasticity rules and representations."""
-    return import_source(kernel_source(groups, rules, branches, dtype), "loop", _versions())
+def compiled_loop(groups: Sequence[Group], branches: set[str], dtype: str) -> Any:
+    """Return the compiled simulation loop for a set of models and representations."""
+    return import_source(kernel_source(groups, branches, dtype), "loop", _versions()).simulate
 
 
 def compiled_inputs() -> ModuleType:

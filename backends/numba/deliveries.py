@@ -1,6 +1,6 @@
 """What a kernel does with the spikes of one source over one table of synapses: one branch per representation.
 
-Plastic synapses take the spikes of all delays of a step at once, and see post spikes and rewards besides.
+Plastic synapses take the spikes of all delays of a step at once, through the functions of their rule.
 
 The branches that a network needs are printed into its kernel, so a kernel depends on representations, not on sizes.
 """
@@ -39,13 +39,6 @@ from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
 from spikesim.backends.numba.kernels.rows import add_segments_values, add_segments
 from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at
 """
-#: event to the arguments of its function, and what the function of one rule is given
-EVENTS = {
-    "arrive": ("rule, e, room, t, rows, count, sums", "e, room, t, rows, count, sums"),
-    "fired": ("rule, e, room, t, ids, count, offset", "e, room, t, ids, count, offset"),
-    "reward": ("rule, e, room, t, value", "e, room, t, value"),
-    "catch_up": ("rule, e, room, t", "e, room, t, t + 1"),
-}
 
 
 def print_deliver(used: Collection[str]) -> str:
@@ -57,15 +50,3 @@ def print_deliver(used: Collection[str]) -> str:
     for name in (name for name in BRANCHES if name in used):
         lines += [f"    if job[0] == {NUMBER[name]}:  # {name}", f"        {BRANCHES[name]}"]
     return "\n".join([*lines, "    return", ""])
-
-
-def print_events(rules: int) -> str:
-    """Print the choice among some rules for each event of plastic synapses."""
-    lines = []
-    for event, (arguments, call) in EVENTS.items():
-        lines += [_INLINE, f"def {event}({arguments}):"]
-        function = {"catch_up": "sweep"}.get(event, event)
-        for k in range(rules):
-            lines += [f"    if rule == {k}:", f"        {function}_{k}({call})"]
-        lines += ["    return", "", ""]
-    return "\n".join(lines)

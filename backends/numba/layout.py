@@ -46,7 +46,6 @@ class Layout:
         self.parts = [part for phase in plan.phases for tile in phase for part in tile]
         first = np.cumsum([0, *(n.n for n in graph.nodes)]).tolist()
         self.offset = {node.name: low for node, low in zip(graph.nodes, first, strict=False)}
-        self.rules = list(dict.fromkeys(e.learning.model for e in graph.edges if e.learning is not None))
         self.value_sources = [s.name for s in graph.sources if is_graded_input(s)]
         self.source_names = [s.name for s in graph.sources]
         self.built: dict[Any, Any] = {}  # tables by what they hold; the jobs point into them
@@ -95,7 +94,7 @@ class Layout:
         self.ext_base, self.ext_size = self._ext()
         tiles = [tile for phase in self.plan.phases for tile in phase]
         rows = [self._place(tile) for tile in tiles]
-        self.learned_table = np.array([self._learning(edge) for edge, _ in self.learned], np.int64).reshape(-1, 4)
+        self.learned_table = np.array([self._learning(edge) for edge, _ in self.learned], np.int64).reshape(-1, 3)
         self._build(tiles)
         for number, (tile, row) in enumerate(zip(tiles, rows, strict=True)):
             row[2] = len(self.job_rows)
@@ -122,12 +121,12 @@ class Layout:
         )
 
     def _learning(self, edge: Edge) -> list[int]:
-        """Return what the loop must know about plastic synapses: their rule, and who rewards them."""
+        """Return who rewards plastic synapses, as the loop must know it."""
         learning = learning_of(edge)
         spans, source = self.spans_of.get(learning.modulator, (0, 0)), -1 if learning.modulator else -2
         if learning.modulator in self.source_names:
             source = self.source_names.index(learning.modulator)
-        return [self.rules.index(learning.model), source, *spans]
+        return [source, *spans]
 
     def segments_of(self, edge: Edge, part: Part) -> Any:
         """Return the table of the plastic synapses of a projection onto a part as they were drawn."""
@@ -255,8 +254,7 @@ class Layout:
                     weights = table.reshape(-1)
                     self._job("dense" + _width(weights), edge.pre, delay, 1, [0, part.n, cell, 0], [weights])
                 elif kind == "plastic":
-                    learned = self.learned.index((edge, part))
-                    numbers = [self.learned_table[learned][0], part.n, cell, learned]
+                    numbers = [self.learned.index((edge, part)), part.n, cell, 0]
                     self._job(kind, edge.pre, edge.min_delay, edge.max_delay - edge.min_delay + 1, numbers, [])
                 elif kind == "conv":
                     weights, shape = table

@@ -1,8 +1,8 @@
 """The simulation loop, in plain Python for numba.
 
 The functions of this file are copied into the module printed for a set of models, behind their ``advance`` and the
-``deliver`` of the representations in use, and compiled there once: the compiled kernel depends on models, plasticity
-rules, representations and dtype, never on sizes or seeds.
+``deliver`` of the representations in use, and compiled there once: the compiled kernel depends on models,
+representations and dtype, never on sizes or seeds. Plasticity rules are compiled apart and called by address.
 
 Columns of the tables (int64):
 
@@ -14,8 +14,8 @@ Columns of the tables (int64):
 - spans (parts in the order of neurons): ``FIRST NODE_FIRST``, the first neuron of the part and of its population
 - jobs (what is delivered to a tile): ``KIND SOURCE SPAN_LOW SPAN_HIGH DELAY DELAYS``, four numbers of the kind, and
   address and length of up to three arrays; ``SOURCE`` is -1 for a population
-- learned (plastic synapses of one projection onto one part): ``RULE MODULATOR SPAN_LOW SPAN_HIGH``; ``MODULATOR`` is a
-  source, -1 for a population, -2 for none. ``plastic[sample, k]`` are the addresses of their arrays
+- learned (plastic synapses of one projection onto one part): ``MODULATOR SPAN_LOW SPAN_HIGH``; ``MODULATOR`` is a
+  source, -1 for a population, -2 for none. ``plastic[sample, k]`` are the addresses of their arrays and functions
 - poisson: ``COUNTED STREAM FIRST LAST PARTS LOW WIDTH WHERE N PADDED``
 - probes: ``STATE EVERY FIRST LAST BASE WIDTH``
 """
@@ -33,7 +33,8 @@ from spikesim.backends.numba.kernels.exchange import call_back
 from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
-from spikesim.backends.numba.kernels.vector import i32_at, i64_at, u16_at, u32_at, u64_at
+from spikesim.backends.numba.kernels.vector import address_of, call, i32_at, i64_at, u16_at, u32_at, u64_at
+from spikesim.backends.numba.plastic.rows import AT_ARRIVE, AT_FIRED, AT_REWARD
 
 
 def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty):
@@ -43,26 +44,6 @@ def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext
 
 def deliver(job, k, last, at, cells, weight, ids, values, n, counts, sums, ahead, used, dirty, image):
     """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_deliver`)."""
-    raise NotImplementedError
-
-
-def arrive(rule, e, room, t, rows, count, sums):
-    """Stand-in likewise (:func:`spikesim.backends.numba.deliveries.print_events`)."""
-    raise NotImplementedError
-
-
-def fired(rule, e, room, t, ids, count, offset):
-    """Stand-in likewise."""
-    raise NotImplementedError
-
-
-def reward(rule, e, room, t, value):
-    """Stand-in likewise."""
-    raise NotImplementedError
-
-
-def catch_up(rule, e, room, t):
-    """Stand-in likewise."""
     raise NotImplementedError
 
 
@@ -127,7 +108,9 @@ def deliver_step(
         if job[0] == PLASTIC:
             n = arriving(b, t, job, spans, listed, lists, history, given, rows)
             if n > 0:
-                arrive(job[6], plastic[b, job[9]], room, t, rows, n, sums[job[8] : job[8] + job[7]])
+                own = plastic[b, job[6]]
+                here = (address_of(own), address_of(room), t, address_of(rows), n, address_of(sums[job[8] :]))
+                call(own[AT_ARRIVE], here)
             continue
         oldest, newest = t - job[4], t - job[4]
         if job[9] < 0:  # segments
@@ -181,19 +164,17 @@ def pay(b, t, part, learned, plastic, room, listed, history, given):
     """Reward the plastic synapses of a part with what their modulators emitted at step ``t``."""
     pointers, _, amounts, begin = given
     for k in range(part[12], part[13]):
-        modulator, value = learned[k, 1], 0.0
+        modulator, value = learned[k, 0], 0.0
         if modulator >= 0:
             low, high = pointers[modulator, b, t - begin], pointers[modulator, b, t - begin + 1]
-            value += high - low
-            if len(amounts) > 0:
-                value = 0.0
-                for i in range(low, high):
-                    value += amounts[i]
+            for i in range(low, high):
+                value += amounts[i] if len(amounts) > 0 else 1.0
         elif modulator == -1:
-            for span in range(learned[k, 2], learned[k, 3]):
+            for span in range(learned[k, 1], learned[k, 2]):
                 value += listed[b, t % history, span]
         if value != 0.0:
-            reward(learned[k, 0], plastic[b, k], room, t, value)
+            own = plastic[b, k]
+            call(own[AT_REWARD], (address_of(own), address_of(room), t, value))
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -311,7 +292,9 @@ def simulate(
                                     mine[k] += offset
                             listed[b, slot, span] = spiking
                             for k in range(part[12], part[13]):
-                                fired(learned[k, 0], plastic[b, k], room, t, mine, spiking, offset)
+                                own = plastic[b, k]
+                                here = (address_of(own), address_of(room), t, address_of(mine), spiking, offset)
+                                call(own[AT_FIRED], here)
                             active[b, p] += active_flags(flags, n)
                             if part[11] > part[10]:
                                 record_traces(b, t, part, probes, chosen, states, trace)
@@ -341,19 +324,3 @@ def simulate(
         if stop:
             break
     done[rank] = row
-
-
-@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
-def pay_last(t, learned, plastic, room, parts, listed, history, given):
-    """Reward all plastic synapses with what their modulators emitted in the last step of a stretch."""
-    for b in range(len(plastic)):
-        for p in range(len(parts)):
-            pay(b, t, parts[p], learned, plastic, room, listed, history, given)
-
-
-@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
-def catch_up_all(t, learned, plastic, room):
-    """Bring all plastic synapses up to the post spikes of step ``t``, the last one."""
-    for b in range(len(plastic)):
-        for k in range(len(learned)):
-            catch_up(learned[k, 0], plastic[b, k], room, t)

@@ -19,13 +19,12 @@ from spikesim.backends.numba.kernels import team
 from spikesim.backends.numba.layout import Layout, RepeatedPairs
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan, possible
-from spikesim.backends.numba.plastic import room
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Graph
-from spikesim.learning import check_weights
+from spikesim.learning import check_weights, learning_of
 from spikesim.lowering import snap
 from spikesim.snapshot import put_noise, saved_array, take_noise
 from spikesim.synapses import Constant, Given, Snapped
@@ -48,7 +47,7 @@ class NumbaProgram(Stepping):
         self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = self._layout()
         self.groups = self.layout.groups
-        self.kernels = self._compiled(self._branches())
+        self.loop = self._compiled(self._branches())
         self.learned = Learned(self.layout)
         self.inputs = compiled_inputs()
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
@@ -83,7 +82,7 @@ class NumbaProgram(Stepping):
         return {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
 
     def _compiled(self, branches: set[str]) -> Any:
-        return compiled_loop(self.groups, self.layout.rules, branches, self.options.dtype)
+        return compiled_loop(self.groups, branches, self.options.dtype)
 
     def _recorded(self) -> int:
         """Return how many neurons' spikes this process reports."""
@@ -155,10 +154,10 @@ class NumbaProgram(Stepping):
         ]
         began = time.perf_counter()
         if len(calls) == 1:
-            self.kernels.simulate(*calls[0])
+            self.loop(*calls[0])
         else:
             with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self.kernels.simulate, *c) for c in calls]:
+                for future in [pool.submit(self.loop, *c) for c in calls]:
                     future.result()
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
@@ -172,7 +171,7 @@ class NumbaProgram(Stepping):
         floats = [np.zeros(n) for n in (cells, self.layout.ext_size, image)]
         notes = [np.zeros(n, np.int64) for n in (channels, parts, self.layout.most_rows)]
         lists = [np.zeros(n, np.int32) for n in (large, merged)]
-        return (*bytes_, *floats, *notes, *lists, room(self.layout.rules))
+        return (*bytes_, *floats, *notes, *lists, self.learned.new_room())
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -204,12 +203,24 @@ class NumbaProgram(Stepping):
             collected.append(self._split(events, event_step, event_id, emitted - counted))
             counted = emitted.copy()
         self.first += steps
-        if steps and any(row[1] != -2 for row in plan.learned_table):
-            self.kernels.pay_last(
-                self.first - 1, plan.learned_table, self.learned.table, room(plan.rules), plan.part_table, self.listed,
-                plan.history, lists,
-            )  # fmt: skip
+        if steps:
+            self._pay(given)
         return self._chunk(first, steps, collected, emitted, active, trace, shapes)
+
+    def _pay(self, given: Mapping[str, NDArray[Any]]) -> None:
+        """Reward plastic synapses with what their modulators emitted in the last step of a stretch."""
+        step = self.first - 1
+        for k, (edge, _) in enumerate(self.layout.learned):
+            modulator = learning_of(edge).modulator
+            for sample in range(self.samples if modulator else 0):
+                if modulator in given:
+                    emitted = given[modulator][-1:, sample]
+                else:
+                    low, high = self.layout.spans_of[modulator]
+                    emitted = self.listed[sample, step % self.layout.history, low:high]
+                value = float(np.sum(emitted, dtype=np.float64))
+                if value:
+                    self.learned.reward(sample, k, step, value)
 
     def _listed_sources(self, given: Mapping[str, NDArray[Any]], steps: int) -> tuple[Any, ...]:
         """List who of the sources emits in each step, from as far back as their longest delay reaches."""
@@ -317,7 +328,7 @@ class NumbaProgram(Stepping):
         own |= {f"source/{name}": tail.copy() for name, tail in self.tails.items()}
         own |= {f"weights/{name}": self.get_weights(name) for name in self.changed}
         if self.layout.learned:
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             own |= self.learned.snapshot()
         own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
         return own | take_noise(self.drives)
@@ -386,16 +397,11 @@ class NumbaProgram(Stepping):
             raise UnknownNameError("projection", projection, list(found))
         return found[projection]
 
-    def _catch_up(self) -> None:
-        """Let plastic synapses see the post spikes up to the last step."""
-        layout = self.layout
-        self.kernels.catch_up_all(self.first - 1, layout.learned_table, self.learned.table, room(layout.rules))
-
     def get_weights(self, projection: str) -> NDArray[Any]:
         """Return the weights by source, then target: one per synapse, or ``[samples, synapses]`` if samples learn."""
         edge = self._edge(projection)
         if edge.learning is not None:
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             learned = self.learned.weights(edge)
             return learned[0] if self.samples == 1 else learned
         return np.asarray(self.changed.get(projection, edge).weights_of(0, edge.synapses))
@@ -418,7 +424,7 @@ class NumbaProgram(Stepping):
             )
         if edge.learning is not None:
             check_weights(edge, values)
-            self._catch_up()
+            self.learned.catch_up(self.first - 1)
             self.learned.set_weights(edge, np.reshape(values, -1))
             return
         if edge.constant_weight is not None:
@@ -428,7 +434,7 @@ class NumbaProgram(Stepping):
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
         self.changed[projection] = changed
         if self.layout.set_weights(changed):
-            self.kernels = self._compiled(self._branches())
+            self.loop = self._compiled(self._branches())
 
 
 _NO_TEAM = np.zeros(1, np.int64)

@@ -137,6 +137,30 @@ f64_at = _array_over(types.float64)
 f64_rows_at = _matrix_over(types.float64)  # ``(address, rows, n)``
 
 
+@intrinsic
+def address_of(typingctx, array):
+    """Address of the first entry of an array, as int64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(data(context, builder, array, args[0]), I64)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def call(typingctx, address, arguments):
+    """Call the compiled function (numba's ``cfunc``) at an address with a tuple of int64 and float64; returns int64."""
+    kinds = {types.int64: I64, types.float64: F64}
+    if not (isinstance(arguments, types.BaseTuple) and all(types.unliteral(a) in kinds for a in arguments.types)):
+        raise TypingError(f"call needs a tuple of int64 and float64, found {arguments}")
+
+    def codegen(context, builder, signature, args):
+        function = ir.FunctionType(I64, [kinds[types.unliteral(a)] for a in arguments.types]).as_pointer()
+        return builder.call(builder.inttoptr(args[0], function), cgutils.unpack_tuple(builder, args[1]))
+
+    return types.int64(types.int64, arguments), codegen
+
+
 # ---------------------------------------------------------------------------------------------------------- threads
 @intrinsic
 def atomic_load(typingctx, array, index):

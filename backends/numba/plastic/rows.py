@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,30 +74,6 @@ class PlasticRows(NamedTuple):
     bounds: NDArray[np.float64]
 
 
-class Room(NamedTuple):
-    """Where a thread works on the entries of some rows.
-
-    Parameters
-    ----------
-    work, todo, target, piece, units
-        float64 ``[..., CHUNK]``, uint32, int32 ``[CHUNK]``: of the entries at work.
-    base, begin, since, then, here
-        int64, int32, float64 ``[..., PIECES + 1]``: of the rows that they come from: place of their entries, step of
-        the last arrival, traces of the source after it and now.
-    """
-
-    work: NDArray[np.float64]
-    todo: NDArray[np.uint32]
-    target: NDArray[np.int32]
-    piece: NDArray[np.int32]
-    units: NDArray[np.int32]
-    base: NDArray[np.int64]
-    begin: NDArray[np.int64]
-    since: NDArray[np.int32]
-    then: NDArray[np.float64]
-    here: NDArray[np.float64]
-
-
 #: how a kernel sees a field: the function that lays an array over its memory
 VIEWS = {
     "first": "u32_at", "targets": "u16_at", "weights": "i32_at", "applied": "u8_at", "states": "f64_rows_at",
@@ -105,37 +81,59 @@ VIEWS = {
     "last": "i32_at", "times": "i32_at", "before": "f64_rows_at", "post": "f64_rows_at", "now": "f64_rows_at",
     "clock": "i64_at", "hi": "f64_rows_at", "lo": "f64_rows_at", "params": "f64_at", "bounds": "f64_at",
 }  # fmt: skip
-COLUMNS = 3 * len(VIEWS)  # of a table of addresses
+#: the functions of a rule; what they are for stands in :mod:`spikesim.backends.numba.plastic.source`
+FUNCTIONS = ("arrive", "chase", "fired", "reward", "sweep")
+COLUMNS = 3 * len(VIEWS) + len(FUNCTIONS)  # of a table of addresses
+AT_ARRIVE, AT_CHASE, AT_FIRED, AT_REWARD, AT_SWEEP = range(3 * len(VIEWS), COLUMNS)
 
 
-def view(field: str, table: str) -> str:
-    """Return the source of a field's array, seen through a table that :func:`addresses` made."""
+def view(field: str) -> str:
+    """Return the source of a field's array, seen through the table ``e`` that :func:`addresses` made."""
     at = 3 * PlasticRows._fields.index(field)
     sizes = (1, 2) if VIEWS[field].endswith("rows_at") else (2,)
-    return f"{VIEWS[field]}({', '.join(f'{table}[{at + k}]' for k in (0, *sizes))})"
+    return f"{VIEWS[field]}({', '.join(f'e[{at + k}]' for k in (0, *sizes))})"
 
 
-def addresses(rows: PlasticRows) -> NDArray[np.int64]:
-    """Return address, rows and columns of each field; the arrays must outlive the use of it."""
-    return np.array([(a.ctypes.data, *(1, *a.shape)[-2:]) for a in rows], np.int64).reshape(-1)
+def addresses(rows: PlasticRows, functions: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the table of address, rows and columns of each field, then the addresses of the functions of the rule.
+
+    The arrays and functions must outlive the use of it.
+    """
+    memory = [number for a in rows for number in (a.ctypes.data, *(1, *a.shape)[-2:])]
+    return np.array([*memory, *(functions[name] for name in FUNCTIONS)], np.int64)
 
 
-def room(models: Sequence[SynapseModel]) -> Room:
-    """Make room for the rows of some rules, one of them at a time."""
-    pre = max((len(m.pre) for m in models), default=0)
-    traces = max((len(m.pre) + len(m.post) for m in models), default=0)
-    return Room(
-        work=np.zeros((1 + max(traces, 1), CHUNK)),
-        todo=np.zeros(CHUNK, np.uint32),
-        target=np.zeros(CHUNK, np.int32),
-        piece=np.zeros(CHUNK, np.int32),
-        units=np.zeros(CHUNK, np.int32),
-        base=np.zeros(PIECES + 1, np.int64),
-        begin=np.zeros(PIECES + 1, np.int64),
-        since=np.zeros(PIECES + 1, np.int32),
-        then=np.zeros((pre, PIECES + 1)),
-        here=np.zeros((pre, PIECES + 1)),
-    )
+def room(model: SynapseModel) -> dict[str, tuple[str, int]]:
+    """Lay out where a thread works on some entries at a time.
+
+    ``work``, ``todo``, ``target``, ``piece``, ``units``
+        Of the entries at work, at most ``CHUNK``.
+    ``base``, ``begin``, ``since``, ``then``, ``here``
+        Of the rows that they come from, at most ``PIECES``: place of their entries, step of the last arrival, traces
+        of the source after it and now.
+
+    Returns
+    -------
+    dict
+        Name to the source of its array, in memory that begins at ``room``, and where it ends.
+    """
+    wide, rows = 1 + max(len(model.pre) + len(model.post), 1), PIECES + 1
+    shapes = {
+        "work": ("f64", (wide, CHUNK)), "todo": ("u32", (CHUNK,)), "target": ("i32", (CHUNK,)),
+        "piece": ("i32", (CHUNK,)), "units": ("i32", (CHUNK,)), "base": ("i64", (rows,)), "begin": ("i64", (rows,)),
+        "since": ("i32", (rows,)), "then": ("f64", (len(model.pre), rows)), "here": ("f64", (len(model.pre), rows)),
+    }  # fmt: skip
+    out, at = {}, 0
+    for name, (item, shape) in shapes.items():
+        kind = item + ("_rows_at" if len(shape) == 2 else "_at")
+        end = at + -(-int(np.prod(shape)) * int(item[1:]) // 8 // 64) * 64
+        out[name], at = (f"{kind}(room + {at}, {', '.join(map(str, shape))})", end), end
+    return out
+
+
+def room_bytes(models: Iterable[SynapseModel]) -> int:
+    """Return how much memory a thread needs to work on the rows of some rules, one of them at a time."""
+    return max((end for model in models for _, end in room(model).values()), default=0)
 
 
 def row_order(edge: Edge, low: int, high: int) -> NDArray[np.int64]:
@@ -209,15 +207,6 @@ def _stacked(tables: list[NDArray[Any]]) -> NDArray[np.float64]:
 
 
 __all__ = [
-    "CHUNK",
-    "COLUMNS",
-    "NEVER",
-    "SLOTS",
-    "PlasticRows",
-    "Room",
-    "addresses",
-    "room",
-    "row_order",
-    "start",
-    "view",
-]
+    "AT_ARRIVE", "AT_FIRED", "AT_REWARD", "CHUNK", "COLUMNS", "FUNCTIONS", "NEVER", "PIECES", "SLOTS",
+    "PlasticRows", "addresses", "room", "room_bytes", "row_order", "start", "view",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from spikesim.backends.numba.plastic import rows
 from spikesim.equations.source import print_lines
@@ -18,12 +19,10 @@ class Rule:
     ----------
     model
         The equations.
-    number
-        Part of the names of the functions.
     """
 
-    def __init__(self, model: SynapseModel, number: int) -> None:
-        self.model, self.number = model, number
+    def __init__(self, model: SynapseModel) -> None:
+        self.model = model
         self.names = list(model.decaying)  # the order of the decay tables
         self.pre = [f"pre_{n}" for n in model.pre]
         self.post = [f"post_{n}" for n in model.post]
@@ -38,20 +37,25 @@ class Rule:
         def write(kind: str, name: str) -> str:
             return {"state": f"s_{name}", "param": f"p_{name}"}.get(kind) or leaf[name]
 
-        lines, results, constants = print_lines(
-            self.model.events[event], write, prefix=f"{event.replace('_', '')}{self.number}_"
-        )
+        lines, results, constants = print_lines(self.model.events[event], write, prefix=f"{event.replace('_', '')}_")
         self.constants |= constants
         return lines, results
 
-    def function(self, name: str, arguments: str, doc: str, body: list[str]) -> str:
-        """Print a function; the arrays behind ``e``, and those of ``room``, that it uses become local names."""
+    def function(self, name: str, arguments: Sequence[str], doc: str, body: list[str]) -> str:
+        """Print a function; the arrays behind ``table``, and those in ``room``, that it uses become local names."""
         text = "\n".join(body)
-        own = [f"{f} = {rows.view(f, 'e')}" for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", text)]
-        lent = [f"{f} = room.{f}" for f in rows.Room._fields if re.search(rf"\b{f}\b", text)]
-        options = "error_model='numpy', nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True"
-        head = ["", f"@njit({options})", f"def {name}_{self.number}({arguments}):", f'    """{doc}"""']
-        return "\n".join([*head, *_indent([*own, *lent, *body], 1), ""])
+        own = [f"{f} = {rows.view(f)}" for f in rows.PlasticRows._fields if re.search(rf"\b{f}\b", text)]
+        lent = [f"{f} = {v}" for f, (v, _) in rows.room(self.model).items() if re.search(rf"\b{f}\b", text)]
+        given = ["table", "room", *arguments]
+        kinds = ", ".join("float64" if name == "value" else "int64" for name in given)
+        head = ["", f"@cfunc('int64({kinds})', cache=True, error_model='numpy', _nrt=False)"]
+        head += [f"def {name}({', '.join(given)}):", f'    """{doc}"""', f"    e = i64_at(table, {rows.COLUMNS})"]
+        return "\n".join([*head, *_indent([*own, *lent, *body, "return 0"], 1), ""])
+
+    @staticmethod
+    def call(function: str, *arguments: str) -> str:
+        """Print a call of another function of the rule, through its address: each is compiled once."""
+        return f"call(e[{getattr(rows, 'AT_' + function.upper())}], (table, room, {', '.join(arguments)}))"
 
     def params(self, *events: str) -> list[str]:
         """Unpack the parameters that events read."""
@@ -145,15 +149,11 @@ class Rule:
 
     def catch_up(self) -> list[str]:
         """Print how the entries at work get the post spikes that they have missed."""
-        return [f"chase_{self.number}(e, room, pieces, m)"] if self.chases else []
+        return [self.call("chase", "pieces", "m")] if self.chases else []
 
     def chase(self) -> str:
         """Print the function that gives the ``m`` entries of ``todo`` the post spikes they have missed, in rounds."""
-        name, arguments, doc = (
-            "chase",
-            "e, room, pieces, m",
-            "The entries todo[:m] get the post spikes they have missed.",
-        )
+        name, arguments, doc = "chase", ["pieces", "m"], "The entries todo[:m] get the post spikes they have missed."
         if not self.chases:
             return self.function(name, arguments, doc, ["pass"])
         pre, post = self.read("on_post", self.pre), self.read("on_post", self.post)
@@ -280,40 +280,33 @@ class Rule:
         ]
         body += [*_indent(each, 3), "        seen[row] = done", "clock[1] = max(clock[1], limit_step - 1)"]
         doc = "Bring the rows that have not seen this step up to `done`."
-        return self.function("sweep", "e, room, done, limit_step", doc, body if self.chases else ["pass"])
-
-    def present(self) -> str:
-        """Print the function that brings the traces of all targets to the present, for steps with many arrivals."""
-        names = self.read("on_pre", self.post)
-        body = self.tables(names)
-        for n in names:
-            k = self.post.index(n)
-            body += ["for j in range(len(last)):", "    age = np.uint32(t - last[j])"]
-            body += [f"    now[{k}, j] = post[{k}, j] * {self.decay(n, 'age')}"]
-        return self.function("present", "e, t", "Traces of all targets in step t.", [*body, "clock[0] = t"])
+        return self.function("sweep", ["done", "limit_step"], doc, body if self.chases else ["pass"])
 
     def arrive(self) -> str:
         """Print the function for spikes that arrive."""
-        body = [*self.unpack_bounds(), *self.params("on_pre", "send", "pre_spike")]
+        body = ["rows, sums = i64_at(rows_at, count), f64_at(sums_at, CELLS)"]
+        body += [*self.unpack_bounds(), *self.params("on_pre", "send", "pre_spike")]
         body += [*self.tables([*self.pre, *self.post, *self.states]), "w = work[0]"]
         if self.read("on_pre", self.post):
             body += ["total = 0", "for i in range(count):", "    total += first[rows[i] + 1] - first[rows[i]]"]
-            body += ["if 4 * total > len(last):"]
-            body += [f"    present_{self.number}(e, t)"]
+            body += ["if 4 * total > len(last):  # all targets are brought to the present at once"]
+            for n in self.read("on_pre", self.post):
+                k = self.post.index(n)
+                body += ["    for j in range(len(last)):", "        age = np.uint32(t - last[j])"]
+                body += [f"        now[{k}, j] = post[{k}, j] * {self.decay(n, 'age')}"]
+            body += ["    clock[0] = t"]
         body += ["i, low, fresh = 0, U(0), True", "while i < count:", "    b, pieces, m = U(0), 0, 0"]
         body += ["    while i < count and pieces < PIECES and b < CHUNK:", *_indent(self.row(), 2)]
         body += _indent([*self.catch_up(), *self.look(), *self.deliver()], 1)
-        return self.function(
-            "arrive", "e, room, t, rows, count, sums", "The rows[:count] have arrivals in step t.", body
-        )
+        return self.function("arrive", ["t", "rows_at", "count", "sums_at"], "The rows have arrivals in step t.", body)
 
     def fired(self) -> str:
         """Print the function for targets that have fired."""
-        name, arguments = "fired", "e, room, t, ids, count, offset"
-        doc = "The targets ids[:count] - offset have fired in step t."
+        name, arguments = "fired", ["t", "ids_at", "count", "offset"]
+        doc = "The targets ids - offset have fired in step t."
         if not (self.chases or self.post):
             return self.function(name, arguments, doc, ["pass"])
-        body = self.params("post_spike") + self.tables(self.post)
+        body = ["ids = i32_at(ids_at, count)", *self.params("post_spike"), *self.tables(self.post)]
         loop = ["j = ids[i] - offset", "age = np.uint32(t - last[j])"]
         loop += [f"y_{n} = post[{k}, j] * {self.decay(n, 'age')}" for k, n in enumerate(self.post)]
         if self.chases:
@@ -321,7 +314,7 @@ class Rule:
                 "slot = (np.uint32(j) << np.uint32(4)) | (np.uint32(spikes[j]) & LAST)",
                 "oldest = times[slot]",
                 "if oldest > clock[1]:  # some row may not have seen it; take those along that soon will be as late",
-                f"    sweep_{self.number}(e, room, t - 1, oldest + (t - oldest) // 2 + 1)",
+                f"    {self.call('sweep', 't - 1', 'np.int64(oldest + (t - oldest) // 2 + 1)')}",
                 "times[slot] = t",
                 *(f"before[{k}, slot] = y_{n}" for k, n in enumerate(self.post)),
                 "spikes[j] += np.uint8(1)",
@@ -334,13 +327,13 @@ class Rule:
 
     def reward(self) -> str:
         """Print the function for a reward."""
-        name, arguments, doc = "reward", "e, room, t, value", "The modulator has emitted `value` in step t."
+        name, arguments, doc = "reward", ["t", "value"], "The modulator has emitted `value` in step t."
         if "on_reward" not in self.model.events:
             return self.function(name, arguments, doc, ["pass"])
         body = self.unpack_bounds() + self.params("on_reward") + self.tables(self.states)
         each = ["s_w = weights[q] * grid"]
         each += self.at_event("on_reward", "q", "t", {"reward": "value"}, "weights[q] = np.int32(u)")
-        body += [f"sweep_{self.number}(e, room, t, t + 1)", "for q in range(len(weights)):", *_indent(each, 1)]
+        body += [self.call("sweep", "t", "t + 1"), "for q in range(len(weights)):", *_indent(each, 1)]
         return self.function(name, arguments, doc, body)
 
 

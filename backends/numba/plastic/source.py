@@ -1,17 +1,20 @@
-"""Prints a synapse model as numba kernels over :class:`~spikesim.backends.numba.plastic.rows.PlasticRows`.
+"""Prints a synapse model as kernels over :class:`~spikesim.backends.numba.plastic.rows.PlasticRows`.
 
-For each rule there are four functions, which an engine calls in this order within a step ``t``:
+Each rule is a module of its own, compiled once for all networks. The simulation loop calls its functions by their
+addresses, in this order within a step ``t``:
 
-- ``arrive_<k>(e, room, t, rows, count, sums)``: spikes arrive over ``rows[:count]`` (a source that emitted at
-  ``t - d`` has the row ``source * delays + d - dmin``); what they send is added to ``sums[target]`` in units of the
-  grid. All rows of a step in one call, because short rows are worked on together
-- ``fired_<k>(e, room, t, ids, count, offset)``: the targets ``ids[:count] - offset`` have fired in this step
-- ``reward_<k>(e, room, t, value)``: the modulator has emitted ``value``, not 0
-- ``sweep_<k>(e, room, done, step)``: bring every row that has not seen the post spikes up to ``step`` up to date;
-  ``done`` is the last step whose post spikes are all registered. ``sweep(e, room, t, t + 1)`` before weights are read.
+- ``arrive(table, room, t, rows_at, count, sums_at)``: spikes arrive over ``count`` rows (int64; a source that emitted
+  at ``t - d`` has the row ``source * delays + d - dmin``); what they send is added to ``sums[target]`` (float64) in
+  units of the grid. All rows of a step in one call, because short rows are worked on together
+- ``fired(table, room, t, ids_at, count, offset)``: the targets ``ids - offset`` (int32) have fired in this step
+- ``reward(table, room, t, value)``: the modulator has emitted ``value``, not 0
+- ``sweep(table, room, done, step)``: bring every row that has not seen the post spikes up to ``step`` up to date;
+  ``done`` is the last step whose post spikes are all registered. ``sweep(table, room, t, t + 1)`` before weights are
+  read
+- ``chase(table, room, pieces, m)`` is what the others have in common
 
-``e`` is a table of addresses (:func:`~spikesim.backends.numba.plastic.rows.addresses`), so that a kernel does not
-depend on how many there are; ``room`` is a thread's :class:`~spikesim.backends.numba.plastic.rows.Room`.
+``table`` is the address of a table of addresses (:func:`~spikesim.backends.numba.plastic.rows.addresses`), ``room``
+that of a thread's own memory (:func:`~spikesim.backends.numba.plastic.rows.room`).
 
 Rows are taken together until there are ``CHUNK`` entries, and worked on in passes without a branch: which entries lag
 behind (a compressed list), the post spikes that they missed (one round per spike), the arrival, the delivery. Branches
@@ -20,41 +23,54 @@ on how many spikes a synapse has missed cannot be predicted; they were measured 
 
 from __future__ import annotations
 
+import functools
+import inspect
+from types import ModuleType
+
+import numba
+
+import spikesim
+from spikesim.backends.numba.kernels import vector
+from spikesim.backends.numba.plan import CELLS
 from spikesim.backends.numba.plastic import rows
 from spikesim.backends.numba.plastic.rule import Rule
+from spikesim.equations import elementary, elementary_numba
+from spikesim.equations.source import import_source
 from spikesim.synapse import SynapseModel
 
-IMPORTS = """from spikesim.backends.numba.kernels.vector import f64_at, f64_rows_at, i32_at, i64_at, prefetch, u8_at, u16_at, u32_at
-"""
-NUMBERS = f"""
+HEADER = f'''"""Printed by spikesim: {{title}}. Do not edit; it is made again from the model's equations."""
+
+import numpy as np
+from numba import cfunc
+from spikesim.backends.numba.kernels.vector import call, f64_at, f64_rows_at, i32_at, i64_at, prefetch, u8_at
+from spikesim.backends.numba.kernels.vector import u16_at, u32_at
+from spikesim.equations.elementary_numba import exp, log, tanh
+
+ZERO = 0.0
+ONE = 1.0
 ROUND = 1.5 * 2.0**52  # adding and taking it away rounds to a whole number, ties to even
 U = np.uint64
+CELLS = {CELLS}
 CHUNK = U({rows.CHUNK})
 PIECES = {rows.PIECES}
 LAST = np.uint32({rows.SLOTS - 1})
 LOW16 = np.uint32(0xFFFF)
-"""
+'''
 
 
-def print_rule(model: SynapseModel, number: int) -> str:
-    """Print the kernels of one rule.
-
-    Parameters
-    ----------
-    model
-        The equations.
-    number
-        Distinguishes the functions of one module.
-
-    Returns
-    -------
-    str
-        Source of ``arrive_<number>``, ``fired_<number>``, ``reward_<number>`` and ``sweep_<number>``.
-    """
-    rule = Rule(model, number)
-    parts = [rule.chase(), rule.sweep(), rule.present(), rule.arrive(), rule.fired(), rule.reward()]
+def print_rule(model: SynapseModel) -> str:
+    """Print the module of a rule."""
+    rule = Rule(model)
+    parts = [rule.chase(), rule.sweep(), rule.arrive(), rule.fired(), rule.reward()]
     constants = [f"{name} = {value!r}" for name, value in rule.constants.items()]
-    return "\n".join([*constants, "", *parts])
+    return "\n".join([HEADER.format(title=model.name), *constants, "", *parts])
 
 
-__all__ = ["IMPORTS", "NUMBERS", "print_rule"]
+@functools.cache
+def compiled(model: SynapseModel) -> ModuleType:
+    """Return the compiled functions of a rule, from the cache folder if they are there."""
+    called = "".join(inspect.getsource(m) for m in (elementary, elementary_numba, vector))
+    return import_source(print_rule(model), "plastic", f"{spikesim.__version__} numba {numba.__version__}\n{called}")
+
+
+__all__ = ["compiled", "print_rule"]

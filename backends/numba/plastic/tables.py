@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.backends.numba.layout import Layout
-from spikesim.backends.numba.plastic.rows import COLUMNS, NEVER, PlasticRows, addresses, row_order, start
+from spikesim.backends.numba.plastic.rows import (
+    COLUMNS,
+    FUNCTIONS,
+    NEVER,
+    PlasticRows,
+    addresses,
+    room_bytes,
+    row_order,
+    start,
+)
+from spikesim.backends.numba.plastic.source import compiled
 from spikesim.graph import Edge
 from spikesim.learning import learning_of
 from spikesim.snapshot import saved_array
@@ -18,9 +28,8 @@ from spikesim.snapshot import saved_array
 class Learned:
     """The plastic synapses of a program.
 
-    What is said here about states, and all that is saved, holds when they have caught up with the last step
-    (``catch_up_all`` of the kernel): then the rings of post spikes hold nothing that is still needed, and neither
-    tiles nor threads can be seen from outside.
+    Whatever is read is brought up to date first: then the rings of post spikes hold nothing that is still needed, and
+    neither tiles nor threads can be seen from outside.
 
     Parameters
     ----------
@@ -31,16 +40,26 @@ class Learned:
     ----------
     table
         int64 ``[samples, k, ...]``: addresses for the kernel, in the order of ``layout.learned_table``.
+    models
+        The rules.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.models = [learning_of(edge).model for edge, _ in layout.learned]
+        self.functions = [{name: getattr(compiled(m), name) for name in FUNCTIONS} for m in self.models]
+        self.room = self.new_room()
         self.reset(1)
+
+    def new_room(self) -> NDArray[np.int64]:
+        """Return memory for a thread to work in."""
+        return np.zeros(room_bytes(self.models) // 8, np.int64)
 
     def reset(self, samples: int) -> None:
         """Go back to step 0, each sample with the weights of the start."""
         self.rows = [[self._start(edge, part) for edge, part in self.layout.learned] for _ in range(samples)]
-        table = [[addresses(rows) for rows in sample] for sample in self.rows]
+        at = [{name: f.address for name, f in functions.items()} for functions in self.functions]
+        table = [[addresses(rows, own) for rows, own in zip(sample, at, strict=True)] for sample in self.rows]
         self.table = np.array(table, np.int64).reshape(samples, len(self.layout.learned), COLUMNS)
 
     def _start(self, edge: Edge, part: Any) -> PlasticRows:
@@ -56,6 +75,18 @@ class Learned:
         found = [(k, part, row_order(edge, part.lo, part.hi)) for k, part in mine]
         edge.forget()
         return found
+
+    # ------------------------------------------------------------------------------------------------ between stretches
+    def catch_up(self, step: int) -> None:
+        """Let all synapses see the post spikes up to a step, the last one."""
+        for sample in self.table:
+            for k, own in enumerate(sample):
+                self.functions[k]["sweep"].ctypes(own.ctypes.data, self.room.ctypes.data, step, step + 1)
+
+    def reward(self, sample: int, k: int, step: int, value: float) -> None:
+        """Reward the synapses of one table with what their modulator emitted in a step, the last one."""
+        own = self.table[sample, k]
+        self.functions[k]["reward"].ctypes(own.ctypes.data, self.room.ctypes.data, step, value)
 
     # ------------------------------------------------------------------------------------------------ weights
     def weights(self, edge: Edge) -> NDArray[np.float64]:
