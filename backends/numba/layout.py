@@ -60,7 +60,7 @@ class Group:
 class FastDrives:
     """The Poisson drives that the kernel draws: one constant rate, alone on their port.
 
-    ``counts`` are those whose counts fit a byte.
+    ``counts`` are those whose counts fit a byte: their mean needs no parts.
     """
 
     names: set[str] = field(default_factory=set)
@@ -84,7 +84,7 @@ def fast_drives(graph: Graph) -> FastDrives:
         found.thresholds[drive.name] = (first, first + len(table), number)
         pieces.append(table)
         found.names.add(drive.name)
-        if number == 1 and len(table) <= MOST_COUNT:
+        if number == 1:
             found.counts.add(drive.name)
     found.table = np.concatenate([*pieces, np.zeros(1, np.uint32)])
     return found

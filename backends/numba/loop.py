@@ -29,7 +29,6 @@ from spikesim.backends.numba.kernels.poisson import poisson_counts
 from spikesim.backends.numba.kernels.rows import add_rows16
 from spikesim.backends.numba.kernels.team import wait
 from spikesim.backends.numba.kernels.vector import i32_at, i64_at, u16_at, u32_at, u64_at
-from spikesim.equations.random_kernels import add_poisson
 
 
 def advance(m, b, row, lo, n, states, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty):
@@ -134,7 +133,7 @@ def gather(b, slot, low, high, spans, listed, lists, merged):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large):
+def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large, bytes_):
     """Draw the Poisson drives of a part."""
     for p in range(part[8], part[9]):
         row = poisson[p]
@@ -143,8 +142,10 @@ def draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, larg
             poisson_counts(drawn[row[7] : row[7] + padded], table, t, row[1], key[0], key[1], index)
         else:
             large[:padded] = 0
-            for part_of_mean in range(row[4]):  # a large mean is the sum of equal parts
-                add_poisson(large[:padded], table, t | part_of_mean << 48, row[1], key[0], key[1], index)
+            for part_of_mean in range(row[4]):  # a large mean is the sum of equal parts, each of which fits a byte
+                poisson_counts(bytes_[:padded], table, t | part_of_mean << 48, row[1], key[0], key[1], index)
+                for j in range(padded):
+                    large[j] += bytes_[j]
             for j in range(row[8]):
                 ext[row[7] + j] = large[j] * poisson_weights[p]
 
@@ -225,7 +226,7 @@ def simulate(
                                     for k in range(len(ext)):
                                         own_ext[k] = ext[k]
                                     ext = own_ext
-                                draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large)
+                                draw(b, t, part, poisson, poisson_weights, thresholds, key, drawn, ext, large, flags)
                             advance(
                                 part[1], b, part[7], part[2], n, states, scalars, vectors, counts, sums, drawn, ext,
                                 ports[part[5] : part[6]], factors[part[5] : part[6]], flags, dirty[p - tile[0]] != 0,
