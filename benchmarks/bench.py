@@ -120,9 +120,10 @@ def measure(work: Workload, folder: Path, args: argparse.Namespace) -> None:
     old = {r["key"]: r for r in stored.get("rows", [])}
     rows = []
     for row in work.rows:
-        if not (args.no_peers and row.who != workloads.SPIKESIM):
+        if row.who.startswith(workloads.SPIKESIM) or not args.no_peers:
             about = {"key": row.key, "who": row.who, "kind": row.kind, "threads": row.threads, "options": row.options}
-            rows.append((row, about | {"runs": old.get(row.key, {}).get("runs", [])}))
+            done = [r for r in old.get(row.key, {}).get("runs", []) if "skipped" not in r]
+            rows.append((row, about | {"runs": done}))
     known = {about["key"] for _, about in rows}
     result["rows"] = [about for _, about in rows] + [r for key, r in old.items() if key not in known and args.no_peers]
     for number in range(max(row.rounds for row in work.rows)):

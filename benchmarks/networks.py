@@ -94,7 +94,7 @@ def mixed(seed: int = 1) -> Network:
     constants=lambda p, dt: {"alpha": sp.exp(-dt / p.tau), "rho": sp.exp(-dt / p.tau_w)},
 )
 def tired(v: Any, w: Any, i: Any, p: Any) -> Any:
-    """A leaky neuron that tires: a neuron as a user writes it."""
+    """Leak, add the input, tire: a neuron as a user writes it."""
     u = p.alpha * v + i - w
     s = sp.spike(u - p.v_th)
     return s, sp.where(s, 0.0, u), p.rho * w + p.b * s
@@ -157,6 +157,8 @@ def describe(name: str) -> dict[str, Any]:
 def _population(p: Population) -> dict[str, Any]:
     params = {k: _value(p.neuron.value(k)) for k in p.model.params}
     init = {k: _value(v) for k, v in p.neuron.init.items()}
+    if "e_l" not in params:  # where the membrane starts otherwise
+        init = {k: state.init for k, state in p.model.states.items()} | init
     model, options = p.model.name, dict(p.model.options)
     return {"name": p.name, "cells": p.n, "model": model, "options": options, "params": params, "init": init}
 

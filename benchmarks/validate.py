@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import machine
+import networks
 import numpy as np
 import peers
-import networks
 import small_networks
 import torch_networks
 from small_networks import CASES, Case, feed_forward, refined
