@@ -11,7 +11,7 @@ from tables import NAMES
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 SERIES = (  # who, threads, colour, marker
     ("spikesim", 2, "#0b6e99", "o"),
@@ -34,7 +34,7 @@ def draw(folder: Path) -> list[str]:
     _curve(axes[0, 1], sections.get("synapses", []), _synapses, "synapses per neuron (10 000 neurons)")
     _curve(axes[1, 0], sections.get("rate", []), _rate, "rate (Hz), 12 500 neurons with 1250 synapses each")
     _threads(axes[1, 1], sections.get("threads", []))
-    figure.savefig(folder / "bench_scaling.png", dpi=110)
+    figure.savefig(folder / "bench_scaling.png", dpi=90)
     plt.close(figure)
     return ["bench_scaling.png"]
 
@@ -75,6 +75,7 @@ def _finish(axes: Any) -> None:
     axes.grid(alpha=0.25)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
             axis.set_minor_formatter(NullFormatter())
     if axes.get_legend_handles_labels()[0]:

@@ -8,7 +8,9 @@ The Poisson input is Brian2's ``PoissonInput`` (binomial, 1000 inputs per neuron
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -178,6 +180,8 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
     dt, work = net["dt"] * b.second, tempfile.mkdtemp()
     if standalone:
         b.set_device("cpp_standalone", build_on_run=False, directory=work)
+        # Brian2's own choice is a compiler for every file at once, which takes the machine away from everybody else
+        b.prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{os.cpu_count() or 1}"]
         if request["threads"] > 1:
             b.prefs.devices.cpp_standalone.openmp_threads = request["threads"]
     else:
@@ -204,6 +208,7 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
         inside = (neuron >= low) & (neuron < low + p["cells"])
         arrays[f"step{k}"], arrays[f"neuron{k}"] = step[inside], neuron[inside] - low
     np.savez(request["events"], **arrays)
+    shutil.rmtree(work, ignore_errors=True)  # program and tables of a large network take gigabytes
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if standalone else resource.RUSAGE_SELF).ru_maxrss
     return {
         "build_s": built - begin,
