@@ -13,7 +13,7 @@ help:
 	@echo "make demo    train, run, quantise, emulate and profile a network on handwritten digits"
 	@echo "make test    ruff, mypy and pytest, as CI runs them"
 	@echo "make lint    ruff and mypy only"
-	@echo "make bench   every benchmarks/bench_*.py"
+	@echo "make bench   the quick benchmarks, without other simulators"
 	@echo "make docs    the manual, into site/"
 	@echo "make clean   remove .venv and what tools have left"
 
@@ -29,7 +29,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
-	@set -e; for script in $(wildcard benchmarks/bench_*.py); do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python benchmarks/bench.py --quick
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/make_models.py

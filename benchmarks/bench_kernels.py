@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -207,13 +207,14 @@ def input_cases():
             yield f"list_inputs {case}", "entry", raster.size, list_inputs, (given, starts, ids, out)
 
 
-def main(wanted: list[str]) -> None:
+def rows(wanted: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield name, case, unit and nanoseconds per unit of each bench whose name has one of the words, or of all."""
     for name, cases in BENCHES.items():
         if not wanted or any(word in name for word in wanted):
             for case, unit, units, function, arguments in cases():
-                seconds = best(function, arguments)
-                print(f"{name:12} {case:52} {seconds / units * 1e9:7.3f} ns per {unit}", flush=True)
+                yield {"name": name, "case": case, "unit": unit, "ns": best(function, arguments) / units * 1e9}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    for row in rows(sys.argv[1:]):
+        print(f"{row['name']:12} {row['case']:52} {row['ns']:7.3f} ns per {row['unit']}", flush=True)

@@ -79,9 +79,33 @@ def _step_fns(kind: str, count: int) -> list[Callable[[Any, Any], Any]]:
     return [step] * count
 
 
+def layered_forward(workload: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+    """Return the same in torch, one product per layer over all steps: the fastest way of a feed-forward network."""
+    import torch
+
+    weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in matrices(workload)]
+    step = _step_fns("torch loop", 1)[0]
+
+    def forward(x: Any) -> Any:
+        for w in weights:
+            state, out = None, []
+            for current in torch.nn.functional.linear(x, w).unbind(0):
+                spikes, state = step(current, state)
+                out.append(spikes)
+            x = torch.stack(out)
+        return x
+
+    return forward, weights
+
+
 def torch_forward(kind: str, workload: Any) -> tuple[Callable[[Any], Any], list[Any]]:
     """Return a function input -> spikes of the last layer ``[steps, batch, 10]``, and its weights."""
     import torch
+
+    if kind == "spikesim torch":
+        return spikesim_forward(workload)
+    if kind == "torch by layer":
+        return layered_forward(workload)
 
     scale = 10.0 if kind == "norse" else 1.0  # norse multiplies its input by dt / tau = 0.1
     weights = [torch.nn.Parameter(torch.from_numpy(w) * scale) for w in matrices(workload)]
@@ -118,7 +142,7 @@ def time_inference(kind: str, batch: int, runs: int, threads: int) -> dict[str, 
     import torch
 
     torch.set_num_threads(threads)
-    forward, _ = spikesim_forward(INFERENCE) if kind == "spikesim torch" else torch_forward(kind, INFERENCE)
+    forward, _ = torch_forward(kind, INFERENCE)
     given = torch.from_numpy(x.astype(np.float32))
     with torch.no_grad():
         rate = float(forward(given).mean())
@@ -133,13 +157,12 @@ def _numba(x: Any, runs: int, threads: int) -> dict[str, Any]:
     program = compile(network(INFERENCE), "numba", Options("float32", threads))
     ready = time.perf_counter() - begin
     seconds, rate = [], 0.0
-    for k in range(runs + 1):
+    for _ in range(runs + 1):
         program.reset(x.shape[1])
         start = time.perf_counter()
         chunk = program.advance(len(x), {"in": x})
         seconds.append(time.perf_counter() - start)
         rate = len(chunk.spikes["layer3"][0]) / (x.shape[0] * x.shape[1] * 10)
-        del k
     ms = [s / INFERENCE[2] * 1e3 for s in seconds[1:]]
     return {"ms_per_step": ms, "last_layer_rate": rate, "ready_s": ready}
 
@@ -149,7 +172,7 @@ def time_training(kind: str, runs: int, threads: int, batch: int = 128) -> dict[
     import torch
 
     torch.set_num_threads(threads)
-    forward, weights = spikesim_forward(TRAINING) if kind == "spikesim torch" else torch_forward(kind, TRAINING)
+    forward, weights = torch_forward(kind, TRAINING)
     given = torch.from_numpy(inputs(TRAINING, batch).astype(np.float32))
     labels = torch.from_numpy(np.random.default_rng(3).integers(0, 10, batch))
     rates = []

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import machine
+import networks
 import numpy as np
 import peers
-import published_networks
 import small_networks
 import torch_networks
 from small_networks import CASES, Case, feed_forward, refined
@@ -138,14 +138,14 @@ def compare_layers() -> list[dict[str, Any]]:
 # ---------------------------------------------------------------------------------------------------------- statistics
 def measure_here(name: str, seed: int) -> dict[str, list[float]]:
     """Return rate and CV per population, and of all neurons, from spikesim."""
-    recording = run(published_networks.make(name, seed), DURATION)
+    recording = run(networks.make(name, seed), DURATION)
     events = [(s.step, s.neuron) for s in recording.spikes.values()]
     return _summary(events, [s.n for s in recording.spikes.values()], list(recording.spikes))
 
 
 def measure_peer(name: str, peer: str, seed: int) -> dict[str, list[float]]:
     """Return the same from a peer."""
-    net = published_networks.describe(name)
+    net = networks.describe(name)
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "events.npz"
         request = {"network": net, "seed": seed, "duration": DURATION, "threads": 1, "target": "cython"}
@@ -159,9 +159,9 @@ def _summary(events: list[Any], sizes: list[int], names: list[str]) -> dict[str,
     first = np.cumsum([0, *sizes])
     step = np.concatenate([s for s, _ in events])
     neuron = np.concatenate([k + low for (_, k), low in zip(events, first, strict=False)])
-    out = {"all": list(published_networks.rate_and_cv(step, neuron, int(first[-1]), DURATION))}
+    out = {"all": list(networks.rate_and_cv(step, neuron, int(first[-1]), DURATION))}
     for (s, k), n, name in zip(events, sizes, names, strict=True):
-        out[name] = list(published_networks.rate_and_cv(s, k, n, DURATION))
+        out[name] = list(networks.rate_and_cv(s, k, n, DURATION))
     return out
 
 

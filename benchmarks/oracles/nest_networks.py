@@ -37,19 +37,33 @@ def draw(value: Any, unit: float, least: float | None = None) -> Any:
     return nest.math.redraw(normal, -far if low is None else low * unit, far if high is None else high * unit)
 
 
+def plasticity(c: dict[str, Any], groups: dict[str, Any], unit: float) -> dict[str, Any]:
+    """Return NEST's additive pair-based STDP for a projection that has it; one time constant belongs to the target."""
+    if not c.get("stdp"):
+        return {}
+    p = c["stdp"]
+    groups[c["post"]].tau_minus = p["tau_minus"] * 1e3
+    rule = {"lambda": p["a_plus"], "alpha": p["a_minus"] / p["a_plus"], "mu_plus": 0.0, "mu_minus": 0.0}
+    return {"synapse_model": "stdp_synapse", "Wmax": p["w_max"] * unit, "tau_plus": p["tau_plus"] * 1e3, **rule}
+
+
 def build(net: dict[str, Any]) -> dict[str, Any]:
     """Make neurons, synapses, noise and recorders; return the recorders."""
     groups, models = {}, {}
     for p in net["populations"]:
         groups[p["name"]] = nest.Create(nest_small.MODELS[p["model"]], p["cells"], params=nest_small.parameters(p))
-        groups[p["name"]].V_m = draw(p["init"].get("v", p["params"]["e_l"]), 1e3)
+        start = p["init"].get("v", p["params"].get("e_l"))
+        if p["model"] == "izhikevich":  # in millivolts
+            groups[p["name"]].set({"V_m": draw(start, 1.0), "U_m": draw(p["init"]["u"], 1.0)})
+        else:
+            groups[p["name"]].V_m = draw(start, 1e3)
         models[p["name"]] = p
     for c in net["projections"]:
         rule, key = RULES[c["rule"]]
         unit = nest_small.weight_unit(models[c["post"]])
         if models[c["post"]]["model"] == "lif_cond_exp" and c["port"] == 1:
             unit = -unit
-        synapse = {"weight": draw(c["weight"], unit), "delay": draw(c["delay"], 1e3)}
+        synapse = {"weight": draw(c["weight"], unit), "delay": draw(c["delay"], 1e3), **plasticity(c, groups, unit)}
         nest.Connect(groups[c["pre"]], groups[c["post"]], {"rule": rule, key: c["number"]}, synapse)
     for d in net["drives"]:
         noise = nest.Create("poisson_generator", params={"rate": d["rate"]})
