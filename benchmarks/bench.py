@@ -5,6 +5,7 @@
     python benchmarks/bench.py                  everything that is not stored yet, with NEST and Brian2
     python benchmarks/bench.py cuba start       these workloads only
     python benchmarks/bench.py --again cuba     measure it anew
+    python benchmarks/bench.py --disturbed      and the runs that were disturbed by other processes
     python benchmarks/bench.py --no-peers       the library alone
     python benchmarks/bench.py --quick          two minutes, the library alone, stored in build/bench
     python benchmarks/bench.py --list           what there is
@@ -123,6 +124,7 @@ def measure(work: Workload, folder: Path, args: argparse.Namespace) -> None:
         if row.who.startswith(workloads.SPIKESIM) or not args.no_peers:
             about = {"key": row.key, "who": row.who, "kind": row.kind, "threads": row.threads, "options": row.options}
             done = [r for r in old.get(row.key, {}).get("runs", []) if "skipped" not in r]
+            done = [r for r in done if not (args.disturbed and r["disturbed"])]
             rows.append((row, about | {"runs": done}))
     known = {about["key"] for _, about in rows}
     result["rows"] = [about for _, about in rows] + [r for key, r in old.items() if key not in known and args.no_peers]
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few workloads, few rounds, no peers, stored in build/")
     parser.add_argument("--no-peers", action="store_true", help="the library alone")
     parser.add_argument("--again", action="store_true", help="measure anew what is stored")
+    parser.add_argument("--disturbed", action="store_true", help="measure anew the runs that others disturbed")
     parser.add_argument("--rounds", type=int, default=99, help="at most so many rounds")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for a quiet machine before a run")
     args = parser.parse_args()
