@@ -10,7 +10,7 @@ from typing import Any
 import numba
 
 import spikesim
-from spikesim.backends.numba import deliveries, kernels, loop
+from spikesim.backends.numba import deliveries, kernels, loop, steps
 from spikesim.backends.numba.deliveries import IMPORTS, print_deliver
 from spikesim.backends.numba.forms import Group
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
@@ -22,7 +22,7 @@ from spikesim.equations.source import import_source
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
     elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
-    poisson, rows, team, vector, deliveries, plastic_rows,
+    poisson, rows, team, vector, deliveries, plastic_rows, steps,
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ IMPORTS = """
 from spikesim.backends.numba.kernels.dense import add_dense, add_dense_values
 from spikesim.backends.numba.kernels.rows import add_segments_values, add_segments
 from spikesim.backends.numba.kernels.vector import f64_at, i32_at, u16_at, u32_at
+from spikesim.backends.numba.steps import convolve, count_bitmap, count_rows
 """
 
 
