@@ -69,7 +69,7 @@ class Workload:
     goal: dict[str, float] = field(default_factory=dict)
 
 
-def ours(threads: int, runs: int = 3, rounds: int = 7, **options: Any) -> Row:
+def ours(threads: int, runs: int = 9, rounds: int = 7, **options: Any) -> Row:
     """Return a row of the library; ``runs`` are counted, one before them is noted apart."""
     return Row(SPIKESIM, "network", threads, rounds, {"runs": runs, **options})
 
