@@ -37,3 +37,11 @@ def test_stretches_last_a_twentieth_of_a_second() -> None:
     pace = Pace(2, 15)
     sizes(pace, {1: 1e-4, 2: 5e-5}, 2 * TRIALS)
     assert pace.next() == (2, 1000)
+
+
+def test_what_it_costs_to_start_threads_does_not_decide() -> None:
+    pace, start = Pace(2, 15), 3e-3  # seconds until a second core is awake, in each stretch
+    for _ in range(2 * TRIALS):
+        size, steps = pace.next()
+        pace.note(size, {1: 28e-6, 2: 14e-6}[size] + (start / steps if size > 1 else 0.0))
+    assert pace.next()[0] == 2

@@ -7,6 +7,7 @@ from typing import Final
 
 TRIALS: Final = 3  # stretches that are compared
 TRIAL_STEPS: Final = 64  # at least, of a stretch that only tries
+TRIAL_SECONDS: Final = 0.01  # of one: starting a thread on a core that slept takes milliseconds and must not decide
 SECONDS: Final = 0.05  # of any other stretch
 AGAIN: Final = 20  # stretches after which the slower way is tried again: the machine may be less busy by then
 GAIN: Final = 0.9  # a team takes less than this of one thread's time, or its second core is better left alone
@@ -33,8 +34,9 @@ class Pace:
         """Return the number of threads for the next stretch, and how many steps it may have."""
         if self.team == 1:
             return 1, WHOLE
-        trial = max(TRIAL_STEPS, 4 * self.epoch)
-        for size in (self.team, 1):
+        known = [seconds for taken in self.taken.values() for seconds in taken]
+        trial = max(TRIAL_STEPS, 4 * self.epoch, int(TRIAL_SECONDS / min(known)) if known else 0)
+        for size in (1, self.team):  # one thread first: it says how many steps a trial needs
             if len(self.taken[size]) < TRIALS:
                 return size, trial
         pace = {size: median(taken) for size, taken in self.taken.items()}

@@ -38,49 +38,6 @@ def add_rows16(counts, indptr, targets, ids, n):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def add_rows16_sum(sums, value, indptr, targets, ids, n):
-    """Add one weight per synapse of `n` sources.
-
-    Parameters
-    ----------
-    sums
-        float64[m], one per target.
-    value
-        The weight, in units of `sums`.
-    indptr, targets, ids, n
-        See :func:`add_rows16`.
-    """
-    for i in range(n):
-        if i + 2 < n:
-            prefetch(targets, np.int64(indptr[ids[i + 2]]))
-        for e in range(np.int64(indptr[ids[i]]), np.int64(indptr[ids[i] + 1])):
-            sums[targets[e]] += value
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False)
-def add_rows16_values(sums, weight, indptr, targets, ids, values, n):
-    """Add weight times value per synapse of `n` sources.
-
-    Parameters
-    ----------
-    sums
-        float64[m], one per target.
-    weight
-        Weight of all synapses, in units of `sums`.
-    indptr, targets, ids, n
-        See :func:`add_rows16`.
-    values
-        float64, the first `n` entries are the values of the sources in `ids`.
-    """
-    for i in range(n):
-        if i + 2 < n:
-            prefetch(targets, np.int64(indptr[ids[i + 2]]))
-        product = weight * values[i]
-        for e in range(np.int64(indptr[ids[i]]), np.int64(indptr[ids[i] + 1])):
-            sums[targets[e]] += product
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False)
 def add_segments(sums, cells, first, delays, k, last, targets, weights, ids, n):
     """Add the synapses of some neighbouring delays of `n` sources, each delay to sums of its own.
 
