@@ -15,13 +15,13 @@ from spikesim.backends.numba.deliveries import IMPORTS, print_deliver
 from spikesim.backends.numba.forms import Group
 from spikesim.backends.numba.kernels import bitmap, collect, conv, dense, exchange, inputs, poisson, rows, team, vector
 from spikesim.backends.numba.plastic import rows as plastic_rows
-from spikesim.equations import elementary, elementary_numba, random_kernels, scoped
+from spikesim.equations import elementary, elementary_numba, random_kernels, scoped, vectors
 from spikesim.equations.numba_source import print_models
 from spikesim.equations.source import import_source
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, kernels, bitmap, collect, conv, dense, exchange, inputs,
+    elementary, elementary_numba, random_kernels, scoped, vectors, kernels, bitmap, collect, conv, dense, exchange, inputs,
     poisson, rows, team, vector, deliveries, plastic_rows, steps,
 )  # fmt: skip
 

@@ -1,98 +1,305 @@
-"""Kernels for products with events. Columns or rows are independent, so threads may each take a range of them."""
+"""Kernels for products with matrices that are mostly zero, such as spikes.
 
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+The non-zeros are found as bits and listed twice: row by row (who fired in a sample and step), and, for blocks of
+:data:`ROWS` rows, column by column (when a source fired). Forward product and weight gradient then are the same loop:
+sums of rows of another matrix, held in registers while a list is gone through. Columns of that other matrix are taken
+:data:`WIDE` at a time, so that what is gathered from stays in the second-level cache.
+"""
 
-from numba import njit
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
-BLOCK = 256  # columns at a time, so that a block of the weights stays in the second-level cache
+from llvmlite import ir
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from spikesim.equations.vectors import I1, I64, data, load, splat, store, vector_array
+
+WIDE, NARROW = 128, 16  # columns whose sums are held in registers
+ROWS = 512  # rows of a block of the lists by column: 128 columns of them stay in the second-level cache
+
+jit = njit(cache=True, nogil=True, error_model="numpy")
+inline = njit(error_model="numpy", nogil=True, forceinline=True)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def find(first, last, x, words, index, count):
-    """Write the columns of the non-zeros of some rows; ``count`` above the room of ``index`` marks a row too full.
+# -------------------------------------------------------------------------------------------------------- intrinsics
+def _floats(array, name):
+    if not (isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"):
+        raise TypingError(f"{name} must be a contiguous array of one dimension, found {array}")
+    return ir.FloatType() if array.dtype == types.float32 else ir.DoubleType()
 
-    ``words`` is ``x`` seen as 64-bit words: most are zero and are passed over whole.
+
+@intrinsic
+def _nonzero64(typingctx, x, at):
+    """Return 64 bits: which of ``x[at : at + 64]`` are not zero (NaN is not)."""
+    item = _floats(x, "x")
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.gep(data(context, builder, signature.args[0], args[0]), [args[1]])
+        values = load(builder, pointer, 64, item)
+        zeros = ir.Constant(values.type, [0.0] * 64)
+        return builder.bitcast(builder.fcmp_unordered("!=", values, zeros), I64)
+
+    return types.uint64(x, types.int64), codegen
+
+
+@intrinsic
+def _trailing_zeros(typingctx, word):
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], I1(1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def _count_ones(typingctx, word):
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _sum_rows(typingctx, width, out, to, w, at, stride, ids, first, last, add):
+    """``out[to + j] = [out[to + j] +] sum over k of w[ids[k] * stride + at + j]``, ``j < width``, ``first <= k < last``."""
+    item = _floats(w, "w")
+    vector_array(ids, types.int32, "ids")
+
+    def codegen(context, builder, signature, args):
+        return _row_loop(context, builder, signature.args, args, item, None)
+
+    kinds = (width, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add)
+    return types.void(*kinds), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _sum_rows_values(typingctx, width, out, to, w, at, stride, ids, first, last, add, values):
+    """Likewise, each row times ``values[k]``."""
+    item = _floats(w, "w")
+    vector_array(ids, types.int32, "ids")
+
+    def codegen(context, builder, signature, args):
+        factors = data(context, builder, signature.args[10], args[10])
+        return _row_loop(context, builder, signature.args, args, item, factors)
+
+    kinds = (width, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add, values)
+    return types.void(*kinds), codegen
+
+
+def _row_loop(context, builder, kinds, args, item, factors):
+    """Write the loop over a list, with the sums in registers."""
+    width, add = kinds[0].literal_value, kinds[9].literal_value
+    out = builder.gep(data(context, builder, kinds[1], args[1]), [args[2]])
+    w = builder.gep(data(context, builder, kinds[3], args[3]), [args[4]])
+    ids, (first, last) = data(context, builder, kinds[6], args[6]), args[7:9]
+    vector = ir.VectorType(item, width)
+    begin = load(builder, out, width, item) if add else ir.Constant(vector, [0.0] * width)
+    head, body, done = (builder.append_basic_block(name) for name in ("entry", "row", "sums"))
+    before = builder.block
+    builder.branch(head)
+    builder.position_at_end(head)
+    k, total = builder.phi(I64), builder.phi(vector)
+    k.add_incoming(first, before)
+    total.add_incoming(begin, before)
+    builder.cbranch(builder.icmp_signed("<", k, last), body, done)
+    builder.position_at_end(body)
+    row = builder.mul(builder.sext(builder.load(builder.gep(ids, [k])), I64), args[5])
+    own = load(builder, builder.gep(w, [row]), width, item)
+    if factors is not None:
+        own = builder.fmul(own, splat(builder, builder.load(builder.gep(factors, [k])), width))
+    k.add_incoming(builder.add(k, I64(1)), body)
+    total.add_incoming(builder.fadd(total, own), body)
+    builder.branch(head)
+    builder.position_at_end(done)
+    store(builder, total, out)
+    return context.get_dummy_value()
+
+
+# ------------------------------------------------------------------------------------------------------------- lists
+@jit
+def mark(first, last, x, columns, words, count):
+    """Note the non-zeros of some rows as bits, and how many there are.
+
+    Parameters
+    ----------
+    first, last
+        Rows.
+    x
+        float ``[m * columns]``.
+    columns
+        Length of a row.
+    words
+        uint64 ``[m, ceil(columns / 64)]``: filled.
+    count
+        int64 ``[m]``: filled.
     """
-    room, each = index.shape[1], x.shape[1] // words.shape[1]
+    whole = columns // 64
     for m in range(first, last):
-        row, word, out = x[m], words[m], index[m]
-        n = 0
-        for p in range(len(word)):
-            if word[p] != 0:
-                for j in range(p * each, (p + 1) * each):
-                    if row[j] != 0:
-                        if n < room:
-                            out[n] = j
-                        n += 1
+        at, n = m * columns, 0
+        for p in range(whole):
+            word = _nonzero64(x, at + p * 64)
+            words[m, p] = word
+            n += _count_ones(word)
+        if whole * 64 < columns:
+            word = types.uint64(0)
+            for j in range(whole * 64, columns):
+                if x[at + j] != 0:
+                    word |= types.uint64(1) << types.uint64(j - whole * 64)
+                    n += 1
+            words[m, whole] = word
         count[m] = n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def values(first, last, x, index, count, value, ones):
-    """Copy the values of the events of some rows, and note if one of them is not 1."""
+@jit
+def list_rows(first, last, words, start, ids):
+    """List the columns of the non-zeros of some rows: row m has ``ids[start[m] : start[m + 1]]`` (int32)."""
+    for m in range(first, last):
+        k = start[m]
+        for p in range(words.shape[1]):
+            word = words[m, p]
+            while word != 0:
+                ids[k] = p * 64 + _trailing_zeros(word)
+                word &= word - types.uint64(1)
+                k += 1
+
+
+@jit
+def list_values(first, last, x, columns, start, ids, value, ones):
+    """Copy the non-zeros of some rows, and note if one of them is not 1."""
     all_ones = True
     for m in range(first, last):
-        for k in range(count[m]):
-            value[m, k] = x[m, index[m, k]]
-            all_ones = all_ones and value[m, k] == 1
+        for k in range(start[m], start[m + 1]):
+            value[k] = x[m * columns + ids[k]]
+            all_ones = all_ones and value[k] == 1
     if not all_ones:
         ones[0] = False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def gather(first, last, index, count, value, w, out):
-    """Sum the rows of ``w`` that the events name, in the columns ``first .. last - 1``; all values are 1."""
-    for low in range(first, last, BLOCK):
-        high = min(low + BLOCK, last)
-        for m in range(len(out)):
-            y, events, n = out[m, low:high], index[m], count[m]
-            y[:] = 0
-            for k in range(0, n - 3, 4):
-                a, b = w[events[k], low:high], w[events[k + 1], low:high]
-                c, d = w[events[k + 2], low:high], w[events[k + 3], low:high]
-                for j in range(high - low):
-                    y[j] += (a[j] + b[j]) + (c[j] + d[j])
-            for k in range(n - n % 4, n):
-                a = w[events[k], low:high]
-                for j in range(high - low):
-                    y[j] += a[j]
+@jit
+def list_columns(first, last, start, ids, value, begin, order, moved):
+    """List the rows of the non-zeros of each column, for some blocks of rows.
+
+    Parameters
+    ----------
+    first, last
+        Blocks.
+    start, ids
+        The lists by row.
+    begin
+        int64 ``[blocks, columns + 1]``: filled; column i of a block has the entries ``begin[i] .. begin[i + 1] - 1``.
+    order
+        int32, as long as `ids`: filled with rows, counted from the block's first.
+    value, moved
+        Values of the entries in the order of `ids`, and filled with them in the order of `order`; of length 0 if all
+        are 1.
+    """
+    columns, rows = begin.shape[1] - 1, len(start) - 1
+    for b in range(first, last):
+        low, high = b * ROWS, min(b * ROWS + ROWS, rows)
+        here = begin[b]
+        here[:] = 0
+        for k in range(start[low], start[high]):
+            here[ids[k] + 1] += 1
+        here[0] = start[low]
+        for i in range(columns):
+            here[i + 1] += here[i]
+        for m in range(low, high):
+            for k in range(start[m], start[m + 1]):
+                at = here[ids[k]]
+                here[ids[k]] = at + 1
+                order[at] = m - low
+                if len(value):
+                    moved[at] = value[k]
+        for i in range(columns, 0, -1):
+            here[i] = here[i - 1]
+        here[0] = start[low]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def gather_values(first, last, index, count, value, w, out):
-    """Sum the rows of ``w`` that the events name times the values of the events."""
-    for low in range(first, last, BLOCK):
-        high = min(low + BLOCK, last)
-        for m in range(len(out)):
-            y = out[m, low:high]
-            y[:] = 0
-            for k in range(count[m]):
-                a, x = w[index[m, k], low:high], value[m, k]
-                for j in range(high - low):
-                    y[j] += x * a[j]
+# ---------------------------------------------------------------------------------------------------------- products
+def _gather_band(width):
+    @inline
+    def band(low, start, ids, value, w, stride, out):
+        for m in range(len(start) - 1):
+            if len(value):
+                _sum_rows_values(width, out, m * stride + low, w, low, stride, ids, start[m], start[m + 1], False, value)
+            else:
+                _sum_rows(width, out, m * stride + low, w, low, stride, ids, start[m], start[m + 1], False)
+
+    return band
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def scatter(first, last, index, count, value, g, out):
-    """Add each row of ``g`` to the rows of ``out`` that its events name; all values are 1."""
-    for low in range(first, last, BLOCK):
-        high = min(low + BLOCK, last)
-        for m in range(len(g)):
-            a = g[m, low:high]
-            for k in range(count[m]):
-                y = out[index[m, k], low:high]
-                for j in range(high - low):
-                    y[j] += a[j]
+def _scatter_band(width):
+    @inline
+    def band(low, begin, order, value, g, stride, out):
+        for b in range(len(begin)):
+            here, at = begin[b], b * ROWS * stride + low
+            for i in range(len(here) - 1):
+                to = i * stride + low
+                if len(value):
+                    _sum_rows_values(width, out, to, g, at, stride, order, here[i], here[i + 1], True, value)
+                else:
+                    _sum_rows(width, out, to, g, at, stride, order, here[i], here[i + 1], True)
+
+    return band
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def scatter_values(first, last, index, count, value, g, out):
-    """Add each row of ``g`` times the value of the event."""
-    for low in range(first, last, BLOCK):
-        high = min(low + BLOCK, last)
-        for m in range(len(g)):
-            a = g[m, low:high]
-            for k in range(count[m]):
-                y, x = out[index[m, k], low:high], value[m, k]
-                for j in range(high - low):
-                    y[j] += x * a[j]
+_gather_wide, _gather_narrow, _gather_one = _gather_band(WIDE), _gather_band(NARROW), _gather_band(1)
+_scatter_wide, _scatter_narrow, _scatter_one = _scatter_band(WIDE), _scatter_band(NARROW), _scatter_band(1)
+
+
+@jit
+def gather(first, last, start, ids, value, w, stride, out):
+    """Sum rows of a matrix by the lists by row.
+
+    Parameters
+    ----------
+    first, last
+        Columns to fill.
+    start, ids
+        The lists: row m of the result is the sum of the rows ``ids[start[m] : start[m + 1]]`` of `w`.
+    value
+        Factor of each entry; of length 0 if all are 1.
+    w, out
+        float ``[n * stride]`` and ``[m * stride]``.
+    stride
+        Length of their rows.
+    """
+    low = first
+    while low + WIDE <= last:
+        _gather_wide(low, start, ids, value, w, stride, out)
+        low += WIDE
+    while low + NARROW <= last:
+        _gather_narrow(low, start, ids, value, w, stride, out)
+        low += NARROW
+    while low < last:
+        _gather_one(low, start, ids, value, w, stride, out)
+        low += 1
+
+
+@jit
+def scatter(first, last, begin, order, value, g, stride, out):
+    """Add rows of a matrix by the lists by column: ``out[i] += sum of g[m]`` over the list of column i.
+
+    Parameters
+    ----------
+    first, last
+        Columns of `g` and `out`.
+    begin, order
+        What :func:`list_columns` made.
+    value
+        Factor of each entry, in the order of `order`; of length 0 if all are 1.
+    g, out
+        float ``[m * stride]`` and ``[columns * stride]``.
+    stride
+        Length of their rows.
+    """
+    low = first
+    while low + WIDE <= last:
+        _scatter_wide(low, begin, order, value, g, stride, out)
+        low += WIDE
+    while low + NARROW <= last:
+        _scatter_narrow(low, begin, order, value, g, stride, out)
+        low += NARROW
+    while low < last:
+        _scatter_one(low, begin, order, value, g, stride, out)
+        low += 1

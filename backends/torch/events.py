@@ -1,25 +1,49 @@
 """Products with matrices that are mostly zero, such as spikes: only the rows that fired are added.
 
 Forward and weight gradient go from event to event; the gradient for the input is dense and stays a matrix product.
+Which is faster depends on the density, on the sizes and on the machine: see :mod:`spikesim.backends.torch.crossover`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.autograd.function import once_differentiable
 
+from spikesim.backends.torch.crossover import crossover
 from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.threads import over_columns
 
-DENSITY = 0.12  # of non-zeros, above which a dense product is faster (measured: 512 columns, one and two cores)
 SMALL = 1 << 14  # values of ``x`` below which it is not worth looking
-SAMPLE = 16  # rows of which every so manieth is looked at to estimate the density
+SAMPLE = 16  # rows of which every so manieth is looked at first
 
 
-def product(x: torch.Tensor, weight: torch.Tensor, spikes: bool = False) -> torch.Tensor:
+@dataclass
+class Seen:
+    """What a product met last: for reports.
+
+    Parameters
+    ----------
+    density
+        Share of non-zeros in the input.
+    crossover
+        Density below which going from event to event is faster, as measured for these sizes; not a number if the
+        product was too small to look at.
+    path
+        ``"events"`` or ``"dense"``.
+    """
+
+    density: float = float("nan")
+    crossover: float = float("nan")
+    path: str = "dense"
+
+
+def product(x: torch.Tensor, weight: torch.Tensor, spikes: bool = False, seen: Seen | None = None) -> torch.Tensor:
     """Return ``x @ weight``, differentiable.
 
     Parameters
@@ -30,67 +54,106 @@ def product(x: torch.Tensor, weight: torch.Tensor, spikes: bool = False) -> torc
         ``[n_pre, n_post]``.
     spikes
         Whether all values of ``x`` are known to be 0 or 1.
+    seen
+        Takes what was found.
     """
-    events = _sparse(x, spikes)
+    seen = seen if seen is not None else Seen()
+    events = _sparse(x, weight.shape[1], spikes, seen)
+    seen.path = "dense" if events is None else "events"
     result: torch.Tensor = x @ weight if events is None else _Product.apply(x, weight, events)
     return result
 
 
 def weight_gradient(x: torch.Tensor, gradient: torch.Tensor, spikes: bool = False) -> torch.Tensor:
     """Return ``x.T @ gradient``, the gradient of the weights of :func:`product`."""
-    events = _sparse(x, spikes)
-    if events is None:
-        return x.t() @ gradient
-    result = gradient.new_zeros((x.shape[1], gradient.shape[1]))
-    _scatter(events, gradient.contiguous(), result)
-    return result
+    events = _sparse(x, gradient.shape[1], spikes, Seen())
+    return x.t() @ gradient if events is None else events.weight_gradient(gradient.contiguous())
 
 
-def _sparse(x: torch.Tensor, spikes: bool) -> Events | None:
+def _sparse(x: torch.Tensor, n_post: int, spikes: bool, seen: Seen) -> Events | None:
     """Return the events of a matrix if going through them is faster than a product, else None."""
     if x.device.type != "cpu" or x.numel() < SMALL or x.shape[1] < 32 or not x.is_contiguous():
         return None
+    seen.crossover = crossover(x.shape[1], n_post, str(x.dtype).removeprefix("torch."))
     looked = x.detach()[::SAMPLE]
-    if int(torch.count_nonzero(looked)) > DENSITY * looked.numel():
-        return None
-    return _find(x, spikes)
+    seen.density = int(torch.count_nonzero(looked)) / looked.numel()
+    return None if seen.density > seen.crossover else Events.of(x.detach().numpy(), spikes)
 
 
+@dataclass(frozen=True, eq=False)
 class Events:
-    """The non-zeros of a matrix, row by row.
+    """The non-zeros of a matrix.
 
     Parameters
     ----------
-    index
-        int32 ``[m, room]``: columns of the non-zeros of each row.
-    count
-        int32 ``[m]``: how many there are.
+    shape
+        Of the matrix.
+    start, ids
+        The columns of the non-zeros of row m: ``ids[start[m] : start[m + 1]]``; int64 and int32.
     value
-        Their values like ``index``, or None if all are 1.
+        Their values, of length 0 if all are 1.
     """
 
-    def __init__(self, index: Any, count: Any, value: Any) -> None:
-        self.index, self.count, self.value = index, count, value
+    shape: tuple[int, int]
+    start: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    value: NDArray[Any]
 
+    @classmethod
+    def of(cls, x: NDArray[Any], spikes: bool) -> Events:
+        """Find the non-zeros of a contiguous matrix; ``spikes``: all values are known to be 0 or 1."""
+        from spikesim.backends.torch import event_kernels as kernels
 
-def _find(x: torch.Tensor, spikes: bool) -> Events | None:
-    """Collect the non-zeros; None if some row has too many."""
-    from spikesim.backends.torch import event_kernels as kernels
+        (rows, columns), flat = x.shape, x.reshape(-1)
+        words = np.empty((rows, -(-columns // 64)), np.uint64)
+        start = np.zeros(rows + 1, np.int64)
+        over_columns(rows, columns, lambda a, b: kernels.mark(a, b, flat, columns, words, start[1:]))
+        np.cumsum(start, out=start)
+        ids = np.empty(start[-1], np.int32)
+        over_columns(rows, columns // 4, lambda a, b: kernels.list_rows(a, b, words, start, ids))
+        value = np.empty(0 if spikes else len(ids), x.dtype)
+        ones = np.ones(1, np.bool_)
+        if not spikes:
+            copy = kernels.list_values
+            over_columns(rows, columns // 4, lambda a, b: copy(a, b, flat, columns, start, ids, value, ones))
+        return cls((rows, columns), start, ids, value[:0] if ones[0] else value)
 
-    array = x.detach().numpy()
-    rows, columns = array.shape
-    index = np.empty((rows, max(16, columns // 4)), np.int32)
-    count = np.empty(rows, np.int32)
-    words = array.view(np.int64) if columns % 2 == 0 else array
-    over_columns(rows, columns, lambda a, b: kernels.find(a, b, array, words, index, count))
-    if count.max(initial=0) > index.shape[1]:
-        return None
-    if spikes:
-        return Events(index, count, None)
-    value = np.empty(index.shape, array.dtype)
-    ones = np.ones(1, np.bool_)
-    over_columns(rows, columns // 4, lambda a, b: kernels.values(a, b, array, index, count, value, ones))
-    return Events(index, count, None if ones[0] else value)
+    @cached_property
+    def by_column(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Return the same by column, in blocks of rows: ``begin``, ``order`` and values in that order."""
+        from spikesim.backends.torch import event_kernels as kernels
+
+        rows, columns = self.shape
+        begin = np.empty((-(-rows // kernels.ROWS), columns + 1), np.int64)
+        order, moved = np.empty_like(self.ids), np.empty_like(self.value)
+        over_columns(
+            len(begin),
+            len(self.ids) // max(len(begin), 1),
+            lambda a, b: kernels.list_columns(a, b, self.start, self.ids, self.value, begin, order, moved),
+            align=1,
+        )
+        return begin, order, moved
+
+    def product(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the matrix times ``weight`` ``[columns, n]``."""
+        from spikesim.backends.torch import event_kernels as kernels
+
+        n = weight.shape[1]
+        out = room((self.shape[0], n), weight)
+        w, y = weight.detach().contiguous().numpy().reshape(-1), out.numpy().reshape(-1)
+        over_columns(n, self.shape[0], lambda a, b: kernels.gather(a, b, self.start, self.ids, self.value, w, n, y))
+        return out
+
+    def weight_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the transposed matrix times ``gradient`` ``[rows, n]`` (contiguous)."""
+        from spikesim.backends.torch import event_kernels as kernels
+
+        n = gradient.shape[1]
+        out = gradient.new_zeros((self.shape[1], n))
+        g, y = gradient.numpy().reshape(-1), out.numpy().reshape(-1)
+        begin, order, value = self.by_column
+        over_columns(n, self.shape[0], lambda a, b: kernels.scatter(a, b, begin, order, value, g, n, y))
+        return out
 
 
 class _Product(torch.autograd.Function):  # type: ignore[misc]
@@ -98,35 +161,15 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, events: Events) -> torch.Tensor:
-        from spikesim.backends.torch import event_kernels as kernels
-
-        out = room((x.shape[0], weight.shape[1]), x)
         ctx.save_for_backward(weight)
         ctx.events = events
-        w, y = weight.detach().contiguous().numpy(), out.numpy()
-        gather = kernels.gather if events.value is None else kernels.gather_values
-        value = events.index if events.value is None else events.value
-        over_columns(w.shape[1], len(y), lambda a, b: gather(a, b, events.index, events.count, value, w, y))
-        return out
+        return events.product(weight)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         (weight,) = ctx.saved_tensors
-        events, grad = ctx.events, grad.contiguous()
+        grad = grad.contiguous()
         d_x = grad @ weight.t() if ctx.needs_input_grad[0] else None
-        d_w = None
-        if ctx.needs_input_grad[1]:
-            d_w = torch.zeros_like(weight)
-            _scatter(events, grad, d_w)
+        d_w = ctx.events.weight_gradient(grad) if ctx.needs_input_grad[1] else None
         return d_x, d_w, None
-
-
-def _scatter(events: Events, grad: torch.Tensor, out: torch.Tensor) -> None:
-    """Add each row of ``grad`` to the rows of ``out`` that its events name."""
-    from spikesim.backends.torch import event_kernels as kernels
-
-    g, y = grad.numpy(), out.numpy()
-    scatter = kernels.scatter if events.value is None else kernels.scatter_values
-    value = events.index if events.value is None else events.value
-    over_columns(g.shape[1], len(g), lambda a, b: scatter(a, b, events.index, events.count, value, g, y))

@@ -19,7 +19,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="spikesim")
 
 
-def over_columns(width: int, steps: int, work: Callable[[int, int], None]) -> None:
+def over_columns(width: int, steps: int, work: Callable[[int, int], None], align: int = ALIGN) -> None:
     """Call ``work(first, last)`` for ranges that cover ``width`` columns, on as many threads as torch uses.
 
     Parameters
@@ -28,12 +28,14 @@ def over_columns(width: int, steps: int, work: Callable[[int, int], None]) -> No
         Size of the arrays; small ones are done by the calling thread.
     work
         Must release the interpreter's lock to gain anything.
+    align
+        Ranges begin at multiples of this; the default keeps threads off each other's cache lines.
     """
-    threads = min(torch.get_num_threads(), 1 + width * steps // SMALL, -(-width // ALIGN))
+    threads = min(torch.get_num_threads(), 1 + width * steps // SMALL, -(-width // align))
     if threads < 2:
         work(0, width)
         return
-    size = -(-width // (threads * ALIGN)) * ALIGN
+    size = -(-width // (threads * align)) * align
     ranges = [(first, min(first + size, width)) for first in range(0, width, size)]
     others = [_pool(os.getpid(), threads - 1).submit(work, *r) for r in ranges[1:]]
     work(*ranges[0])

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from spikesim.backends.numba.kernels.vector import I1, I8, data, load, store, vector_array
+from spikesim.equations.vectors import I1, I8, data, load, store, vector_array
 
 
 @intrinsic

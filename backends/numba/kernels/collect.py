@@ -7,7 +7,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from spikesim.backends.numba.kernels.vector import I8, I64, count_ones, data, load, trailing_zeros, vector_array
+from spikesim.backends.numba.kernels.vector import count_ones, trailing_zeros
+from spikesim.equations.vectors import I8, I64, data, load, vector_array
 
 
 @intrinsic(prefer_literal=True)

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from spikesim.backends.numba.kernels.dense import as_floats, item_type
-from spikesim.backends.numba.kernels.vector import F64, I32, I64, data, load, splat, store, vector_array
+from spikesim.equations.vectors import F64, I32, I64, data, load, splat, store, vector_array
 
 LANES = 8
 

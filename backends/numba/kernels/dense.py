@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from spikesim.backends.numba.kernels.vector import F64, I32, I64, ask_line, data, load, splat, store, vector_array
+from spikesim.equations.vectors import F64, I32, I64, ask_line, data, load, splat, store, vector_array
 
 TILE = 64
 AHEAD = 4  # sources between the row that is asked for and the row that is added

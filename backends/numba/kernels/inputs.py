@@ -12,7 +12,8 @@ from numba import njit, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from spikesim.backends.numba.kernels.vector import F64, I8, I64, count_ones, load, trailing_zeros
+from spikesim.backends.numba.kernels.vector import count_ones, trailing_zeros
+from spikesim.equations.vectors import F64, I8, I64, load
 
 
 @intrinsic

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from spikesim.backends.numba.kernels.vector import I8, I32, I64, data, splat, store, vector_array
+from spikesim.equations.vectors import I8, I32, I64, data, splat, store, vector_array
 from spikesim.rng import _PARITY, _ROTATIONS
 
 LANES = 16
