@@ -10,10 +10,11 @@ sums of rows of another matrix, held in registers while a list is gone through. 
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from spikesim.equations.vectors import I1, I64, data, load, splat, store, vector_array
+from spikesim.equations.vectors import I1, I32, I64, data, load, splat, store, vector_array
 
 WIDE, NARROW = 128, 16  # columns whose sums are held in registers
 ROWS = 512  # rows of a block of the lists by column: 128 columns of them stay in the second-level cache
@@ -60,40 +61,70 @@ def _count_ones(typingctx, word):
 
 
 @intrinsic(prefer_literal=True)
-def _sum_rows(typingctx, width, out, to, w, at, stride, ids, first, last, add):
-    """``out[to + j] = [out[to + j] +] sum over k of w[ids[k] * stride + at + j]``, ``j < width``, ``first <= k < last``."""
+def _sum_rows(typingctx, width, lanes, out, to, w, at, stride, ids, first, last, add):
+    """``out[to + j] = [out[to + j] +] sum of w[ids[k] * stride + at + j]`` over first <= k < last, for j < lanes.
+
+    `width` sums are held in registers; `lanes` is that, or fewer if `width` is NARROW.
+    """
     item = _floats(w, "w")
     vector_array(ids, types.int32, "ids")
 
     def codegen(context, builder, signature, args):
         return _row_loop(context, builder, signature.args, args, item, None)
 
-    kinds = (width, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add)
+    kinds = (width, types.int64, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add)
     return types.void(*kinds), codegen
 
 
 @intrinsic(prefer_literal=True)
-def _sum_rows_values(typingctx, width, out, to, w, at, stride, ids, first, last, add, values):
+def _sum_rows_values(typingctx, width, lanes, out, to, w, at, stride, ids, first, last, add, values):
     """Likewise, each row times ``values[k]``."""
     item = _floats(w, "w")
     vector_array(ids, types.int32, "ids")
 
     def codegen(context, builder, signature, args):
-        factors = data(context, builder, signature.args[10], args[10])
+        factors = data(context, builder, signature.args[11], args[11])
         return _row_loop(context, builder, signature.args, args, item, factors)
 
-    kinds = (width, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add, values)
-    return types.void(*kinds), codegen
+    kinds = (width, types.int64, out, types.int64, w, types.int64, types.int64, ids, types.int64, types.int64, add)
+    return types.void(*kinds, values), codegen
+
+
+def _whole(builder, kind):
+    """Return functions that load and store a whole vector."""
+    return lambda at: load(builder, at, kind.count, kind.element), lambda value, at: store(builder, value, at)
+
+
+def _masked(builder, kind, lanes):
+    """Return functions that load and store the first `lanes` entries of a vector."""
+    mask = ir.VectorType(I1, kind.count)
+    numbers = ir.Constant(ir.VectorType(I64, kind.count), list(range(kind.count)))
+    chosen = builder.icmp_signed("<", numbers, splat(builder, lanes, kind.count))
+    name = f"v{kind.count}{'f32' if kind.element == ir.FloatType() else 'f64'}.p0"
+    at, zeros = ir.PointerType(kind), ir.Constant(kind, [0.0] * kind.count)
+    read = ir.FunctionType(kind, [at, I32, mask, kind])
+    write = ir.FunctionType(ir.VoidType(), [kind, at, I32, mask])
+    reader = cgutils.get_or_insert_function(builder.module, read, f"llvm.masked.load.{name}")
+    writer = cgutils.get_or_insert_function(builder.module, write, f"llvm.masked.store.{name}")
+
+    def load_some(pointer):
+        return builder.call(reader, [builder.bitcast(pointer, at), I32(1), chosen, zeros])
+
+    def store_some(value, pointer):
+        builder.call(writer, [value, builder.bitcast(pointer, at), I32(1), chosen])
+
+    return load_some, store_some
 
 
 def _row_loop(context, builder, kinds, args, item, factors):
     """Write the loop over a list, with the sums in registers."""
-    width, add = kinds[0].literal_value, kinds[9].literal_value
-    out = builder.gep(data(context, builder, kinds[1], args[1]), [args[2]])
-    w = builder.gep(data(context, builder, kinds[3], args[3]), [args[4]])
-    ids, (first, last) = data(context, builder, kinds[6], args[6]), args[7:9]
+    width, add = kinds[0].literal_value, kinds[10].literal_value
+    out = builder.gep(data(context, builder, kinds[2], args[2]), [args[3]])
+    w = builder.gep(data(context, builder, kinds[4], args[4]), [args[5]])
+    ids, (first, last) = data(context, builder, kinds[7], args[7]), args[8:10]
     vector = ir.VectorType(item, width)
-    begin = load(builder, out, width, item) if add else ir.Constant(vector, [0.0] * width)
+    read, write = _whole(builder, vector) if width > NARROW else _masked(builder, vector, args[1])
+    begin = read(out) if add else ir.Constant(vector, [0.0] * width)
     head, body, done = (builder.append_basic_block(name) for name in ("entry", "row", "sums"))
     before = builder.block
     builder.branch(head)
@@ -103,15 +134,15 @@ def _row_loop(context, builder, kinds, args, item, factors):
     total.add_incoming(begin, before)
     builder.cbranch(builder.icmp_signed("<", k, last), body, done)
     builder.position_at_end(body)
-    row = builder.mul(builder.sext(builder.load(builder.gep(ids, [k])), I64), args[5])
-    own = load(builder, builder.gep(w, [row]), width, item)
+    row = builder.mul(builder.sext(builder.load(builder.gep(ids, [k])), I64), args[6])
+    own = read(builder.gep(w, [row]))
     if factors is not None:
         own = builder.fmul(own, splat(builder, builder.load(builder.gep(factors, [k])), width))
     k.add_incoming(builder.add(k, I64(1)), body)
     total.add_incoming(builder.fadd(total, own), body)
     builder.branch(head)
     builder.position_at_end(done)
-    store(builder, total, out)
+    write(total, out)
     return context.get_dummy_value()
 
 
@@ -218,33 +249,34 @@ def list_columns(first, last, start, ids, value, begin, order, moved):
 # ---------------------------------------------------------------------------------------------------------- products
 def _gather_band(width):
     @inline
-    def band(low, start, ids, value, w, stride, out):
+    def band(low, lanes, start, ids, value, w, stride, out):
         for m in range(len(start) - 1):
+            to, a, b = m * stride + low, start[m], start[m + 1]
             if len(value):
-                _sum_rows_values(width, out, m * stride + low, w, low, stride, ids, start[m], start[m + 1], False, value)
+                _sum_rows_values(width, lanes, out, to, w, low, stride, ids, a, b, False, value)
             else:
-                _sum_rows(width, out, m * stride + low, w, low, stride, ids, start[m], start[m + 1], False)
+                _sum_rows(width, lanes, out, to, w, low, stride, ids, a, b, False)
 
     return band
 
 
 def _scatter_band(width):
     @inline
-    def band(low, begin, order, value, g, stride, out):
-        for b in range(len(begin)):
-            here, at = begin[b], b * ROWS * stride + low
+    def band(low, lanes, begin, order, value, g, stride, out):
+        for block in range(len(begin)):
+            here, at = begin[block], block * ROWS * stride + low
             for i in range(len(here) - 1):
-                to = i * stride + low
+                to, a, b = i * stride + low, here[i], here[i + 1]
                 if len(value):
-                    _sum_rows_values(width, out, to, g, at, stride, order, here[i], here[i + 1], True, value)
+                    _sum_rows_values(width, lanes, out, to, g, at, stride, order, a, b, True, value)
                 else:
-                    _sum_rows(width, out, to, g, at, stride, order, here[i], here[i + 1], True)
+                    _sum_rows(width, lanes, out, to, g, at, stride, order, a, b, True)
 
     return band
 
 
-_gather_wide, _gather_narrow, _gather_one = _gather_band(WIDE), _gather_band(NARROW), _gather_band(1)
-_scatter_wide, _scatter_narrow, _scatter_one = _scatter_band(WIDE), _scatter_band(NARROW), _scatter_band(1)
+_gather_wide, _gather_narrow = _gather_band(WIDE), _gather_band(NARROW)
+_scatter_wide, _scatter_narrow = _scatter_band(WIDE), _scatter_band(NARROW)
 
 
 @jit
@@ -266,14 +298,11 @@ def gather(first, last, start, ids, value, w, stride, out):
     """
     low = first
     while low + WIDE <= last:
-        _gather_wide(low, start, ids, value, w, stride, out)
+        _gather_wide(low, WIDE, start, ids, value, w, stride, out)
         low += WIDE
-    while low + NARROW <= last:
-        _gather_narrow(low, start, ids, value, w, stride, out)
-        low += NARROW
     while low < last:
-        _gather_one(low, start, ids, value, w, stride, out)
-        low += 1
+        _gather_narrow(low, min(NARROW, last - low), start, ids, value, w, stride, out)
+        low += NARROW
 
 
 @jit
@@ -295,11 +324,8 @@ def scatter(first, last, begin, order, value, g, stride, out):
     """
     low = first
     while low + WIDE <= last:
-        _scatter_wide(low, begin, order, value, g, stride, out)
+        _scatter_wide(low, WIDE, begin, order, value, g, stride, out)
         low += WIDE
-    while low + NARROW <= last:
-        _scatter_narrow(low, begin, order, value, g, stride, out)
-        low += NARROW
     while low < last:
-        _scatter_one(low, begin, order, value, g, stride, out)
-        low += 1
+        _scatter_narrow(low, min(NARROW, last - low), begin, order, value, g, stride, out)
+        low += NARROW

@@ -1,9 +1,9 @@
-"""A population over consecutive steps, forward and backward, without autograd: plain torch or printed kernels."""
+"""A population over some steps, forward and backward, without autograd: plain torch or printed kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,11 +16,12 @@ from spikesim.equations.scan_source import Layout, Surrogate, backward_source, b
 from spikesim.neuron import NeuronModel
 
 Tensors = Mapping[str, torch.Tensor]
+Work = Callable[[int, int, int, int], None]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A population with the arrays of some steps.
+    """A population with the arrays that its steps read.
 
     Parameters
     ----------
@@ -29,110 +30,173 @@ class Pass:
     fused
         Use the printed kernels (tensors on the CPU), else plain torch operations.
     inputs
-        Port to ``[steps, samples, n]``; ports left out hold 0.
-    traces
-        State to ``[steps + 1, samples, n]``; row 0 is given, the others are filled.
+        Port to ``[steps, samples, n]``, or ``[1, samples, n]`` if the input is the same at every step; ports left out
+        hold 0.
     constants
         Step constant to a tensor of no dimension or ``[n]``, for all that the step reads.
+    size
+        ``(samples, n)``.
     """
 
     model: NeuronModel
     surrogate: Surrogate
     fused: bool
     inputs: Tensors
-    traces: Tensors
     constants: Tensors
+    size: tuple[int, int]
 
-    def at(self, t: int) -> Pass:
-        """Return the pass over one of the steps; its arrays are views."""
-        inputs = {n: x[t : t + 1] for n, x in self.inputs.items()}
-        return replace(self, inputs=inputs, traces={n: x[t : t + 2] for n, x in self.traces.items()})
-
-    def forward(self, spikes: torch.Tensor) -> None:
-        """Fill ``spikes`` ``[steps, samples, n]`` and the traces."""
-        (_fused_forward if self.fused else _plain_forward)(self, spikes)
-
-    def backward(
-        self, d_spikes: torch.Tensor, cotangents: Tensors, d_inputs: Tensors, carry: Tensors, d_learn: Tensors
-    ) -> None:
-        """Walk the steps backwards.
+    def forward(self, spikes: torch.Tensor, states: Tensors, kept: Tensors) -> Walk:
+        """Prepare the way through the steps.
 
         Parameters
         ----------
-        d_spikes
-            Gradient of the spikes, ``[steps, samples, n]``.
-        cotangents
-            Gradients of some traces, ``[steps + 1, samples, n]``; row 0 is not read.
-        d_inputs
-            By port; filled with the gradients of the inputs.
-        carry
-            By state, ``[samples, n]``; the gradient of the last state is replaced by that of the first.
-        d_learn
-            By step constant, ``[samples, n]``; added to.
+        spikes
+            ``[steps, samples, n]``, filled.
+        states
+            Every state ``[samples, n]``, changed from step to step.
+        kept
+            States to keep, ``[steps + 1, samples, n]``; row ``t + 1`` gets the state after step ``t``.
         """
-        backward = _fused_backward if self.fused else _plain_backward
-        backward(self, d_spikes, cotangents, d_inputs, carry, d_learn)
+        return (_fused_forward if self.fused else _plain_forward)(self, spikes, states, kept)
+
+    def backward(self, arrays: Gradients) -> Walk:
+        """Prepare the way back through the steps."""
+        return (_fused_backward if self.fused else _plain_backward)(self, arrays)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a backward walk reads and writes.
+
+    Parameters
+    ----------
+    d_spikes
+        ``[steps, samples, n]``.
+    states
+        Every state ``[1 or more, samples, n]``: row ``begin`` is read, the state before step ``begin``.
+    cotangents
+        For kept states that something was computed from, ``[steps + 1, samples, n]``.
+    d_inputs
+        By port, like the input: filled, or added to if the input is the same at every step.
+    carry
+        By state, ``[samples, n]``: gradient of the last state at first, of the first one in the end.
+    d_learn
+        By step constant, ``[samples, n]``: added to.
+    """
+
+    d_spikes: torch.Tensor
+    states: Tensors
+    cotangents: Tensors
+    d_inputs: Tensors
+    carry: Tensors
+    d_learn: Tensors
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A prepared walk: nothing is looked up or converted any more from step to step.
+
+    Parameters
+    ----------
+    work
+        ``work(first, last, begin, end)``: steps ``begin .. end - 1`` of a range of columns (neurons of all samples).
+    width
+        How many columns there are.
+    divisible
+        Whether threads may take a range of columns each.
+    """
+
+    work: Work
+    width: int
+    divisible: bool = True
+
+    def __call__(self, begin: int, end: int) -> None:
+        """Walk some steps with all columns."""
+        if not self.divisible:
+            return self.work(0, self.width, begin, end)
+        return over_columns(self.width, end - begin, lambda first, last: self.work(first, last, begin, end))
 
 
 # ---------------------------------------------------------------------------------------------- plain torch
-def _leaves(run: Pass, t: int, like: torch.Tensor) -> dict[str, Any]:
+def _leaves(run: Pass, t: int, states: Tensors) -> dict[str, Any]:
+    like = next(iter((states or run.inputs).values()))
     silent = {p: like.new_zeros(()) for p in run.model.inputs if p not in run.inputs}
-    return {
-        "state": {n: x[t] for n, x in run.traces.items()},
-        "input": {**silent, **{p: x[t] for p, x in run.inputs.items()}},
-        "param": run.constants,
-    }
+    inputs = {p: x[t if len(x) > 1 else 0] for p, x in run.inputs.items()}
+    return {"state": states, "input": silent | inputs, "param": run.constants}
 
 
-def _plain_forward(run: Pass, spikes: torch.Tensor) -> None:
+def _plain_forward(run: Pass, spikes: torch.Tensor, states: Tensors, kept: Tensors) -> Walk:
     ops = table(spikes.dtype, spikes.device)
-    for t in range(len(spikes)):
-        results = run.model.dynamics.evaluate(_leaves(run, t, spikes), ops)
-        spikes[t] = results["spike"]
-        for name, trace in run.traces.items():
-            trace[t + 1] = results[name]
+
+    def work(_first: int, _last: int, begin: int, end: int) -> None:
+        for t in range(begin, end):
+            results = run.model.dynamics.evaluate(_leaves(run, t, states), ops)
+            spikes[t] = results["spike"]
+            for name, state in states.items():
+                state[:] = results[name]
+                if name in kept:
+                    kept[name][t + 1] = state
+
+    return Walk(work, run.size[0] * run.size[1], divisible=False)
 
 
-def _plain_backward(
-    run: Pass, d_spikes: torch.Tensor, cotangents: Tensors, d_inputs: Tensors, carry: Tensors, d_learn: Tensors
-) -> None:
-    ops = table(d_spikes.dtype, d_spikes.device)
-    derived = _backward_step(run.model, tuple(run.inputs), tuple(d_learn), run.surrogate)
-    for t in range(len(d_spikes) - 1, -1, -1):
-        behind = {n: c + cotangents[n][t + 1] if n in cotangents else c for n, c in carry.items()}
-        leaves = {**_leaves(run, t, d_spikes), "cotangent": {"spike": d_spikes[t], **behind}}
-        results = derived.evaluate(leaves, ops)
-        for port, gradient in d_inputs.items():
-            gradient[t] = results[f"d_input_{port}"]
-        for name, gradient in d_learn.items():
-            gradient += results[f"d_param_{name}"]
-        for name, gradient in carry.items():
-            gradient[:] = results[f"d_state_{name}"]
+def _plain_backward(run: Pass, arrays: Gradients) -> Walk:
+    ops = table(arrays.d_spikes.dtype, arrays.d_spikes.device)
+    derived = _backward_step(run.model, tuple(run.inputs), tuple(arrays.d_learn), run.surrogate)
+
+    def work(_first: int, _last: int, begin: int, end: int) -> None:
+        before = {name: state[begin] for name, state in arrays.states.items()}
+        for t, states in _again(run, before, begin, end, ops):
+            cotangents = arrays.cotangents
+            behind = {n: c + cotangents[n][t + 1] if n in cotangents else c for n, c in arrays.carry.items()}
+            leaves = {**_leaves(run, t, states), "cotangent": {"spike": arrays.d_spikes[t], **behind}}
+            results = derived.evaluate(leaves, ops)
+            for port, gradient in arrays.d_inputs.items():
+                if len(gradient) > 1 or len(arrays.d_spikes) == 1:
+                    gradient[t] = results[f"d_input_{port}"]
+                else:
+                    gradient[0] += results[f"d_input_{port}"]
+            for name, gradient in arrays.d_learn.items():
+                gradient += results[f"d_param_{name}"]
+            for name, gradient in arrays.carry.items():
+                gradient[:] = results[f"d_state_{name}"]
+
+    return Walk(work, run.size[0] * run.size[1], divisible=False)
+
+
+def _again(run: Pass, states: Tensors, begin: int, end: int, ops: Any) -> Iterator[tuple[int, Tensors]]:
+    """Run the steps forward again, then give them back from the last to the first, each with the states before it."""
+    passed = [{name: state.clone() for name, state in states.items()}]
+    for t in range(begin, end - 1):
+        results = run.model.dynamics.evaluate(_leaves(run, t, passed[-1]), ops)
+        passed.append({name: results[name].expand(run.size) for name in states})
+    yield from zip(range(end - 1, begin - 1, -1), reversed(passed), strict=True)
 
 
 # ---------------------------------------------------------------------------------------------- printed kernels
-def _fused_forward(run: Pass, spikes: torch.Tensor) -> None:
-    kernel = _forward_kernel(_layout(run, spikes))
-    arrays = [_flat(x) for x in (spikes, *run.inputs.values(), *run.traces.values())]
-    arrays += [_column(c, spikes) for c in run.constants.values()]
-    over_columns(arrays[0].shape[1], len(spikes), lambda first, last: kernel(first, last, *arrays))
+def _fused_forward(run: Pass, spikes: torch.Tensor, states: Tensors, kept: Tensors) -> Walk:
+    kernel = _forward_kernel(_layout(run, spikes), tuple(kept))
+    arrays = [_flat(x) for x in (spikes, *run.inputs.values())]
+    arrays += [_column(x) for x in states.values()] + [_flat(x) for x in kept.values()]
+    arrays += [_constant(c, run, spikes) for c in run.constants.values()]
+    return Walk(lambda *where: kernel(*where, *arrays), run.size[0] * run.size[1])
 
 
-def _fused_backward(
-    run: Pass, d_spikes: torch.Tensor, cotangents: Tensors, d_inputs: Tensors, carry: Tensors, d_learn: Tensors
-) -> None:
-    kernel = _backward_kernel(_layout(run, d_spikes), tuple(d_learn), tuple(cotangents), run.surrogate)
-    given = (d_spikes, *run.inputs.values(), *run.traces.values(), *cotangents.values())
-    arrays = [_flat(x) for x in given]
-    arrays += [c.numpy().reshape(-1) for c in carry.values()] + [_flat(x) for x in d_inputs.values()]
-    arrays += [g.numpy().reshape(-1) for g in d_learn.values()]
-    arrays += [_column(c, d_spikes) for c in run.constants.values()]
-    over_columns(arrays[0].shape[1], len(d_spikes), lambda first, last: kernel(first, last, *arrays))
+def _fused_backward(run: Pass, given: Gradients) -> Walk:
+    layout = _layout(run, given.d_spikes)
+    kernel = _backward_kernel(layout, tuple(given.d_learn), tuple(given.cotangents), run.surrogate)
+    arrays = [_flat(x) for x in (given.d_spikes, *run.inputs.values())]
+    arrays += [_flat(x) for x in (*given.states.values(), *given.cotangents.values())]
+    arrays += [_column(x) for x in given.carry.values()] + [_flat(x) for x in given.d_inputs.values()]
+    arrays += [_column(x) for x in given.d_learn.values()]
+    arrays += [_constant(c, run, given.d_spikes) for c in run.constants.values()]
+    return Walk(lambda *where: kernel(*where, *arrays), run.size[0] * run.size[1])
 
 
-def _layout(run: Pass, like: torch.Tensor) -> Layout:
+def _layout(run: Pass, spikes: torch.Tensor) -> Layout:
     arrays = tuple(n for n, c in run.constants.items() if c.ndim)
-    return Layout(run.model, str(like.dtype).removeprefix("torch."), tuple(run.inputs), arrays)
+    steady = tuple(p for p, x in run.inputs.items() if len(x) == 1 < len(spikes))
+    return Layout(run.model, str(spikes.dtype).removeprefix("torch."), tuple(run.inputs), arrays, steady)
 
 
 def _flat(tensor: torch.Tensor) -> Any:
@@ -141,10 +205,15 @@ def _flat(tensor: torch.Tensor) -> Any:
     return array.reshape(len(array), -1)
 
 
-def _column(constant: torch.Tensor, like: torch.Tensor) -> Any:
+def _column(tensor: torch.Tensor) -> Any:
+    """View ``[samples, n]`` as a numpy array ``[samples * n]``; it is changed, so it must be no copy."""
+    return tensor.detach().view(-1).numpy()
+
+
+def _constant(constant: torch.Tensor, run: Pass, like: torch.Tensor) -> Any:
     """Return a number, or one value per column."""
-    value = constant.detach().numpy()
-    return value[()] if value.ndim == 0 else value.reshape(1, -1).repeat(like.shape[1], 0).reshape(-1)
+    value = constant.detach().to(like.dtype).numpy()
+    return value[()] if value.ndim == 0 else value.reshape(1, -1).repeat(run.size[0], 0).reshape(-1)
 
 
 @cache
@@ -155,8 +224,8 @@ def _backward_step(
 
 
 @cache
-def _forward_kernel(layout: Layout) -> Callable[..., None]:
-    return load(forward_source(layout), "forward")
+def _forward_kernel(layout: Layout, kept: tuple[str, ...]) -> Callable[..., None]:
+    return load(forward_source(layout, kept), "forward")
 
 
 @cache

@@ -81,7 +81,7 @@ def advance(cells: Sequence[Cell], wires: Sequence[Wire], emitted: Sums, states:
     (cell,) = cells
     shape = (*size, cell.node.n)
     inputs = {p: x.expand(shape) for p, x in cell.total(arriving[cell.node.name], cell.drives).items()}
-    spikes, traces = cell.scan(inputs, cell.init, cell.constants, shape)
+    spikes, traces = cell.scan(inputs, cell.init, cell.constants, shape, cell.wanted)
     states |= {f"{cell.node.name}/{name}": traces[name][1:] for name in cell.wanted}
     return {cell.node.name: spikes}
 
@@ -95,7 +95,9 @@ def _cycle(
         dtype = next(iter(cell.init.values())).dtype
         init = {s: x.expand(size[1], cell.node.n) for s, x in cell.init.items()}
         feeds = {p: x.to(dtype) for p, x in arriving[cell.node.name].items()}
-        member = Member(cell.node.name, cell.node.n, cell.scan, feeds, cell.drives, init, cell.constants)
+        member = Member(
+            cell.node.name, cell.node.n, cell.scan, feeds, cell.drives, init, cell.constants, tuple(cell.wanted)
+        )
         members.append(member)
     spikes, traces = run_cycle(members, internal, *size)
     for cell in cells:

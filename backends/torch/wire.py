@@ -44,14 +44,14 @@ class Wire:
             total = total + shifted if group else shifted
         return total.expand(steps, samples, self.edge.n_post)
 
-    def transposed(self, gradient: torch.Tensor, group: int) -> torch.Tensor:
-        """Return the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply`."""
+    def add_transposed(self, gradient: torch.Tensor, group: int, total: torch.Tensor) -> None:
+        """Add the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply` to a total."""
         if isinstance(self.linear, DenseMap):
-            back: torch.Tensor = gradient @ self.linear.weight.detach().t()
-            return back
+            total.addmm_(gradient, self.linear.weight.detach().t())
+            return
         with torch.enable_grad():
             x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
-            return torch.autograd.grad(self.apply(x, group), x, gradient)[0]
+            total += torch.autograd.grad(self.apply(x, group), x, gradient)[0]
 
     def weight_gradients(self, spikes: torch.Tensor, d_input: torch.Tensor) -> list[torch.Tensor | None]:
         """Return the gradients of the map's parameters.
