@@ -6,8 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from spikesim.backends.torch import TorchBackend  # noqa: E402
+from spikesim.backends.torch import crossover as crossovers  # noqa: E402
 from spikesim.backends.torch import events as event_products  # noqa: E402
-from spikesim.backends.torch.events import product, weight_gradient  # noqa: E402
+from spikesim.backends.torch.crossover import crossover  # noqa: E402
+from spikesim.backends.torch.events import Seen, product, weight_gradient  # noqa: E402
 from spikesim.connect import Conv2d, Dense, FixedProbability  # noqa: E402
 from spikesim.distributions import Normal, Uniform  # noqa: E402
 from spikesim.lowering import lower  # noqa: E402
@@ -16,7 +18,7 @@ from spikesim.network import Network, Population, Projection  # noqa: E402
 from spikesim.stimulus import Current, Input  # noqa: E402
 
 MS = 1e-3
-STEPS, SAMPLES = 14, 3
+STEPS, SAMPLES = 21, 3  # more than a segment between kept states
 
 
 class Spike(torch.autograd.Function):
@@ -128,18 +130,25 @@ def test_a_convolution_in_a_loop():
     assert torch.allclose(module.maps[1].weight.grad, total, rtol=1e-9, atol=1e-9)
 
 
+@pytest.fixture
+def always_events(monkeypatch):
+    monkeypatch.setattr(event_products, "crossover", lambda *_: 1.0)
+
+
+@pytest.mark.parametrize("n", [7, 150], ids=["narrow", "wide"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("kind", ["spikes", "unknown", "values"])
-def test_products_with_events_are_products(dtype, kind):
+def test_products_with_events_are_products(dtype, kind, n, always_events):
+    """More rows than one block, a last word of a few bits, bands of columns whole and partial."""
     torch.manual_seed(0)
     x = (torch.rand(600, 75) < 0.05).to(dtype)
     x[7] = 0
     if kind == "values":
         x = x * torch.randn(600, 75, dtype=dtype)
-    x, w = x.requires_grad_(), torch.randn(75, 130, dtype=dtype, requires_grad=True)
-    grad = torch.randn(600, 130, dtype=dtype)
-    assert event_products._sparse(x.detach(), kind == "spikes") is not None
-    found = product(x, w, kind == "spikes")
+    x, w = x.requires_grad_(), torch.randn(75, n, dtype=dtype, requires_grad=True)
+    grad, seen = torch.randn(600, n, dtype=dtype), Seen()
+    found = product(x, w, kind == "spikes", seen)
+    assert (seen.path, seen.crossover) == ("events", 1.0) and 0.03 < seen.density < 0.07
     gradients = torch.autograd.grad(found, [x, w], grad)
     expected = torch.autograd.grad(x @ w, [x, w], grad)
     tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
@@ -149,9 +158,48 @@ def test_products_with_events_are_products(dtype, kind):
     assert torch.allclose(weight_gradient(x.detach(), grad, kind == "spikes"), expected[1], **tolerance)
 
 
-def test_a_dense_matrix_or_a_full_row_is_multiplied_densely():
+def test_a_full_row_among_empty_ones(always_events):
     x = torch.zeros(600, 64)
-    assert event_products._sparse(x + 1, False) is None
     x[5] = 1.0  # not among the rows that are looked at
-    assert event_products._sparse(x, True) is None
-    assert torch.equal(product(x, torch.ones(64, 3))[5], torch.full((3,), 64.0))
+    found = product(x, torch.ones(64, 3))
+    assert torch.equal(found[5], torch.full((3,), 64.0)) and found.sum() == 3 * 64
+
+
+def test_threads_do_not_change_a_product(always_events):
+    torch.manual_seed(0)
+    x, w = (torch.rand(3000, 200) < 0.1).float(), torch.randn(200, 300, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found = product(x, w, True)
+            results.append((found.detach(), torch.autograd.grad(found.square().sum(), w)[0]))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
+
+
+def test_the_crossover_decides_and_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPIKESIM_CACHE", str(tmp_path))
+    calls = []
+    monkeypatch.setattr(crossovers, "measure", lambda *size: calls.append(size) or 0.25)
+    crossovers._crossover.cache_clear()
+    try:
+        assert [crossover(40, 50, "float32") for _ in range(2)] == [0.25, 0.25]
+        crossovers._crossover.cache_clear()  # as in another process
+        assert crossover(40, 50, "float32") == 0.25 and calls == [(40, 50, "float32")]
+        for density, path in ((0.2, "events"), (0.3, "dense")):
+            seen = Seen()
+            product(
+                (torch.arange(40 * 700).reshape(700, 40) % 10 < density * 10).float(), torch.ones(40, 50), True, seen
+            )
+            assert seen.path == path and abs(seen.density - density) < 1e-6
+        (tmp_path / "kernels" / "products.json").write_text("{damaged")
+        crossovers._crossover.cache_clear()
+        assert crossover(40, 50, "float32") == 0.25 and len(calls) == 2
+    finally:
+        crossovers._crossover.cache_clear()
+
+
+def test_a_measured_crossover_is_a_density():
+    assert 0.0 <= crossovers.measure(64, 64, "float32") <= 1.0

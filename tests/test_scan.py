@@ -262,19 +262,53 @@ def test_printed_kernels_vectorise():
     layout = Layout(own, "float32", own.inputs, ("alpha", "rho"))
     printed = load(backward_source(layout, ("alpha", "rho"), (), Surrogate()), "backward")
     kernel = njit(error_model="numpy")(printed.py_func)
-    column, rows, state = np.zeros(64, np.float32), np.zeros((3, 64), np.float32), np.zeros((4, 64), np.float32)
+    column, rows = np.zeros(64, np.float32), np.zeros((3, 64), np.float32)
     constants = [column.copy() if c in layout.arrays else np.float32(0.5) for c in layout.constants]
     d_inputs, columns = [rows.copy(), rows.copy()], [column.copy() for _ in range(4)]
-    kernel(0, 64, rows, rows, rows, state, state, *columns[:2], *d_inputs, *columns[2:], *constants)
+    kernel(0, 64, 0, 3, rows, rows, rows, rows, rows, *columns[:2], *d_inputs, *columns[2:], *constants)
     assembly = "".join(kernel.inspect_asm().values())
     assert "mulps" in assembly or "fmul\tv" in assembly
 
 
+def test_an_input_that_is_the_same_at_every_step_needs_one_row():
+    inputs, init, params, weights = problem(own, torch.float64)
+    for fused in (True, False):
+        found = []
+        for copied in (False, True):
+            once = inputs["current"][:1].detach().requires_grad_()
+            current = once.expand(STEPS, SAMPLES, N)
+            given = {**inputs, "current": current.clone() if copied else current}
+            spikes, grads = gradients(own, scan_of(own, Surrogate(), fused), given, init, params, weights)
+            found.append((spikes, torch.autograd.grad(current, once, grads[0])[0], *grads[1:]))
+        for a, b in zip(*found, strict=True):
+            assert torch.allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_states_are_kept_only_if_asked_for():
+    inputs, init, params, _ = problem(own, torch.float64)
+    constants = step_constants(own, params, DT, torch.device("cpu"))
+    everything, traces = Scan(own)(inputs, init, constants, (STEPS, SAMPLES, N))
+    spikes, kept = Scan(own)(inputs, init, constants, (STEPS, SAMPLES, N), keep=["a"])
+    assert list(kept) == ["a"] and torch.equal(kept["a"], traces["a"]) and torch.equal(spikes, everything)
+    assert Scan(own)(inputs, init, constants, (STEPS, SAMPLES, N), keep=[])[1] == {}
+
+
+def test_more_columns_and_steps_than_fit_a_block():
+    """Blocks of the backward scan get narrow for many steps; their seams must not show."""
+    torch.manual_seed(0)
+    x = (0.4 * torch.randn(1500, 3, 70, dtype=torch.float64)).requires_grad_()
+    constants = {k: torch.tensor(p.default, dtype=torch.float64) for k, p in soft.params.items()}
+    found = []
+    for fused in (True, False):
+        spikes, traces = Scan(soft, fused=fused)({"i": x}, {"v": torch.zeros(70).double()}, constants, (1500, 3, 70))
+        found.append((spikes, torch.autograd.grad((spikes * x.detach()).sum() + traces["v"][700].sum(), x)[0]))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-10, atol=1e-12)
+
+
 def test_source_can_be_read():
-    text = forward_source(Layout(soft, "float32", ("i",), ()))
-    assert (
-        "def scan(first, last, spikes, in_i, x_v, p_lam, p_q, p_th)" in text or "def scan(first, last, spikes" in text
-    )
+    text = forward_source(Layout(soft, "float32", ("i",), ()), ())
+    assert "def scan(first, last, begin, end, spikes, in_i, c_v, p_lam" in text
     compile(text, "forward", "exec")
     compile(backward_source(Layout(soft, "float64", ("i",), ("lam",)), ("lam",), ("v",), Surrogate("mpr")), "b", "exec")
 
