@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
+from spikesim.backends.torch.events import Events, find, known, remember
 from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.passes import Gradients, Pass, Walk
 from spikesim.backends.torch.scan import Scan, reduced
@@ -78,8 +80,11 @@ def run_cycle(
         By population and kept state, ``[steps + 1, samples, n]``.
     """
     tensors = [t for m in members for t in m.tensors()] + [p for w in wires for p in w.linear.parameters()]
-    outputs = iter(_Cycle.apply(list(members), list(wires), (steps, samples), *tensors))
+    events: dict[str, Events] = {}
+    outputs = iter(_Cycle.apply(list(members), list(wires), (steps, samples), events, *tensors))
     found = {m.name: (next(outputs), {s: next(outputs) for s in m.kept}) for m in members}
+    for name, (spikes, _) in found.items():
+        remember(spikes, events.get(name))
     return {name: spikes for name, (spikes, _) in found.items()}, {name: traces for name, (_, traces) in found.items()}
 
 
@@ -112,6 +117,16 @@ class _Work:
         marks = {s: room((1 + (steps - 1) // SEGMENT, samples, member.n), like) for s in member.init}
         run = member.scan.over(inputs, {n: c.detach() for n, c in member.constants.items()}, (samples, member.n))
         return cls(member, run, room((steps, samples, member.n), like), marks)
+
+    @cached_property
+    def rows(self) -> tuple[torch.Tensor, ...]:
+        """Spikes of each step, always the same tensors: products leave the events that they found on them."""
+        return self.spikes.unbind(0)
+
+    def events(self) -> list[Events]:
+        """Return the events of all steps if those of most were found on the way, else nothing."""
+        missing = sum(known(row) is None for row in self.rows)
+        return [] if 2 * missing > len(self.rows) else [find(row, spikes=True) for row in self.rows]
 
 
 class _Ahead:
@@ -147,27 +162,33 @@ class _Ahead:
             if wire.edge.port == port:
                 for group, delay in enumerate(wire.delays()):
                     if t >= delay:
-                        total += wire.apply(self.works[wire.edge.pre].spikes[t - delay], group)
+                        total += wire.apply(self.works[wire.edge.pre].rows[t - delay], group)
         if port in member.drives:
             total += member.drives[port][t]
 
 
 class _Cycle(torch.autograd.Function):  # type: ignore[misc]
-    """The loop. Arguments after ``size``: the members' tensors, then the wires' parameters."""
+    """The loop. ``events`` is filled; arguments after it: the members' tensors, then the wires' parameters."""
 
     @staticmethod
     def forward(
-        ctx: Any, members: list[Member], wires: list[Wire], size: tuple[int, int], *tensors: torch.Tensor
+        ctx: Any,
+        members: list[Member],
+        wires: list[Wire],
+        size: tuple[int, int],
+        events: dict[str, Events],
+        *tensors: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         works = {m.name: _Work.empty(m, wires, *size) for m in members}
         ahead = [_Ahead(work, works, wires) for work in works.values()]
         for t in range(size[0]):
             for one in ahead:
                 one.step(t)
+        events |= {name: Events.joined(found) for name, work in works.items() if (found := work.events())}
         saved = [x for w in works.values() for x in (w.spikes, *w.marks.values(), *w.run.inputs.values())]
         ctx.save_for_backward(*saved)
         ctx.set_materialize_grads(False)
-        ctx.members, ctx.wires, ctx.size = members, wires, size
+        ctx.members, ctx.wires, ctx.size, ctx.events = members, wires, size, events
         ctx.ports = {name: list(work.run.inputs) for name, work in works.items()}
         return tuple(x for one in ahead for x in (one.work.spikes, *one.traces.values()))
 
@@ -178,7 +199,7 @@ class _Cycle(torch.autograd.Function):  # type: ignore[misc]
         works = _restored(ctx)
         given = iter(gradients)
         backs: dict[str, _Back] = {}
-        position = 3
+        position = 4
         for member in members:
             spikes, traces = next(given), {s: next(given) for s in member.kept}
             wanted = ctx.needs_input_grad[position + len(member.feeds) + len(member.init) :]
@@ -190,8 +211,10 @@ class _Cycle(torch.autograd.Function):  # type: ignore[misc]
         result = [g for m in members for g in backs[m.name].results()]
         for wire in wires:
             d_input = backs[wire.edge.post].d_inputs[wire.edge.port]
-            result += wire.weight_gradients(works[wire.edge.pre].spikes, d_input)
-        return (None, None, None, *result)
+            spikes = works[wire.edge.pre].spikes
+            remember(spikes, ctx.events.get(wire.edge.pre))
+            result += wire.weight_gradients(spikes, d_input)
+        return (None, None, None, None, *result)
 
 
 def _restored(ctx: Any) -> dict[str, _Work]:
@@ -221,7 +244,10 @@ class _Back:
         self.work, self.given = work, d_spikes
         self.wires = [w for w in wires if w.edge.pre == work.member.name]
         self.cotangents = {s: d.contiguous() for s, d in d_traces.items() if d is not None}
-        self.d_inputs = {p: room(x.shape, x) for p, x in work.run.inputs.items()}
+        reach = max((d for w in wires if w.edge.post == work.member.name for d in w.delays()), default=0)
+        self.d_inputs = {p: room((len(x) + reach, *x.shape[1:]), x) for p, x in work.run.inputs.items()}
+        for gradient in self.d_inputs.values():
+            gradient[len(work.spikes) :] = 0  # what arrives after the last step changes nothing
         blank = torch.zeros_like(work.spikes[0])
         self.carry = {s: blank.clone() for s in work.member.init}
         constants = work.member.constants
@@ -271,5 +297,5 @@ class _Back:
         for name, gradient in self.cotangents.items():
             self.carry[name] += gradient[0]
         sums = {c: reduced(g, member.constants[c]) for c, g in self.d_learn.items()}
-        feeds: list[torch.Tensor | None] = [self.d_inputs[p] for p in member.feeds]
+        feeds: list[torch.Tensor | None] = [self.d_inputs[p][: len(self.work.spikes)] for p in member.feeds]
         return [*feeds, *self.carry.values(), *(sums.get(c) for c in member.constants)]

@@ -6,6 +6,7 @@ Which is faster depends on the density, on the sizes and on the machine: see :mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from spikesim.backends.torch.threads import over_columns
 
 SMALL = 1 << 14  # values of ``x`` below which it is not worth looking
 SAMPLE = 16  # rows of which every so manieth is looked at first
+_EVENTS = "spikesim_events"
 
 
 @dataclass
@@ -70,14 +72,41 @@ def weight_gradient(x: torch.Tensor, gradient: torch.Tensor, spikes: bool = Fals
     return x.t() @ gradient if events is None else events.weight_gradient(gradient.contiguous())
 
 
+def known(x: torch.Tensor) -> Events | None:
+    """Return the events of a tensor if they were found before; they travel with the tensor."""
+    return getattr(x, _EVENTS, None)
+
+
+def find(x: torch.Tensor, spikes: bool) -> Events:
+    """Return the events of a matrix, and remember them."""
+    events = known(x)
+    if events is None:
+        events = Events.of(x.detach().numpy(), spikes)
+        remember(x, events)
+    return events
+
+
+def remember(x: torch.Tensor, events: Events | None) -> None:
+    """Attach events to a tensor that does not change any more."""
+    if events is not None:
+        setattr(x, _EVENTS, events)
+
+
 def _sparse(x: torch.Tensor, n_post: int, spikes: bool, seen: Seen) -> Events | None:
     """Return the events of a matrix if going through them is faster than a product, else None."""
     if x.device.type != "cpu" or x.numel() < SMALL or x.shape[1] < 32 or not x.is_contiguous():
         return None
+    events = known(x)
     seen.crossover = crossover(x.shape[1], n_post, str(x.dtype).removeprefix("torch."))
-    looked = x.detach()[::SAMPLE]
-    seen.density = int(torch.count_nonzero(looked)) / looked.numel()
-    return None if seen.density > seen.crossover else Events.of(x.detach().numpy(), spikes)
+    seen.density = _density(x.detach()) if events is None else len(events.ids) / x.numel()
+    if seen.density > seen.crossover:
+        return None
+    return find(x, spikes)
+
+
+def _density(x: torch.Tensor) -> float:
+    looked = x[::SAMPLE]
+    return int(torch.count_nonzero(looked)) / looked.numel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +146,27 @@ class Events:
             copy = kernels.list_values
             over_columns(rows, columns // 4, lambda a, b: copy(a, b, flat, columns, start, ids, value, ones))
         return cls((rows, columns), start, ids, value[:0] if ones[0] else value)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Events]) -> Events:
+        """Return the events of matrices one below the other."""
+        rows, columns = sum(p.shape[0] for p in parts), parts[0].shape[1]
+        counts = [np.diff(p.start) for p in parts]
+        start = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        ids = np.concatenate([p.ids for p in parts])
+        if not any(len(p.value) for p in parts):
+            return cls((rows, columns), start, ids, parts[0].value)
+        ones = (np.ones(len(p.ids), p.value.dtype) for p in parts)
+        return cls(
+            (rows, columns), start, ids, np.concatenate([p.value if len(p.value) else next(ones) for p in parts])
+        )
+
+    def first(self, rows: int) -> Events:
+        """Return the events of the first rows."""
+        if rows == self.shape[0]:
+            return self
+        end = self.start[rows]
+        return Events((rows, self.shape[1]), self.start[: rows + 1], self.ids[:end], self.value[:end])
 
     @cached_property
     def by_column(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:

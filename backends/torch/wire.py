@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spikesim.backends.torch.events import weight_gradient
+from spikesim.backends.torch.events import known, remember, weight_gradient
 from spikesim.backends.torch.linear import DenseMap, LinearMap, SparseMap
 from spikesim.graph import Edge
 
@@ -38,7 +38,7 @@ class Wire:
             if values.stride(0) == 0:  # the same at every step: one product serves all
                 sums = self.apply(values[0], group).expand(rest, samples, self.edge.n_post)
             else:
-                sums = self.apply(values[:rest].reshape(-1, self.edge.n_pre), group)
+                sums = self.apply(_rows(values, rest), group)
                 sums = sums.view(rest, samples, self.edge.n_post)
             shifted = sums if not delay else torch.cat([sums.new_zeros((steps - rest, *sums.shape[1:])), sums])
             total = total + shifted if group else shifted
@@ -61,15 +61,24 @@ class Wire:
         spikes
             What was projected, ``[steps, samples, n_pre]``.
         d_input
-            Gradient of where it arrived, ``[steps, samples, n_post]``.
+            Gradient of where it arrived, ``[steps + longest delay or more, samples, n_post]``, 0 after the last step.
         """
         parameters = list(self.linear.parameters())
         if not parameters:
             return []
+        steps = len(spikes)
         if isinstance(self.linear, DenseMap):
-            (delay,), steps = self.delays(), len(spikes)
-            emitted = spikes[: max(steps - delay, 0)].reshape(-1, self.edge.n_pre)
-            return [weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)]
+            (delay,) = self.delays()
+            arrived = d_input[delay : delay + steps].reshape(-1, self.edge.n_post)
+            return [weight_gradient(_rows(spikes, steps), arrived, self.linear.spikes)]
         with torch.enable_grad():
             arrived = self.all_steps(spikes)
-            return list(torch.autograd.grad(arrived, parameters, d_input, allow_unused=True))
+            return list(torch.autograd.grad(arrived, parameters, d_input[:steps], allow_unused=True))
+
+
+def _rows(values: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return the first steps of ``[steps, samples, n]`` as one matrix, along with events that are known of it."""
+    flat = values[:steps].reshape(-1, values.shape[2])
+    events = known(values)
+    remember(flat, events.first(len(flat)) if events is not None else None)
+    return flat
