@@ -1,4 +1,4 @@
-"""Layered workloads, here and in torch, snnTorch and norse: inference 784-1024-1024-10, training 784-512-512-10.
+"""Inference 784-1024-1024-10, here and in torch, snnTorch and norse.
 
 ``u = 0.9 v + W x, s = (u > 1), v = u (1 - s)``; a spike passes all layers in its step. Input density 5 %.
 """
@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import training
 
 from spikesim.layers import dense, sequential
 from spikesim.models.neurons import leaky
@@ -18,7 +19,6 @@ from spikesim.network import Network
 from spikesim.stimulus import Input
 
 INFERENCE = ((784, 1024, 1024, 10), (0.06, 0.08, 0.08), 100)
-TRAINING = ((784, 512, 512, 10), (0.06, 0.10, 0.12), 50)
 DENSITY, BETA = 0.05, 0.9
 
 
@@ -43,48 +43,12 @@ def network(workload: Any) -> Network:
 
 
 # ---------------------------------------------------------------------------------------------------- torch and friends
-def _step_fns(kind: str, count: int) -> list[Callable[[Any, Any], Any]]:
-    """Return one function (input, state) -> (spikes, state) per layer."""
-    import torch
-
-    if kind == "snntorch":
-        import snntorch
-
-        cells = [snntorch.Leaky(beta=BETA, reset_mechanism="zero", reset_delay=False) for _ in range(count)]
-        return [lambda x, v, c=c: c(x, torch.zeros_like(x) if v is None else v) for c in cells]
-    if kind == "norse":
-        import norse.torch as norse
-
-        cells = [norse.LIFBoxCell() for _ in range(count)]
-        return [lambda x, v, c=c: c(x, v) for c in cells]
-
-    class Spike(torch.autograd.Function):
-        """The step function with the arc tangent's derivative."""
-
-        @staticmethod
-        def forward(ctx: Any, u: Any) -> Any:
-            ctx.save_for_backward(u)
-            return (u > 0).to(u.dtype)
-
-        @staticmethod
-        def backward(ctx: Any, gradient: Any) -> Any:
-            (u,) = ctx.saved_tensors
-            return gradient / (1 + (np.pi * u) ** 2)
-
-    def step(x: Any, v: Any) -> Any:
-        u = x if v is None else BETA * v + x
-        s = Spike.apply(u - 1.0)
-        return s, u * (1 - s)
-
-    return [step] * count
-
-
 def layered_forward(workload: Any) -> tuple[Callable[[Any], Any], list[Any]]:
     """Return the same in torch, one product per layer over all steps: the fastest way of a feed-forward network."""
     import torch
 
     weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in matrices(workload)]
-    step = _step_fns("torch loop", 1)[0]
+    step = training.plain_cell(BETA)
 
     def forward(x: Any) -> Any:
         for w in weights:
@@ -107,9 +71,8 @@ def torch_forward(kind: str, workload: Any) -> tuple[Callable[[Any], Any], list[
     if kind == "torch by layer":
         return layered_forward(workload)
 
-    scale = 10.0 if kind == "norse" else 1.0  # norse multiplies its input by dt / tau = 0.1
-    weights = [torch.nn.Parameter(torch.from_numpy(w) * scale) for w in matrices(workload)]
-    cells = _step_fns(kind, len(weights))
+    weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in matrices(workload)]
+    cells = training.cells(kind, BETA, len(weights))
 
     def forward(x: Any) -> Any:
         states: list[Any] = [None] * len(weights)
@@ -165,27 +128,6 @@ def _numba(x: Any, runs: int, threads: int) -> dict[str, Any]:
         rate = len(chunk.spikes["layer3"][0]) / (x.shape[0] * x.shape[1] * 10)
     ms = [s / INFERENCE[2] * 1e3 for s in seconds[1:]]
     return {"ms_per_step": ms, "last_layer_rate": rate, "ready_s": ready}
-
-
-def time_training(kind: str, runs: int, threads: int, batch: int = 128) -> dict[str, Any]:
-    """Return seconds of one forward and backward pass."""
-    import torch
-
-    torch.set_num_threads(threads)
-    forward, weights = torch_forward(kind, TRAINING)
-    given = torch.from_numpy(inputs(TRAINING, batch).astype(np.float32))
-    labels = torch.from_numpy(np.random.default_rng(3).integers(0, 10, batch))
-    rates = []
-
-    def iteration() -> None:
-        for w in weights:
-            w.grad = None
-        out = forward(given)
-        rates.append(float(out.detach().mean()))
-        torch.nn.functional.cross_entropy(out.sum(0), labels).backward()
-
-    iteration()
-    return {"seconds": [_timed(iteration) for _ in range(runs)], "last_layer_rate": rates[-1]}
 
 
 def _timed(function: Callable[[], Any]) -> float:

@@ -85,11 +85,11 @@ def inference(who: str, batch: int, runs: int, threads: int, **_: Any) -> dict[s
     return layers.time_inference("spikesim numba" if who == "spikesim" else who, batch, runs, threads)
 
 
-def training(who: str, runs: int, threads: int, **_: Any) -> dict[str, Any]:
-    """Time a layered network forwards and backwards."""
-    import layers
+def training(who: str, task: str, runs: int, threads: int, **_: Any) -> dict[str, Any]:
+    """Time a network forwards and backwards."""
+    from training import time_training
 
-    return layers.time_training(who, runs, threads)
+    return time_training(who, task, runs, threads)
 
 
 KINDS = {f.__name__: f for f in (network, recording, first, kernels, inference, training)}

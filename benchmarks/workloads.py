@@ -56,10 +56,11 @@ class Workload:
     rows
         Who takes part.
     section
-        Of the page: "networks", "heterogeneous", "layers", "neurons", "synapses", "rate", "threads", or a single name.
+        Of the page: "networks", "heterogeneous", "layers", "training", "neurons", "synapses", "rate", "threads", or a
+        single name.
     goal
         Upper bounds for medians of the library's first row: "sim_s" (per biological second), "build_s", "peak_mb",
-        "ms_per_step".
+        "ms_per_step", "seconds" (of an iteration).
     """
 
     name: str
@@ -135,6 +136,8 @@ def _heterogeneous() -> list[Workload]:
 
 def _layers() -> list[Workload]:
     names = (SPIKESIM, "spikesim torch", *LAYER_PEERS)
+    trained = (*names[1:], "spikingjelly")
+    stepped = tuple(w for w in trained if w != "torch by layer")
 
     def rows(kind: str, who: tuple[str, ...], **options: Any) -> tuple[Row, ...]:
         return tuple(Row(w, kind, 2, 3, options) for w in who)
@@ -144,7 +147,12 @@ def _layers() -> list[Workload]:
                  {"ms_per_step": 0.012}),
         Workload("inference_128", "inference, batch 128", rows("inference", names, batch=128, runs=7), "layers",
                  {"ms_per_step": 0.8}),
-        Workload("training_128", "training, batch 128", rows("training", names[1:], runs=7), "layers"),
+        Workload("training_128", "training, feed-forward", rows("training", trained, task="feed-forward", runs=7),
+                 "training", {"seconds": 0.075, "peak_mb": 400}),
+        Workload("training_recurrent", "training, recurrent", rows("training", stepped, task="recurrent", runs=5),
+                 "training", {"seconds": 0.28}),
+        Workload("training_conv", "training, convolution", rows("training", trained, task="convolution", runs=7),
+                 "training"),
     ]  # fmt: skip
 
 
