@@ -51,7 +51,8 @@ def run_here(row: Row, seed: int, name: str) -> dict[str, Any]:
         options.setdefault("network", name)
     elif row.kind in ("inference", "training"):
         options["who"] = row.who
-    command = [sys.executable, str(Path(__file__).with_name("measure.py"))]
+    python = peers.peer(row.who).python if row.who in peers.SHARES else sys.executable
+    command = [str(python), str(Path(__file__).with_name("measure.py"))]
     command.append(json.dumps({"kind": row.kind, "options": options}))
     env = {**os.environ, **peers.ONE_THREAD, "OMP_NUM_THREADS": str(row.threads)}
     with tempfile.TemporaryDirectory() as empty:

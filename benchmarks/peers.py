@@ -23,7 +23,9 @@ ORACLES = ROOT / "oracles"
 REQUIREMENTS = {
     "nest": ["nest-simulator>=3.8"],
     "brian2": ["brian2>=2.6", "numpy<2.4", "setuptools<81"],  # Brian2 2.9 does not import with numpy 2.4
+    "spikingjelly": ["--no-deps", "spikingjelly>=2,<3", "loguru"],  # its requirements would bring another torch
 }
+SHARES = {"spikingjelly"}  # environments that see the packages of this one
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 LIMIT_S = 600.0
 
@@ -71,6 +73,10 @@ def peer(name: str) -> Peer:
     if not python.exists():
         print(f"making {place} for {name} ...", file=sys.stderr)
         venv.create(place, with_pip=True)
+        if name in SHARES:
+            (own,) = place.glob("[Ll]ib*/**/site-packages")
+            lines = [f"import site; site.addsitedir({p!r})" for p in map(str, sys.path) if p.endswith("site-packages")]
+            (own / "shared.pth").write_text("\n".join(lines) + "\n")
     version = _version(python, name)
     if not version:
         _check(

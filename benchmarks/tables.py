@@ -10,6 +10,7 @@ NAMES = {
     "brian2": "Brian2",
     "snntorch": "snnTorch",
     "norse": "norse",
+    "spikingjelly": "SpikingJelly",
     "spikesim": "spikesim",
 }
 

@@ -9,8 +9,8 @@ convolution    28x28 image as a current - 16 maps 3x3 - pool 2 - 32 maps 3x3 - p
 ============== ==========================================================================================
 
 ``u = beta v + W x, s = (u > 1), v = u (1 - s)``, beta 0.9 (recurrent: 0.95); the derivative of s is
-``1 / (1 + (pi (u - 1))^2)``, except in norse, which has one of its own shape. Weights and inputs are the same in all; the
-rate of the hidden layer is the check.
+``1 / (1 + (pi (u - 1))^2)``, except in norse, which has one of its own shape. Weights and inputs are the same in all;
+the rate of the hidden layer is the check.
 """
 
 from __future__ import annotations
