@@ -74,7 +74,8 @@ def peer(name: str) -> Peer:
         print(f"making {place} for {name} ...", file=sys.stderr)
         venv.create(place, with_pip=True)
         if name in SHARES:
-            (own,) = place.glob("[Ll]ib*/**/site-packages")
+            code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+            own = Path(_check([str(python), "-c", code], f"{name}: its environment does not start").strip())
             lines = [f"import site; site.addsitedir({p!r})" for p in map(str, sys.path) if p.endswith("site-packages")]
             (own / "shared.pth").write_text("\n".join(lines) + "\n")
     version = _version(python, name)
