@@ -180,6 +180,8 @@ def _projection(projection: Projection, network: Network) -> tuple[str, ...]:
         f"weight {amount(weights)}" if weights is not None else "",
         "" if _is_default(projection.delay, 0.0) else f"delay {amount(projection.delay, 's')}",
         plasticity(projection.plasticity) if projection.plasticity is not None else "",
+        repr(projection.norm) if projection.norm is not None else "",
+        f"dropout {projection.dropout:g}" if projection.dropout else "",
     )
 
 

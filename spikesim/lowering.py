@@ -24,7 +24,7 @@ __all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"
 GRADED_BITS = 16  # graded inputs are snapped to multiples of 2^-16
 
 
-def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Graph:
+def lower(network: Network, *, seed: int | None = None, snap: bool = True, folded: bool = True) -> Graph:
     """Lower a network to the flat form that backends run.
 
     Parameters
@@ -35,6 +35,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         Replaces the network's seed.
     snap
         Put weights on the binary grid on which sums are exact in any order.
+    folded
+        Fold batch norms into weights and biases, and leave dropout out. False keeps both, for training.
 
     Returns
     -------
@@ -47,6 +49,7 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     """
     if seed is not None:
         network = replace(network, seed=seed)
+    network = network.folded() if folded else network
     problems: list[str] = []
     senders: list[Population | Source] = [*network.populations, *_sources(network)]
     shapes = {p.name: p.shape for p in senders}
@@ -143,6 +146,8 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
         graded=graded,
         rule=projection.rule,
         learning=None if plasticity is None else lower_plasticity(plasticity, network.dt, weight.extremes, graded),
+        norm=projection.norm,
+        dropout=projection.dropout,
     )
 
 
