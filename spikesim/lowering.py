@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.connect import Conv2d
 from spikesim.connect.base import elements
 from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
@@ -17,7 +18,7 @@ from spikesim.learning import largest_weight, lower_plasticity
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
 from spikesim.stimulus import Drive, Input, PoissonDrive, Source
-from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Snapped, Steps, snap
+from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Shared, Snapped, Steps, snap
 
 __all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"]
 
@@ -131,8 +132,7 @@ def _node(network: Network, population: Population) -> Node:
 def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[int, ...]]) -> Edge:
     pre, post = shapes[projection.pre], shapes[projection.post]
     pattern = Pattern(projection.rule, pre, post, Stream(network.seed, f"{projection.name}/synapses"))
-    own = None if projection.rule.fits(pre, post) else pattern.rows.weights
-    weight = _weights(network, projection, own, pattern)
+    weight = _weights(network, projection, pattern)
     graded = bool(getattr(_source(network, projection.pre), "graded", False))
     plasticity = projection.plasticity
     return Edge(
@@ -155,9 +155,13 @@ def _source(network: Network, name: str) -> Source | None:
     return next((s for s in _sources(network) if s.name == name), None)
 
 
-def _weights(network: Network, projection: Projection, own: NDArray[Any] | None, pattern: Pattern) -> Numbers:
-    if own is not None:
-        return Given(np.asarray(own, np.float64))
+def _weights(network: Network, projection: Projection, pattern: Pattern) -> Numbers:
+    rule = projection.rule
+    laid_out = None if rule.fits(pattern.pre, pattern.post) else pattern.rows.weights
+    if laid_out is not None:
+        return Given(np.asarray(laid_out, np.float64))
+    if isinstance(rule, Conv2d):  # a deep network has more synapses than memory; its kernels are small
+        return Shared(rule.weights, pattern)
     if hasattr(projection.weight, "sample"):
         fan_in = max(1, round(pattern.count / elements(pattern.post)))
         drawn = Drawn(projection.weight, Stream(network.seed, f"{projection.name}/weight"), pattern.count, fan_in)

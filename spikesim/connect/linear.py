@@ -156,10 +156,28 @@ class Conv2d(Weighted):
         check(min(out) >= 1, f"Conv2d: kernel {self.weights.shape[2:]} is larger than the input {tuple(sides)}")
         return (self.weights.shape[0], *out)
 
-    def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
-        """Return the map."""
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse shapes that do not lead from one to the other."""
         shape = self.output_shape(pre)
         check(elements(shape) == elements(post), f"Conv2d: the output has shape {shape}, the target {post}")
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses: pairs of a kernel entry and a position at which it meets the image."""
+        met = self.weights.shape[0] * self.weights.shape[1]
+        for side, out, kernel in zip(pre[1:], self.output_shape(pre)[1:], self.weights.shape[2:], strict=True):
+            at = np.arange(out)[:, None] * self.stride + np.arange(kernel) - self.padding
+            met *= int(((at >= 0) & (at < side)).sum())
+        return met
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the kernel entries of an output channel."""
+        return int(self.weights[0].size)
+
+    def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
+        """Return the map."""
+        self.fits(pre, post)
+        shape = self.output_shape(pre)
         c_out, c_in, height, width = self.weights.shape
         co, ci, ky, kx, oy, ox = np.meshgrid(
             *(np.arange(k) for k in (c_out, c_in, height, width, shape[1], shape[2])), indexing="ij", sparse=True
