@@ -119,6 +119,19 @@ class ChainMap(LinearMap):
         return Chain(tuple(part.rule() for part in self.parts))
 
 
+class DiagonalMap(LinearMap):
+    """One source to one target: a weight each, or one for all."""
+
+    def __init__(self, weights: Any, learn: bool, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(learn)
+        self.plain = not learn and np.ndim(weights) == 0 and float(weights) == 1.0
+        self.hold("values", weights, dtype, device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply; a weight of 1 hands over what comes in."""
+        return x if self.plain else x * self.values
+
+
 class SparseMap(LinearMap):
     """Synapses one by one, with one delay or one each.
 
