@@ -120,12 +120,12 @@ class ChainMap(LinearMap):
 
 
 class DiagonalMap(LinearMap):
-    """One source to one target: a weight each, or one for all."""
+    """One source to one target, a weight each."""
 
-    def __init__(self, weights: Any, learn: bool, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, edge: Edge, learn: bool, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(learn)
-        self.plain = not learn and np.ndim(weights) == 0 and float(weights) == 1.0
-        self.hold("values", weights, dtype, device)
+        self.plain = not learn and edge.constant_weight == 1.0
+        self.hold("values", np.broadcast_to(edge.weights, (edge.synapses,)), dtype, device)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply; a weight of 1 hands over what comes in."""

@@ -133,7 +133,7 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         if np.ndim(edge.delays) == 0 or edge.name in self.longest:
             found = linear_map(edge.rule, self._shape(edge.pre), learn, self.dtype, self.device)
             if isinstance(edge.rule, OneToOne):
-                found = DiagonalMap(edge.weights, learn, self.dtype, self.device)
+                found = DiagonalMap(edge, learn, self.dtype, self.device)
         if edge.name in self.longest:
             undelayed = replace(edge, delay=Constant(0.0))
             found = SparseMap(undelayed, learn, self.dtype, self.device) if found is None else found
