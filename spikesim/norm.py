@@ -45,10 +45,9 @@ class BatchNorm(Value):
 
     Examples
     --------
-    >>> norm = BatchNorm(scale=2.0, mean=0.5, var=4.0, eps=1e-12)
-    >>> factor, offset = norm.affine(1)
+    >>> factor, offset = BatchNorm(scale=[2.0, 3.0], mean=0.5, var=3.75, eps=0.25).affine(2)
     >>> factor.tolist(), offset.tolist()
-    ([1.0], [-0.5])
+    ([1.0, 1.5], [-0.5, -0.75])
     """
 
     scale: Any = 1.0

@@ -11,6 +11,7 @@ from spikesim.backends.torch import TorchBackend  # noqa: E402
 from spikesim.connect import Conv2d, Dense, FixedProbability, OneToOne  # noqa: E402
 from spikesim.engine import run  # noqa: E402
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError, UnsupportedError  # noqa: E402
+from spikesim.layers import batch_norm, conv2d, dense, dropout, pool, recurrent, sequential, skip  # noqa: E402
 from spikesim.lowering import lower  # noqa: E402
 from spikesim.models.neurons import cuba_lif, leaky, li, lif, lif_soft  # noqa: E402
 from spikesim.network import Network, Population, Projection  # noqa: E402
@@ -380,3 +381,58 @@ def test_delays_that_cannot_be_learned():
             module_of(network, **settings)
     with pytest.raises(UnknownNameError, match="x->out"):
         module_of(network, delays={"x->ou": 9 * MS})
+
+
+# ------------------------------------------------------------------------------------------------ sequential
+def test_sequential_with_every_kind_of_layer():
+    net = sequential(
+        *(Input("x", (2, 8, 8), graded=True), conv2d(4, 3, padding=1), batch_norm(gain=0.5), lif_soft()),
+        *(conv2d(6, 3, padding=1, stride=2), batch_norm(), skip(pool(2), conv2d(6, 1), batch_norm(scale=0.0))),
+        *(lif_soft(), conv2d(6, 3, padding=1), lif_soft()),
+        *(dropout(0.3), pool(4), dense(5), lif_soft(), recurrent(), dense(3), lif_soft()),
+        *(recurrent(0.1, kind="one_to_one", delay=2 * MS),),
+        seed=1,
+    )
+    assert [p.shape for p in net.populations] == [(4, 8, 8), (6, 4, 4), (6, 4, 4), (5,), (3,)]
+    found = {p.name: p for p in net.projections}
+    assert list(found) == [
+        *("x->layer1", "layer1->layer2", "x->layer2", "layer2->layer3", "layer3->layer4"),
+        *("layer4->layer4", "layer4->layer5", "layer5->layer5"),
+    ]
+    assert [name for name, p in found.items() if p.norm is not None] == ["x->layer1", "layer1->layer2", "x->layer2"]
+    assert found["x->layer1"].norm.gain == 0.5 and found["x->layer2"].norm.scale == 0.0
+    assert [type(r).__name__ for r in found["x->layer2"].rule.rules] == ["Pool2d", "Conv2d"]
+    assert [p.dropout for p in found.values()] == [0, 0, 0, 0, 0.3, 0, 0, 0]
+    assert found["layer4->layer4"].delay == 1 * MS and found["layer4->layer4"].rule.weights.shape == (5, 5)
+    assert found["layer5->layer5"].delay == 2 * MS and found["layer5->layer5"].weight.tolist() == [0.1] * 3
+
+
+def test_a_residual_block_adds_what_torch_adds():
+    fired = sequential(
+        *(Input("x", (4, 6, 6), graded=True), conv2d(4, 3, padding=1), lif_soft()),
+        *(conv2d(4, 3, padding=1), batch_norm(), skip(), li(beta=0.0)),
+    )
+    module, x = module_of(fired).eval(), on_grid(np.random.default_rng(0).uniform(size=(3, 2, 4, 6, 6)))
+    outputs = module(x, record=["layer2/v"])
+    conv = torch.nn.functional.conv2d(
+        outputs["layer1"].view(6, 4, 6, 6), torch.tensor(fired["layer1->layer2"].rule.weights), padding=1
+    )
+    expected = conv / np.sqrt(1 + 1e-5) + x.flatten(0, 1)
+    assert torch.allclose(outputs["layer2/v"].reshape(expected.shape), expected, atol=1e-12)
+
+
+def test_layers_in_the_wrong_place():
+    x, n, conv = Input("x", (2, 8, 8), graded=True), lif_soft(), conv2d(4, 3, padding=1)
+    for words, layers in {
+        "in this order; found no linear layer": (x, batch_norm(), n),
+        "in this order; found conv2d, dropout, conv2d": (x, conv, dropout(0.1), conv, n),
+        "found recurrent after 'x'": (x, recurrent()),
+        "found skip after 'x'": (x, skip(), n),
+        "back must be from 2 to 1": (x, conv, skip(), n),
+        r"leads to the shape \(2, 8, 8\), needed is \(4, 8, 8\)": (x, conv, n, conv, skip(), n),
+        "ends with a neuron, found skip": (x, conv, n, conv, skip()),
+    }.items():
+        with pytest.raises(InvalidValueError, match=words):
+            sequential(*layers)
+    with pytest.raises(UnknownNameError, match="one_to_one"):
+        sequential(x, conv, n, recurrent(kind="onetoone"))
