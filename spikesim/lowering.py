@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.connect import Conv2d
+from spikesim.connect import Weighted
 from spikesim.connect.base import elements
 from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
@@ -160,8 +160,8 @@ def _weights(network: Network, projection: Projection, pattern: Pattern) -> Numb
     laid_out = None if rule.fits(pattern.pre, pattern.post) else pattern.rows.weights
     if laid_out is not None:
         return Given(np.asarray(laid_out, np.float64))
-    if isinstance(rule, Conv2d):  # a deep network has more synapses than memory; its kernels are small
-        return Shared(rule.weights, pattern)
+    if isinstance(rule, Weighted):
+        return Shared(np.asarray(rule.shared()), pattern)
     if hasattr(projection.weight, "sample"):
         fan_in = max(1, round(pattern.count / elements(pattern.post)))
         drawn = Drawn(projection.weight, Stream(network.seed, f"{projection.name}/weight"), pattern.count, fan_in)
