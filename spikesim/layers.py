@@ -297,9 +297,10 @@ def _way(
     left_out = layers.pop(0).p if isinstance(layers[0], dropout) else 0.0
     norm = layers.pop() if layers and isinstance(layers[-1], BatchNorm) else None
     if not layers or not all(isinstance(part, (dense, conv2d, pool)) for part in layers):
+        found = ", ".join(type(part).__name__ for part in layers) or "no linear layer"
         raise InvalidValueError(
-            f"between {name!r} and {target!r} stand dropout (if any), linear layers (dense, conv2d, pool) and batch_norm "
-            f"(if any), in this order; found {', '.join(type(part).__name__ for part in layers) or 'no linear layer'}"
+            f"between {name!r} and {target!r} stand dropout (if any), linear layers (dense, conv2d, pool) and "
+            f"batch_norm (if any), in this order; found {found}"
         )
     rule, shape = _chain(layers, shape, Stream(seed, f"{name}->{target}/weight"))
     delay = sum(part.delay for part in layers)

@@ -83,7 +83,8 @@ class BatchNorm(Value):
 
     def spread(self, channels: int) -> BatchNorm:
         """Return the same norm with one value for each channel."""
-        return replace(self, **{n: np.broadcast_to(getattr(self, n), (channels,)).copy() for n in PER_CHANNEL})
+        each: dict[str, Any] = {n: np.broadcast_to(getattr(self, n), (channels,)).copy() for n in PER_CHANNEL}
+        return replace(self, **each)
 
     def affine(self, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return ``factor`` and ``offset``, float64 ``[channels]``: the norm is ``factor * x + offset``."""

@@ -63,7 +63,7 @@ class DelayedMap(LinearMap):
 
     def steps(self) -> NDArray[np.int64]:
         """Return the delays in whole steps, as they will be in the network."""
-        return np.rint(self.delay.detach().cpu().double().numpy() * self.longest).astype(np.int64)
+        return np.asarray(np.rint(self.delay.detach().cpu().double().numpy() * self.longest), np.int64)
 
     def kernel(self) -> torch.Tensor:
         """Return what part of a spike arrives after ``0 .. longest`` steps, in a last dimension."""

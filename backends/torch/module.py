@@ -265,9 +265,10 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
     def _wire(self, k: int, samples: int) -> Wire:
         edge, linear, key = self.graph.edges[k], self.maps[k], str(k)
         norm = self.norms[key] if key in self.norms else None
-        dropout = self.dropouts[key] if key in self.dropouts else None
-        mask = None if dropout is None else dropout.mask(samples, edge.n_pre, self.dtype, self.device)
-        return Wire(edge, linear, norm, mask, 1.0 if mask is None else dropout.gain)
+        if not self.training or key not in self.dropouts:
+            return Wire(edge, linear, norm)
+        dropout = self.dropouts[key]
+        return Wire(edge, linear, norm, dropout.mask(samples, edge.n_pre, self.dtype, self.device), dropout.gain)
 
     def _cell(self, node: Node, drives: Sums, record: Sequence[str]) -> Cell:
         constants = {name: c.to(self.dtype) for name, c in self.constants(node).items()}

@@ -83,10 +83,8 @@ class Dropout(nn.Module):  # type: ignore[misc]
         """What makes up for the elements left out."""
         return 1.0 / (1.0 - self.p)
 
-    def mask(self, samples: int, n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor | None:
-        """Return 0 and 1, ``[samples, n]``; None outside training."""
-        if not self.training:
-            return None
+    def mask(self, samples: int, n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Draw 0 and 1, ``[samples, n]``."""
         key = f"{self.seed}/{self.name}/{int(self.drawn)}".encode()
         number = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
         generator = torch.Generator().manual_seed(int(np.int64(np.uint64(number))))

@@ -57,7 +57,8 @@ def conv_net(
     [('layer1', (16, 28, 28)), ('layer2', (32, 14, 14)), ('layer3', (10,))]
     """
     cell = lif_soft() if neuron is None else neuron
+    norms = (batch_norm(gain=threshold_of(cell)),) if norm else ()
     layers: list[Any] = [Input("image", shape, graded=True)]
     for number in channels:
-        layers += [conv2d(number, 3, padding=1), *((batch_norm(gain=threshold_of(cell)),) if norm else ()), cell, pool(2)]
+        layers += [conv2d(number, 3, padding=1), *norms, cell, pool(2)]
     return sequential(*layers, dense(classes), li(beta=0.0), dt=dt, seed=seed, name="conv_net")

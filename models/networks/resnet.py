@@ -7,9 +7,9 @@
     smaller:    the first convolution has stride 2, and x takes: average pool -> 1 x 1 -> norm
 
 The two ways of a block meet as two projections into the same neurons. Norms inside blocks are threshold-dependent
-(tdBN, Zheng et al. 2021): a factor ``v_th``, and ``v_th / sqrt(2)`` for both ways where the block gets smaller. The last
-norm of each block starts with scale 0, so that a block begins as the identity. The image itself is presented at every
-step; the read-out is the mean over time of one dense layer after global average pooling
+(tdBN, Zheng et al. 2021): a factor ``v_th``, and ``v_th / sqrt(2)`` for both ways where the block gets smaller. The
+last norm of each block starts with scale 0, so that a block begins as the identity. The image itself is presented at
+every step; the read-out is the mean over time of one dense layer after global average pooling
 (``readout="membrane_mean"``).
 
 Reference: Guo et al., "Reducing Information Loss for Spiking Neural Networks", ECCV 2022, and the authors' code

@@ -172,7 +172,7 @@ class Conv2d(Weighted):
 
     def count(self, pre: Shape, post: Shape) -> int:
         """Return the number of synapses: pairs of a kernel entry and a position at which it meets the image."""
-        met = self.weights.shape[0] * self.weights.shape[1]
+        met = int(self.weights.shape[0]) * int(self.weights.shape[1])
         for side, out, kernel in zip(pre[1:], self.output_shape(pre)[1:], self.weights.shape[2:], strict=True):
             at = np.arange(out)[:, None] * self.stride + np.arange(kernel) - self.padding
             met *= int(((at >= 0) & (at < side)).sum())
@@ -180,7 +180,7 @@ class Conv2d(Weighted):
 
     def most_inputs(self, pre: Shape, post: Shape) -> int:
         """Return the kernel entries of an output channel."""
-        return int(self.weights[0].size)
+        return int(np.prod(self.weights.shape[1:]))
 
     def shared(self) -> NDArray[np.float64]:
         """Return the kernel."""
@@ -292,7 +292,7 @@ class Chain(Weighted):
             return None
         last, here = self.rules[-1], self.shapes(pre, post)[-2]
         known = last.count(here, post) if isinstance(last, Conv2d) else last.weights.size
-        return int(known * self._pooled)
+        return int(known) * self._pooled
 
     def most_inputs(self, pre: Shape, post: Shape) -> int | None:
         """Return what no target's number of synapses exceeds, or None where only the rows tell it."""
