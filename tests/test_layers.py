@@ -16,6 +16,7 @@ from spikesim.lowering import lower  # noqa: E402
 from spikesim.models.neurons import cuba_lif, leaky, li, lif, lif_soft  # noqa: E402
 from spikesim.network import Network, Population, Projection  # noqa: E402
 from spikesim.norm import BatchNorm  # noqa: E402
+from spikesim.quantise import quantise  # noqa: E402
 from spikesim.stimulus import Input  # noqa: E402
 from spikesim.train import evaluate, train  # noqa: E402
 from spikesim.train.learned import with_learned  # noqa: E402
@@ -89,6 +90,22 @@ def test_networks_with_norms_are_values(tmp_path):
     other = replace(network.projections[0], norm=replace(network.projections[0].norm, momentum=0.2))
     assert network.swap(other) != network
     assert "BatchNorm(scale=<3>" in str(network) and "dropout 0.25" in str(network)
+
+
+def test_tools_see_the_folded_network():
+    nir = pytest.importorskip("spikesim.convert.nir")
+    pytest.importorskip("nir")
+    r = np.random.default_rng(0)
+    norm = BatchNorm(scale=1.5, shift=r.normal(size=4), var=0.5)
+    projection = Projection("x", "a", Dense(r.normal(size=(4, 3))), norm=norm, dropout=0.1)
+    network = Network([Population("a", 4, lif())], [projection], [Input("x", 3)])
+    graph, _ = nir.to_nir(network)
+    back, _ = nir.from_nir(graph)
+    assert all(p.norm is None and p.dropout == 0 for p in back.projections)
+    assert np.allclose(back["x->a"].rule.weights, network.folded()["x->a"].rule.weights)
+    even = network.swap(replace(projection, norm=replace(norm, shift=0.25)))  # the chip has one bias per population
+    found, expected = (quantise(n).network for n in (even, even.folded()))
+    assert found == expected and found.population("a").neuron.value("bias_mant") > 0
 
 
 def test_a_norm_that_cannot_be_folded_is_refused():

@@ -59,7 +59,7 @@ class Wire:
     def all_steps(self, values: torch.Tensor) -> torch.Tensor:
         """Project ``[steps, samples, n_pre]`` over all steps, with all that the projection does."""
         values = self._kept(values)
-        arrived = self.linear(values) * self.gain if isinstance(self.linear, DelayedMap) else self._shifted(values)
+        arrived = self._sums(values, 0) if isinstance(self.linear, DelayedMap) else self._shifted(values)
         return arrived if self.norm is None else self.norm(arrived)
 
     def _shifted(self, values: torch.Tensor) -> torch.Tensor:
