@@ -6,5 +6,18 @@ from spikesim.train.losses import LOSSES, loss
 from spikesim.train.readout import READOUTS
 from spikesim.train.result import Epoch, Trained
 from spikesim.train.samples import Augment
+from spikesim.train.spiking import over_time, spiking
 
-__all__ = ["LOSSES", "READOUTS", "Augment", "Epoch", "Evaluation", "Trained", "evaluate", "loss", "train"]
+__all__ = [
+    "LOSSES",
+    "READOUTS",
+    "Augment",
+    "Epoch",
+    "Evaluation",
+    "Trained",
+    "evaluate",
+    "loss",
+    "over_time",
+    "spiking",
+    "train",
+]

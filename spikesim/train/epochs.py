@@ -131,10 +131,11 @@ def _optimiser(module: Any, config: Mapping[str, Any]) -> Any:
     parameters = list(module.parameters())
     if not parameters:
         raise InvalidValueError("nothing to learn: name projections in weights or neuron parameters in params")
-    decayed = [p for p in module.maps.parameters()]
+    decayed = module.decayed()
+    chosen = {id(p) for p in decayed}
     groups = [
         {"params": decayed, "weight_decay": config["weight_decay"]},
-        {"params": list(module.learned.parameters()), "weight_decay": 0.0},
+        {"params": [p for p in parameters if id(p) not in chosen], "weight_decay": 0.0},
     ]
     settings = OPTIMISER_SETTINGS.get(name, {})
     made = getattr(torch.optim, OPTIMISERS[name])
@@ -156,8 +157,11 @@ def _one_epoch(
 
     batches = order.split(config["batch_size"])
     total, right = 0.0, 0
+    task.module.train()
     for k, batch in enumerate(batches):
-        share = SCHEDULES[config["schedule"]](done + k / len(batches) / config["epochs"])
+        now = done + k / len(batches) / config["epochs"]
+        task.module.anneal_(now)
+        share = SCHEDULES[config["schedule"]](now)
         for group in optimiser.param_groups:
             group["lr"] = config["learning_rate"] * share
         x = samples[batch]
@@ -190,6 +194,7 @@ def _evaluate(
     if not len(chosen):
         return None, None
     total, right = 0.0, 0
+    task.module.eval()
     with torch.no_grad():
         for batch in chosen.split(EVALUATION_BATCH):
             value, correct = task(samples[batch], labels[batch])

@@ -37,7 +37,10 @@ def train(
     surrogate_settings: Mapping[str, float] | None = None,
     detach_reset: bool = False,
     weights: Sequence[str] | None = None,
-    params: Mapping[str, Sequence[str]] | None = None,
+    params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
+    delays: Mapping[str, float] | None = None,
+    delay_per: str = "synapse",
+    fold: bool = True,
     encode: Encode = "constant",
     steps: int = 8,
     augment: Callable[[Any, Any], Any] | None = None,
@@ -71,7 +74,12 @@ def train(
     surrogate, surrogate_settings, detach_reset
         Derivative of the spike; see :class:`spikesim.backends.torch.module.SpikingModule`.
     weights, params
-        Projections (all by default) and neuron parameters by population (none by default) that are learned.
+        Projections (all by default) and neuron parameters by population (none by default) that are learned;
+        ``{"layer1": {"bias": "channel"}}`` says how a parameter is shared.
+    delays, delay_per
+        Projections whose delays are learned, with the longest in seconds; one per ``"synapse"`` or per ``"source"``.
+    fold
+        Return the network with batch norms folded into weights and biases, and without dropout; False keeps them.
     encode, steps
         How a sample is presented: a name in :data:`spikesim.train.samples.ENCODINGS` (``"constant"`` is the same
         current at every step), or a function of (samples, steps) that returns ``[steps, samples, ...]``.
@@ -84,7 +92,7 @@ def train(
     clip
         Largest norm of the gradient.
     seed
-        Of the held-out part, shuffling and augmentation. The same seed gives the same bits on the same
+        Of the held-out part, shuffling, augmentation and dropout. The same seed gives the same bits on the same
         machine with the same number of threads.
     dtype, device
         Precision and device.
@@ -120,12 +128,15 @@ def train(
         detach_reset=detach_reset,
         weights=weights,
         params=params,
+        delays=delays,
+        delay_per=delay_per,
+        seed=seed,
         dtype=dtype,
         device=device,
     )
     task = Task(module, entry, reader, chosen, encode, steps, rate_penalty, rate_target)
     history = tuple(train_epochs(task, x, y, config, progress))
-    return Trained(with_learned(network, module), history, seed, config)
+    return Trained(with_learned(network, module, fold=fold), history, seed, config)
 
 
 def _module(network: Network, **settings: Any) -> Any:
@@ -133,7 +144,7 @@ def _module(network: Network, **settings: Any) -> Any:
     available = engine.availability()
     if not available.ok:
         raise MissingPackageError(available.reason, "training", available.remedy)
-    return engine.module(lower(network), **settings)  # type: ignore[attr-defined]
+    return engine.module(lower(network, folded=False), **settings)  # type: ignore[attr-defined]
 
 
 def _check(config: Mapping[str, Any], reader: Readout, chosen: Loss) -> None:
