@@ -21,8 +21,8 @@ from spikesim.equations.source import import_source
 
 _MARK = "# --- copied into the printed module from here on ---\n"
 _CALLED = (
-    elementary, elementary_numba, random_kernels, scoped, vectors, kernels, bitmap, collect, conv, dense, exchange, inputs,
-    poisson, rows, team, vector, deliveries, plastic_rows, steps,
+    elementary, elementary_numba, random_kernels, scoped, vectors, kernels, bitmap, collect, conv, dense, exchange,
+    inputs, poisson, rows, team, vector, deliveries, plastic_rows, steps,
 )  # fmt: skip
 
 

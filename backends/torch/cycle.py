@@ -121,7 +121,7 @@ class _Work:
     @cached_property
     def rows(self) -> tuple[torch.Tensor, ...]:
         """Spikes of each step, always the same tensors: products leave the events that they found on them."""
-        return self.spikes.unbind(0)
+        return tuple(self.spikes.unbind(0))
 
     def events(self) -> list[Events]:
         """Return the events of all steps if those of most were found on the way, else nothing."""

@@ -106,7 +106,7 @@ def _sparse(x: torch.Tensor, n_post: int, spikes: bool, seen: Seen) -> Events | 
 
 def _density(x: torch.Tensor) -> float:
     looked = x[::SAMPLE]
-    return int(torch.count_nonzero(looked)) / looked.numel()
+    return int(torch.count_nonzero(looked)) / int(looked.numel())
 
 
 @dataclass(frozen=True, eq=False)
