@@ -1,0 +1,116 @@
+"""Files of iniVation cameras: AEDAT 3.1 in our own code, AEDAT 4 through the package ``aedat``.
+
+AEDAT 3.1 is written from the published description (docs.inivation.com, "AEDAT 3.1"). DVS128 Gesture is in that format.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikesim.errors import FileFormatError
+from spikesim.events.value import Events
+from spikesim.optional import require
+
+MAGIC = b"#!AER-DAT"
+_END = b"#!END-HEADER\r\n"
+_HEADER = struct.Struct(
+    "<hhiiiiii"
+)  # type, source, bytes per event, offset of time, overflows, capacity, number, valid
+_POLARITY = 1
+_SIZES = {"DVS128": (128, 128), "DAVIS240": (180, 240), "DAVIS346": (260, 346), "DAVIS640": (480, 640)}
+
+
+def read_aedat(path: Path, content: bytes, shape: tuple[int, ...] | None = None) -> Events:
+    """Read an AEDAT 3.1 or 4 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        Its bytes.
+    shape
+        ``(2, height, width)``; by default that of the camera the file names.
+
+    Returns
+    -------
+    Events
+        Time counts from the first event; ``origin`` is that event on the camera's clock.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, or of another version.
+    MissingPackageError
+        If a file of version 4 is read without the package ``aedat``.
+    """
+    version = content[len(MAGIC) : len(MAGIC) + 3].decode("latin-1")
+    if version == "4.0":
+        columns, found = _version_4(path)
+    elif version == "3.1":
+        columns, found = _version_3(content, str(path))
+    else:
+        raise FileFormatError(
+            f"{path}: is AEDAT {version}; allowed are 3.1 and 4.0: convert it with iniVation's DV or dv-processing"
+        )
+    t, x, y, p = columns
+    origin = int(t.min()) if t.size else 0
+    return Events.from_columns({"t": t - origin, "x": x, "y": y, "p": p}, shape or found, origin=origin)
+
+
+def _version_3(content: bytes, where: str) -> tuple[list[NDArray[np.int64]], tuple[int, ...] | None]:
+    """Walk the packets, take the valid polarity events of each."""
+    start = content.find(_END)
+    if start < 0:
+        raise FileFormatError(f"{where}: its header has no end ('#!END-HEADER'); copy the file again")
+    text, at, parts = content[:start].decode("latin-1"), start + len(_END), [np.zeros((4, 0), np.int64)]
+    while at < len(content):
+        if at + _HEADER.size > len(content):
+            raise FileFormatError(f"{where}: ends within a packet header at byte {at}; copy the file again")
+        kind, _, size, offset, overflow, _, number, _ = _HEADER.unpack_from(content, at)
+        at += _HEADER.size
+        if size <= 0 or number < 0 or at + size * number > len(content):
+            raise FileFormatError(
+                f"{where}: a packet at byte {at} of {number} events of {size} bytes does not fit into the file of "
+                f"{len(content)} bytes; copy the file again"
+            )
+        if kind == _POLARITY:
+            if size < 8 or offset != 4:
+                raise FileFormatError(
+                    f"{where}: polarity events of {size} bytes, time at {offset}; allowed are 8 and 4"
+                )
+            parts.append(_polarity(content[at : at + size * number], size, overflow))
+        at += size * number
+    shape = next(((2, *sides) for name, sides in _SIZES.items() if name in text.upper()), None)
+    return list(np.concatenate(parts, axis=1)), shape
+
+
+def _polarity(packet: bytes, size: int, overflow: int) -> NDArray[np.int64]:
+    """Return rows t, x, y, p: a word of valid bit, polarity, 15 bits of y and of x, and 31 bits of time."""
+    words = np.frombuffer(packet, "<u4").reshape(-1, size // 4).astype(np.int64)
+    word, t = words[:, 0], words[:, 1] + (overflow << 31)
+    valid = (word & 1).astype(bool)
+    return np.stack([t, word >> 17, (word >> 2) & 0x7FFF, (word >> 1) & 1])[:, valid]
+
+
+def _version_4(path: Path) -> tuple[list[NDArray[np.int64]], tuple[int, ...] | None]:
+    """Let the package decode the packets of the first stream of events."""
+    package = require("aedat", "reading AEDAT 4 files")
+    try:
+        decoder = package.Decoder(str(path))
+        streams = {number: s for number, s in decoder.id_to_stream().items() if s["type"] == "events"}
+        if not streams:
+            raise FileFormatError(f"{path}: has no stream of events; it holds other recordings only")
+        chosen = min(streams)
+        packets = [packet["events"] for packet in decoder if packet["stream_id"] == chosen]
+    except FileFormatError:
+        raise
+    except Exception as error:  # the package's own errors are of no common class
+        raise FileFormatError(f"{path}: cannot be decoded ({error}); copy the file again") from error
+    columns = [np.concatenate([p[name] for p in packets] or [np.zeros(0)]).astype(np.int64) for name in "txy"]
+    on = np.concatenate([p["on"] for p in packets] or [np.zeros(0)]).astype(np.int64)
+    return [*columns, on], (2, int(streams[chosen]["height"]), int(streams[chosen]["width"]))

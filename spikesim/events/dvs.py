@@ -1,0 +1,127 @@
+"""A model of an event camera that looks at a still image and moves: synthetic events, where no recording is at hand.
+
+The camera moves as that of N-MNIST did (three saccades along a triangle, G. Orchard et al., Front. Neurosci. 9:437,
+2015). A pixel keeps the logarithm of the light at its last event and makes an event whenever the light has changed by
+its threshold since (P. Lichtsteiner, C. Posch, T. Delbruck, IEEE JSSC 43:566, 2008). What comes out resembles a
+recording and is none: say so where results are reported.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikesim.errors import InvalidValueError
+from spikesim.events.value import Events, microseconds
+from spikesim.rng import Stream
+
+_CORNERS = np.array([[0.0, 0.0], [0.5, 1.0], [1.0, 0.0], [0.0, 0.0]])  # of the triangle: along x, along y
+
+
+def saccades(
+    image: ArrayLike,
+    *,
+    size: tuple[int, int] = (34, 34),
+    duration: float = 0.3,
+    amplitude: float = 4.0,
+    threshold: float = 0.2,
+    mismatch: float = 0.03,
+    dark: float = 0.1,
+    seed: int = 0,
+) -> Events:
+    """Return the events of a camera that is moved three times in front of an image. They are synthetic.
+
+    Parameters
+    ----------
+    image
+        Light from 0 to 1, ``[height, width]``; black around it.
+    size
+        Height and width of the sensor; the image is in its middle.
+    duration
+        Seconds of the three saccades together, whole milliseconds.
+    amplitude
+        Side of the triangle in pixels.
+    threshold
+        Change of the natural logarithm of ``light + dark`` that makes an event.
+    mismatch
+        Standard deviation of the pixels' thresholds, relative to the threshold.
+    dark
+        Light that is always there; it limits the contrast.
+    seed
+        Of the pixels' thresholds: one camera has one seed.
+
+    Returns
+    -------
+    Events
+        Of shape ``(2, *size)``. Light in between the model's instants, 1 ms apart, is taken to change linearly.
+
+    Raises
+    ------
+    InvalidValueError
+        If the image has no two axes, is not from 0 to 1, or a setting is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> saccades(np.zeros((8, 8)))
+    <Events: 0 in 0 us, 2 x 34 x 34>
+    >>> len(saccades(np.eye(8))) > 500
+    True
+    """
+    light = np.asarray(image, np.float64)
+    if light.ndim != 2 or not light.size or not (light.min() >= 0 and light.max() <= 1):
+        raise InvalidValueError(f"saccades: image is {light.shape}; allowed is [height, width] with light from 0 to 1")
+    if light.shape[0] > size[0] or light.shape[1] > size[1]:
+        raise InvalidValueError(f"saccades: image is {light.shape}; allowed is at most the sensor's size {size}")
+    for name, value in (("threshold", threshold), ("dark", dark), ("amplitude", amplitude)):
+        if not 0 < value < np.inf:
+            raise InvalidValueError(f"saccades: {name} is {value!r}; allowed is a finite number above 0")
+    steps = microseconds(duration, "saccades: duration", least=3000) // 1000
+    levels = threshold * (1 + mismatch * Stream(seed, "events/saccades").normal(size[0] * size[1]))
+    scene = np.log(_seen(light, size, _path(steps, amplitude)) + dark)
+    return _changes(scene.reshape(len(scene), -1), np.maximum(levels, 0.1 * threshold), size)
+
+
+def _path(steps: int, amplitude: float) -> NDArray[np.float64]:
+    """Return where the camera looks at each instant, ``[steps + 1, 2]`` (x, y) in pixels."""
+    ends = np.linspace(0, steps, len(_CORNERS))
+    middle = 0.5 * amplitude
+    return np.stack([np.interp(np.arange(steps + 1), ends, c * amplitude - middle) for c in _CORNERS.T], axis=1)
+
+
+def _seen(light: NDArray[np.float64], size: tuple[int, int], path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the light on the sensor at each instant, ``[instants, *size]``, interpolated between pixels."""
+    reach = int(np.ceil(np.abs(path).max())) + 1
+    rows, columns = (s + 2 * reach for s in size)
+    wide = np.zeros((rows, columns))
+    top, left = (rows - light.shape[0]) // 2, (columns - light.shape[1]) // 2
+    wide[top : top + light.shape[0], left : left + light.shape[1]] = light
+    out = np.empty((len(path), *size))
+    for frame, (dx, dy) in zip(out, path, strict=True):
+        x, y = int(np.floor(dx)), int(np.floor(dy))
+        part = wide[reach + y : reach + y + size[0] + 1, reach + x : reach + x + size[1] + 1]
+        across = part[:, :-1] + (dx - x) * (part[:, 1:] - part[:, :-1])
+        frame[:] = across[:-1] + (dy - y) * (across[1:] - across[:-1])
+    return out
+
+
+def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tuple[int, int]) -> Events:
+    """Return an event at each moment when a pixel is its threshold away from where it was at its last event."""
+    kept = scene[0].copy()
+    rows = []
+    for k in range(1, len(scene)):
+        count = ((scene[k] - kept) / levels).astype(np.int64)  # whole thresholds, towards zero
+        pixel = np.flatnonzero(count)
+        if not pixel.size:
+            continue
+        sign, n = np.sign(count[pixel]), np.abs(count[pixel])
+        nth = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + 1  # 1 .. n within each pixel
+        which, up = np.repeat(pixel, n), np.repeat(sign, n)
+        crossed = kept[which] + up * nth * levels[which]
+        share = (crossed - scene[k - 1, which]) / (scene[k, which] - scene[k - 1, which])
+        t = (1000 * (k - 1 + np.clip(share, 0.0, 1.0))).astype(np.int64)
+        rows.append(np.stack([t, which, up > 0]))
+        kept += count * levels
+    t, which, p = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.int64)
+    y, x = np.divmod(which, size[1])
+    return Events(t, x, y, p, (2, *size))  # type: ignore[arg-type]
