@@ -17,9 +17,7 @@ from spikesim.optional import require
 
 MAGIC = b"#!AER-DAT"
 _END = b"#!END-HEADER\r\n"
-_HEADER = struct.Struct(
-    "<hhiiiiii"
-)  # type, source, bytes per event, offset of time, overflows, capacity, number, valid
+_HEADER = struct.Struct("<hhiiiiii")  # type, source, event size, place of time, overflows, capacity, number, valid
 _POLARITY = 1
 _SIZES = {"DVS128": (128, 128), "DAVIS240": (180, 240), "DAVIS346": (260, 346), "DAVIS640": (480, 640)}
 

@@ -24,7 +24,7 @@ def saccades(
     size: tuple[int, int] = (34, 34),
     duration: float = 0.3,
     amplitude: float = 4.0,
-    threshold: float = 0.2,
+    threshold: float = 0.3,
     mismatch: float = 0.03,
     dark: float = 0.1,
     seed: int = 0,
@@ -124,4 +124,4 @@ def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tupl
         kept += count * levels
     t, which, p = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.int64)
     y, x = np.divmod(which, size[1])
-    return Events(t, x, y, p, (2, *size))  # type: ignore[arg-type]
+    return Events(t, x, y, p, (2, *size))

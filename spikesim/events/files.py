@@ -41,8 +41,8 @@ def read_events(path: str | os.PathLike[str], shape: tuple[int, ...] | None = No
     Parameters
     ----------
     path
-        ``.npz`` or ``.npy`` with fields t, x, y, p; HDF5 with such datasets; ``.bin`` of N-MNIST; Prophesee ``.dat`` and
-        ``.raw`` (EVT 2 and 3); AEDAT 3.1, and AEDAT 4 with the package ``aedat``.
+        ``.npz`` or ``.npy`` with fields t, x, y, p; HDF5 with such datasets; ``.bin`` of N-MNIST; Prophesee ``.dat``
+        and ``.raw`` (EVT 2 and 3); AEDAT 3.1, and AEDAT 4 with the package ``aedat``.
     shape
         ``(polarities, height, width)`` or ``(channels,)``; needed where the file does not say it and the recording is
         to be compared with others.
@@ -146,8 +146,8 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
     Parameters
     ----------
     path
-        ``.npz`` or ``.h5`` keep everything; ``.npy`` is a structured array (without shape and origin), ``.bin`` the five
-        bytes of N-MNIST (likewise). A file is written whole or not at all.
+        ``.npz`` or ``.h5`` keep everything; ``.npy`` is a structured array (without shape and origin), ``.bin`` the
+        five bytes of N-MNIST (likewise). A file is written whole or not at all.
     events
         The recording.
 
@@ -165,8 +165,8 @@ def write_events(path: str | os.PathLike[str], events: Events) -> None:
     _check_target(target)
 
     def write(file: BinaryIO) -> None:
-        columns = {name: getattr(events, name) for name in "txyp"}
-        extra = {"shape": np.array(events.shape), "origin": np.array(events.origin)}
+        columns: dict[str, Any] = {name: getattr(events, name) for name in "txyp"}
+        extra: dict[str, Any] = {"shape": np.array(events.shape), "origin": np.array(events.origin)}
         if target.suffix == ".npz":
             np.savez_compressed(file, **columns, **extra)
         elif target.suffix == ".npy":

@@ -1,7 +1,7 @@
 """Random transforms of events, for augmentation: what one draws depends on seed, draw and event only.
 
-A draw is numbered. ``number`` is the place of the recording in its set, plus the size of the set for each epoch before;
-:class:`spikesim.data.Batches` counts it, so that every epoch varies the recordings anew and any of them can be repeated.
+A draw is numbered. ``number`` is the place of the recording in its set, plus the size of the set for each epoch
+before; :class:`spikesim.data.Batches` counts it: every epoch varies the recordings anew, and any can be repeated.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _dat(body: bytes, where: str) -> tuple[NDArray[np.int64], ...]:
     """Read eight bytes per event: time, then 14 bits of x, 14 of y and the polarity."""
     if len(body) < 2 or body[0] not in _CD_TYPES or body[1] != 8 or (len(body) - 2) % 8:
         raise FileFormatError(
-            f"{where}: holds {len(body)} bytes after its header, of event type and size {body[:2].hex(' ') or 'nothing'}; "
+            f"{where}: {len(body)} bytes follow its header, event type and size are {body[:2].hex(' ') or 'missing'}; "
             "allowed are type 00 or 0c and size 08, then whole events; copy the file again"
         )
     words = np.frombuffer(body, "<u4", offset=2).reshape(-1, 2).astype(np.int64)
