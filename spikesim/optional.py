@@ -49,6 +49,7 @@ PACKAGES: dict[str, Package] = {
     "triton": Package("triton", "pip install triton (Linux only)"),
     "sklearn": Package("scikit-learn", "pip install scikit-learn"),
     "norse": Package("norse", "spikesim install norse"),
+    "aedat": _extra("aedat", "events"),
     "mpi4py": _extra("mpi4py", "mpi"),
     "lava": Package("lava-nc", "spikesim install lava"),
 }

@@ -144,9 +144,14 @@ def _evt3_time(kind: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.
     # A new upper half without a lower one begins at 0; the same upper half, sent again, leaves the lower as it is.
     resets = np.zeros(len(kind), bool)
     resets[high] = np.r_[True, step[1:] != 0] if len(high) else False
-    top = _last(kind == 8, upper)
+    said = _last(kind == 8, np.arange(len(kind)))
     low = _last((kind == 6) | resets, np.where(kind == 6, value, 0))
-    return np.where(top >= 0, (top << 12) | low, -1)
+    # Some writers send the upper half once; then the lower one goes round without it.
+    lows = np.flatnonzero(kind == 6)
+    rounds = np.zeros(len(kind), np.int64)
+    rounds[lows[1:]] = (np.diff(value[lows]) < 0) & (np.diff(said[lows]) == 0)
+    rounds = np.cumsum(rounds)
+    return np.where(said >= 0, ((upper[said] + rounds - rounds[said]) << 12) | low, -1)
 
 
 def _last(where: NDArray[np.bool_], values: NDArray[np.int64]) -> NDArray[np.int64]:
