@@ -185,7 +185,8 @@ def test_aedat_31(tmp_path):
 XML = (
     '<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/"><node name="0" path='
     '"/mainloop/Recorder/outInfo/0/"><attr key="typeIdentifier" type="string">{}</attr><node name="info" path='
-    '"/mainloop/Recorder/outInfo/0/info/"><attr key="sizeX" type="int">346</attr><attr key="sizeY" type="int">260</attr>'
+    '"/mainloop/Recorder/outInfo/0/info/"><attr key="sizeX" type="int">346</attr>'
+    '<attr key="sizeY" type="int">260</attr>'
     "</node></node></node></dv>"
 )
 
@@ -275,5 +276,5 @@ def test_wrong_columns_and_missing_files(tmp_path):
         file["images"] = [1]
     with pytest.raises(FileFormatError, match="holds images; needed are datasets"):
         read_events(tmp_path / "a.h5")
-    with pytest.raises(MissingFileError, match="did you mean 'a.npz'"):
+    with pytest.raises(MissingFileError, match=r"did you mean 'a\.npz'"):
         read_events(tmp_path / "b.npz")

@@ -146,7 +146,11 @@ def test_merging_polarities_adds_their_frames():
 
 
 def test_what_needs_a_camera_refuses_channels():
-    for name, settings in (("crop", {"width": 2, "height": 2}), ("merge_polarity", {}), ("denoise", {"period": 1 * ms})):
+    for name, settings in (
+        ("crop", {"width": 2, "height": 2}),
+        ("merge_polarity", {}),
+        ("denoise", {"period": 1 * ms}),
+    ):
         with pytest.raises(InvalidValueError, match="700 channels"):
             ev.transform(name, **settings)(COCHLEA)
 
