@@ -86,6 +86,21 @@ class Dataset:
             x_test=self.x_test.reshape(len(self.x_test), -1),
         )
 
+    def normalised(self) -> Dataset:
+        """Return the same data with mean 0 and standard deviation 1, as found on the training part (one number each).
+
+        Examples
+        --------
+        >>> from spikesim.data import load
+        >>> load("digits").normalised().x_train.std().round(6)
+        np.float64(1.0)
+        """
+        from spikesim.data.frames import normalise
+
+        x = self.x_train.astype(np.float64)
+        mean, sd = float(x.mean()), float(x.std())
+        return replace(self._each(lambda x: normalise(x, mean, sd)), full_scale=1.0)
+
     def rows(self, n: int = 1) -> Dataset:
         """Return images as sequences, ``n`` rows in a step: sequential (row-wise) MNIST.
 
