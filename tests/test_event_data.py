@@ -1,13 +1,17 @@
 """Sets of recordings, their files, batches over time, and images as sequences."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from spikesim import data, ms
 from spikesim import events as ev
+from spikesim.cli.data_verb import command
 from spikesim.data import Batches, EventSamples, fetch, frames, places, series
-from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, MissingDataError
+from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, MissingDataError, UnknownNameError
 from spikesim.events import Events
 
 
@@ -338,3 +342,59 @@ def test_normalised_has_mean_0_and_deviation_1_of_the_training_part():
     assert frames.normalise(np.ones((2, 3))).tolist() == [[0.0] * 3] * 2  # constants stay finite
     with pytest.raises(InvalidValueError, match="sd: found"):
         frames.normalise(IMAGES, 0.0, 0.0)
+
+
+# ---------------------------------------------------------------- command line
+
+
+@pytest.fixture
+def said():
+    def run(*words):
+        done = CliRunner().invoke(command, [str(w) for w in words])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return run
+
+
+def test_show_a_file_and_draw_it(tmp_path, said):
+    ev.write_events(tmp_path / "a.npz", Events([0, 5, 99_999], [0, 1, 1], [2, 2, 2], [1, 1, 0], (2, 3, 4)))
+    shown = said("show", tmp_path / "a.npz", "--plot", tmp_path / "a.png", "--stop", "50ms")
+    for text in ("shape      2 x 3 x 4", "events     3", "duration   0.1", "rate       30", "pixels     2 of 12"):
+        assert text in shown
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(said("show", tmp_path / "a.npz", "--json"))["on"] == pytest.approx(2 / 3)
+
+
+def test_show_a_set_of_events(tmp_path, said):
+    data.synthetic_shd(tmp_path, train=4, test=2, classes=2)
+    shown = said("show", "shd", "--path", tmp_path, "--sample", 1)
+    assert "training   4 x 700; per class 2 2" in shown and "SYNTHETIC" in shown and "events     1200" in shown
+    with pytest.raises(InvalidValueError, match="--sample is 4; allowed is 0 to 3"):
+        said("show", "shd", "--path", tmp_path, "--sample", 4)
+    with pytest.raises(InvalidValueError, match="'digits' has none"):
+        said("show", "digits", "--plot", tmp_path / "x.png")
+    with pytest.raises(UnknownNameError, match="did you mean 'digits'"):
+        said("show", "digit")
+
+
+def test_convert(tmp_path, said):
+    whole = data.synthetic_nmnist().train[0][0]
+    ev.write_events(tmp_path / "a.bin", whole)
+    said("convert", tmp_path / "a.bin", tmp_path / "b.npz", "--start", "10ms", "--stop", "200ms", "--crop", "20,16")
+    expected = ev.crop(ev.crop_time(whole, 10 * ms, 200 * ms), 20, 16)
+    assert ev.read_events(tmp_path / "b.npz") == expected
+    assert "no place for shape (2, 16, 20) and origin 10000 us" in said(
+        "convert", tmp_path / "b.npz", tmp_path / "c.npy"
+    )
+    with pytest.raises(InvalidValueError, match="--crop takes 2 whole numbers"):
+        said("convert", tmp_path / "a.bin", tmp_path / "b.npz", "--crop", "20")
+
+
+def test_fetching_what_no_package_holds_says_where_it_is(said):
+    with pytest.raises(InvalidValueError, match=r"no package holds it; download shd_train\.h5, shd_test\.h5"):
+        said("fetch", "shd")
+    listed = {row["name"]: row["where"] for row in json.loads(said("list", "--json"))["data"]}
+    assert "zenkelab" in listed["shd"] and "home" in listed["shd"]
