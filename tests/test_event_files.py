@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, MissingFileError
-from spikesim.events import Events, read_events, write_events
+from spikesim.events import Events, prophesee, read_events, write_events
 
 EVENTS = Events([0, 3, 3, 70_000], [0, 33, 5, 7], [1, 2, 33, 0], [1, 0, 1, 0], (2, 34, 34))
 
@@ -122,7 +122,8 @@ def test_evt2(tmp_path):
     assert rows(found) == [(0, 7, 9, 1), (58, 1279, 719, 0), (64, 7, 9, 1)]
 
 
-def test_evt3(tmp_path):
+@pytest.mark.parametrize("part", [1, 2, 5, 2**20])
+def test_evt3(tmp_path, monkeypatch, part):
     stream = words(
         2,
         0x0000 | 7,  # row 7, before any time
@@ -136,6 +137,7 @@ def test_evt3(tmp_path):
         0x8000 | 0x002, 0x2000 | 5,  # a new upper half: time 0x002000
         0x8000 | 0xFFF, 0x8000 | 0x000, 0x2000 | 6,  # the clock goes round
     )  # fmt: skip
+    monkeypatch.setattr(prophesee, "_PART", part)
     found = read_events(written(tmp_path, "a.raw", EVT3, stream))
     assert found.shape == (2, 480, 640) and found.origin == 0x1010
     assert rows(found) == [
@@ -145,7 +147,8 @@ def test_evt3(tmp_path):
 
 
 @pytest.mark.parametrize(("encoding", "name"), [("dat", "a.dat"), ("evt2", "a.raw"), ("evt3", "a.raw")])
-def test_prophesee_is_read_as_another_package_reads_it(tmp_path, encoding, name):
+def test_prophesee_is_read_as_another_package_reads_it(tmp_path, monkeypatch, encoding, name):
+    monkeypatch.setattr(prophesee, "_PART", 1000)
     wizard = pytest.importorskip("expelliarmus").Wizard(encoding=encoding)
     rng = np.random.default_rng(0)
     array = np.zeros(3000, [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1")])

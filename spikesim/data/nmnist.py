@@ -56,7 +56,7 @@ def synthetic_nmnist(images: Dataset | None = None, *, seed: int = 0, **settings
     Returns
     -------
     EventDataset
-        Of the shape of N-MNIST; a recording is made when it is asked for (some 10 ms).
+        Of the shape of N-MNIST; a recording is made when it is asked for (some milliseconds).
 
     Examples
     --------

@@ -15,6 +15,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.events.value import Events, microseconds
 from spikesim.rng import Stream
 
+_STRIDE = 0.1  # pixels from one instant to the next, at most
 _CORNERS = np.array([[0.0, 0.0], [0.5, 1.0], [1.0, 0.0], [0.0, 0.0]])  # of the triangle: along x, along y
 
 
@@ -38,7 +39,7 @@ def saccades(
     size
         Height and width of the sensor; the image is in its middle.
     duration
-        Seconds of the three saccades together, whole milliseconds.
+        Seconds of the three saccades together, a whole number of microseconds.
     amplitude
         Side of the triangle in pixels.
     threshold
@@ -53,7 +54,8 @@ def saccades(
     Returns
     -------
     Events
-        Of shape ``(2, *size)``. Light in between the model's instants, 1 ms apart, is taken to change linearly.
+        Of shape ``(2, *size)``. The logarithm of light is taken to change linearly while the camera moves by a tenth
+        of a pixel.
 
     Raises
     ------
@@ -76,14 +78,15 @@ def saccades(
     for name, value in (("threshold", threshold), ("dark", dark), ("amplitude", amplitude)):
         if not 0 < value < np.inf:
             raise InvalidValueError(f"saccades: {name} is {value!r}; allowed is a finite number above 0")
-    steps = microseconds(duration, "saccades: duration", least=3000) // 1000
+    span = microseconds(duration, "saccades: duration", least=1)
     levels = threshold * (1 + mismatch * Stream(seed, "events/saccades").normal(size[0] * size[1]))
-    scene = np.log(_seen(light, size, _path(steps, amplitude)) + dark)
-    return _changes(scene.reshape(len(scene), -1), np.maximum(levels, 0.1 * threshold), size)
+    scene = np.log(_seen(light, size, _path(amplitude)) + dark)
+    return _changes(scene.reshape(len(scene), -1), np.maximum(levels, 0.1 * threshold), size, span)
 
 
-def _path(steps: int, amplitude: float) -> NDArray[np.float64]:
-    """Return where the camera looks at each instant, ``[steps + 1, 2]`` (x, y) in pixels."""
+def _path(amplitude: float) -> NDArray[np.float64]:
+    """Return where the camera looks at each instant, ``[instants, 2]`` (x, y) in pixels."""
+    steps = 3 * int(np.ceil(np.hypot(0.5, 1.0) * amplitude / _STRIDE))
     ends = np.linspace(0, steps, len(_CORNERS))
     middle = 0.5 * amplitude
     return np.stack([np.interp(np.arange(steps + 1), ends, c * amplitude - middle) for c in _CORNERS.T], axis=1)
@@ -105,7 +108,7 @@ def _seen(light: NDArray[np.float64], size: tuple[int, int], path: NDArray[np.fl
     return out
 
 
-def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tuple[int, int]) -> Events:
+def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tuple[int, int], span: int) -> Events:
     """Return an event at each moment when a pixel is its threshold away from where it was at its last event."""
     kept = scene[0].copy()
     rows = []
@@ -119,7 +122,7 @@ def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tupl
         which, up = np.repeat(pixel, n), np.repeat(sign, n)
         crossed = kept[which] + up * nth * levels[which]
         share = (crossed - scene[k - 1, which]) / (scene[k, which] - scene[k - 1, which])
-        t = (1000 * (k - 1 + np.clip(share, 0.0, 1.0))).astype(np.int64)
+        t = (span * ((k - 1 + np.clip(share, 0.0, 1.0)) / (len(scene) - 1))).astype(np.int64)
         rows.append(np.stack([t, which, up > 0]))
         kept += count * levels
     t, which, p = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.int64)

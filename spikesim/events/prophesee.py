@@ -15,6 +15,7 @@ from spikesim.errors import FileFormatError
 from spikesim.events.value import Events
 
 _CD_TYPES = (0x00, 0x0C)  # Event2d and EventCD; what else a DAT file may hold are triggers
+_PART = 2**20  # words that are decoded together
 _WRAPS = 2**11  # a 12-bit clock that falls by more than half of its range has gone round
 
 
@@ -113,30 +114,61 @@ def _evt2(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], ...]:
 
 
 def _evt3(words: NDArray[np.uint16]) -> tuple[NDArray[np.int64], ...]:
-    """Read 16-bit words that change one field each: two halves of time, row, column, or a group of columns."""
-    word = words.astype(np.int64)
+    """Read 16-bit words that change one field each: two halves of time, row, column, or a group of columns.
+
+    A part of the file at a time: what holds at its end is put before the next part, as words.
+    """
+    upper, state, parts = 0, np.zeros(0, np.int64), []
+    for start in range(0, max(len(words), 1), _PART):
+        word = np.concatenate([state, words[start : start + _PART].astype(np.int64)])
+        events, upper, state = _evt3_part(word, upper)
+        parts.append(events)
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _evt3_part(word: NDArray[np.int64], above: int) -> tuple[tuple[NDArray[np.int64], ...], int, NDArray[np.int64]]:
+    """Return events t, x, y, p, and what holds at the end: the bits of time above its words, and the words.
+
+    ``above`` is added to the upper half of all times: how often the 12 bits of it have gone round before.
+    """
     kind, value = word >> 12, word & 0xFFF
-    t = _evt3_time(kind, value)
+    upper, low = _evt3_time(kind, value)
+    t = np.where(upper >= 0, ((upper + above) << 12) | low, -1)
     y = _last(kind == 0, value & 0x7FF)
     # A group holds a bit for each of the next 12 or 8 columns, and moves the base on by as many.
     width = np.where(kind == 4, 12, np.where(kind == 5, 8, 0))
     before = np.cumsum(width) - width
     base = _last(kind == 3, np.arange(len(word)))
     first = np.where(base >= 0, (value & 0x7FF)[base] + before - before[base], -1)
-    bits = (value[:, None] >> np.arange(12)) & (np.arange(12) < width[:, None])
-    grouped, column = np.nonzero(bits & 1)
-    single = np.flatnonzero(kind == 2)
-    source = np.concatenate([grouped, single])
-    x = np.concatenate([first[grouped] + column, value[single] & 0x7FF])
-    p = np.concatenate([value[base[grouped]] >> 11, value[single] >> 11])
+    groups, single = np.flatnonzero(width), np.flatnonzero(kind == 2)
+    bits = (value[groups, None] >> np.arange(12)) & (np.arange(12) < width[groups, None])
+    which, column = np.nonzero(bits & 1)
+    source = np.concatenate([groups[which], single])
+    x = np.concatenate([first[groups[which]] + column, value[single] & 0x7FF])
+    p = np.concatenate([value[base[groups[which]]] >> 11, value[single] >> 11])
     order = np.argsort(source, kind="stable")  # as they stand in the file; columns of a group stay in order
     source, x, p = source[order], x[order], p[order]
-    known = (t[source] >= 0) & (y[source] >= 0) & (x >= 0)
-    return t[source][known], x[known], y[source][known], p[known]
+    known = (t[source] >= 0) & (y[source] >= 0) & ((kind[source] == 2) | (first[source] >= 0))
+    events = (t[source][known], x[known], y[source][known], p[known])
+    if not len(word):
+        return events, above, word
+    return events, *_evt3_end(word, upper + above, low, y, first + width)
 
 
-def _evt3_time(kind: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the time at each word, -1 before the first one that says it."""
+def _evt3_end(word: NDArray[np.int64], *columns: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+    """Return the bits of time above the words, and words that say what holds after the last one."""
+    upper, low, y, x = (int(column[-1]) for column in columns)
+    state = [] if y < 0 else [y]
+    if low >= 0:  # known as soon as the upper half is
+        state += [0x8000 | (upper & 0xFFF), 0x6000 | low]
+    base = np.flatnonzero(word >> 12 == 3)
+    if base.size and 0 <= x < 2**11:
+        state.append(0x3000 | (int(word[base[-1]]) & 0x800) | x)
+    return upper & ~0xFFF if low >= 0 else 0, np.array(state, np.int64)
+
+
+def _evt3_time(kind: NDArray[np.int64], value: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the upper and lower half of the time at each word, -1 before the first upper one."""
     high = np.flatnonzero(kind == 8)
     step = np.diff(value[high], prepend=value[high][:1])
     upper = np.zeros(len(kind), np.int64)
@@ -151,7 +183,8 @@ def _evt3_time(kind: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.
     rounds = np.zeros(len(kind), np.int64)
     rounds[lows[1:]] = (np.diff(value[lows]) < 0) & (np.diff(said[lows]) == 0)
     rounds = np.cumsum(rounds)
-    return np.where(said >= 0, ((upper[said] + rounds - rounds[said]) << 12) | low, -1)
+    known = said >= 0
+    return np.where(known, upper[said] + rounds - rounds[said], -1), np.where(known, low, -1)
 
 
 def _last(where: NDArray[np.bool_], values: NDArray[np.int64]) -> NDArray[np.int64]:
