@@ -110,21 +110,18 @@ def _seen(light: NDArray[np.float64], size: tuple[int, int], path: NDArray[np.fl
 
 def _changes(scene: NDArray[np.float64], levels: NDArray[np.float64], size: tuple[int, int], span: int) -> Events:
     """Return an event at each moment when a pixel is its threshold away from where it was at its last event."""
-    kept = scene[0].copy()
-    rows = []
+    told = np.zeros(scene.shape, np.int64)  # thresholds told so far, up minus down
     for k in range(1, len(scene)):
-        count = ((scene[k] - kept) / levels).astype(np.int64)  # whole thresholds, towards zero
-        pixel = np.flatnonzero(count)
-        if not pixel.size:
-            continue
-        sign, n = np.sign(count[pixel]), np.abs(count[pixel])
-        nth = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + 1  # 1 .. n within each pixel
-        which, up = np.repeat(pixel, n), np.repeat(sign, n)
-        crossed = kept[which] + up * nth * levels[which]
-        share = (crossed - scene[k - 1, which]) / (scene[k, which] - scene[k - 1, which])
-        t = (span * ((k - 1 + np.clip(share, 0.0, 1.0)) / (len(scene) - 1))).astype(np.int64)
-        rows.append(np.stack([t, which, up > 0]))
-        kept += count * levels
-    t, which, p = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.int64)
-    y, x = np.divmod(which, size[1])
-    return Events(t, x, y, p, (2, *size))
+        told[k] = told[k - 1] + ((scene[k] - scene[0] - told[k - 1] * levels) / levels).astype(np.int64)  # towards 0
+    count = np.diff(told, axis=0)
+    step, pixel = np.nonzero(count)
+    n, sign = np.abs(count[step, pixel]), np.sign(count[step, pixel])
+    nth = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + 1  # 1 .. n for the crossings of one step and pixel
+    step, pixel, sign = (np.repeat(column, n) for column in (step, pixel, sign))
+    before, after = scene[step, pixel] - scene[0, pixel], scene[step + 1, pixel] - scene[0, pixel]
+    crossed = (told[step, pixel] + sign * nth) * levels[pixel]
+    moved = np.where(after == before, 1.0, after - before)  # rounding may leave a crossing to a pixel that stands still
+    share = np.clip((crossed - before) / moved, 0.0, 1.0)
+    t = (span * ((step + share) / (len(scene) - 1))).astype(np.int64)
+    y, x = np.divmod(pixel, size[1])
+    return Events(t, x, y, (sign > 0).astype(np.int8), (2, *size))
