@@ -398,3 +398,13 @@ def test_fetching_what_no_package_holds_says_where_it_is(said):
         said("fetch", "shd")
     listed = {row["name"]: row["where"] for row in json.loads(said("list", "--json"))["data"]}
     assert "zenkelab" in listed["shd"] and "home" in listed["shd"]
+
+
+def test_commands_that_want_images_say_so_of_events(tmp_path, monkeypatch):
+    from spikesim.cli.train_verb import load_data
+
+    monkeypatch.setenv("SPIKESIM_DATA", str(tmp_path))
+    (tmp_path / "shd").mkdir()
+    data.synthetic_shd(tmp_path / "shd", train=2, test=2, classes=2)
+    with pytest.raises(InvalidValueError, match="holds events; allowed here are images"):
+        load_data("shd", 0)
