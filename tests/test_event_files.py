@@ -194,31 +194,60 @@ XML = (
 )
 
 
-def aedat4(kind, *packets):
-    """Write the flatbuffers of an AEDAT 4 file by hand, without compression."""
+def aedat4(kind, *packets, compression=0, pack=bytes):
+    """Write the flatbuffers of an AEDAT 4 file by hand."""
     text = XML.format(kind).encode()
-    table = struct.pack("<HHHHH2xiiI4xq", 10, 24, 4, 16, 8, 12, 0, 16, -1)
+    table = struct.pack("<HHHHH2xiiI4xq", 10, 24, 4, 16, 8, 12, compression, 16, -1)
     header = struct.pack("<I4s", 20, b"IOHE") + table + struct.pack("<I", len(text)) + text + b"\0"
     content = b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(header)) + header
     for events in packets:
         body = struct.pack("<I4sHHH2xiI4xI", 16, b"EVTS", 6, 8, 4, 8, 8, len(events))
         body += b"".join(struct.pack("<qhhB3x", *event) for event in events)
-        content += struct.pack("<iiI", 0, len(body) + 4, len(body)) + body
+        body = pack(struct.pack("<I", len(body)) + body)
+        content += struct.pack("<ii", 0, len(body)) + body
     return content
 
 
-def test_aedat_4(tmp_path, require):
-    require("aedat")
-    clock = 1_600_000_000_000_000
-    file = written(tmp_path, "a.aedat4", aedat4("EVTS", [(clock, 345, 0, 1)], [(clock + 9, 1, 259, 0)]))
+CLOCK = 1_600_000_000_000_000
+PACKETS = [[(CLOCK, 345, 0, 1)], [(CLOCK + 9, 1, 259, 0), (CLOCK + 9, 2, 5, 1)]]
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstandard"])
+def test_aedat_4(tmp_path, require, compression):
+    options = {}
+    if compression == "lz4":
+        options = {"compression": 1, "pack": require("lz4.frame").compress}
+    elif compression == "zstandard":
+        options = {"compression": 3, "pack": require("zstandard").ZstdCompressor().compress}
+    file = written(tmp_path, "a.aedat4", aedat4("EVTS", *PACKETS, **options))
     found = read_events(file)
-    assert rows(found) == [(0, 345, 0, 1), (9, 1, 259, 0)]
-    assert found.shape == (2, 260, 346) and found.origin == clock
+    assert rows(found) == [(0, 345, 0, 1), (9, 1, 259, 0), (9, 2, 5, 1)]
+    assert found.shape == (2, 260, 346) and found.origin == CLOCK
     whole = file.read_bytes()
-    for length in (20, 60, len(whole) - 5):
+    for length in range(16, len(whole) - 1, 7):
         file.write_bytes(whole[:length])
-        with pytest.raises(FileFormatError, match="copy the file again"):
-            read_events(file)
+        try:
+            assert len(read_events(file)) < 3  # between two packets: a shorter recording
+        except FileFormatError as error:
+            assert "copy the file again" in str(error)
+
+
+def test_the_files_written_by_hand_are_what_another_package_reads(tmp_path):
+    decoder = pytest.importorskip("aedat").Decoder(str(written(tmp_path, "a.aedat4", aedat4("EVTS", *PACKETS))))
+    assert decoder.id_to_stream()[0]["width"] == 346
+    theirs = np.concatenate([packet["events"] for packet in decoder])
+    assert [tuple(int(value) for value in row) for row in theirs] == [e for packet in PACKETS for e in packet]
+
+
+def test_damage_to_any_byte_of_aedat_4_is_refused_or_read(tmp_path):
+    whole, rng = aedat4("EVTS", *PACKETS), np.random.default_rng(0)
+    for k in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[k] ^= int(rng.integers(1, 256))
+        try:
+            read_events(written(tmp_path, "a.aedat4", damaged))
+        except FileFormatError:
+            continue
 
 
 # ---------------------------------------------------------------- damaged and foreign
@@ -245,6 +274,9 @@ def npz_bytes(tmp_path):
         ("a.aedat", b"#!AER-DAT2.0\r\n", "is AEDAT 2.0"),
         ("a.aedat", b"#!AER-DAT3.1\r\n", "no end"),
         ("a.aedat", HEADER31 + b"abc", "within a packet header"),
+        ("a.aedat4", aedat4("FRME"), "names no stream of events"),
+        ("a.aedat4", aedat4("EVTS", compression=9), "compression 9"),
+        ("a.aedat4", aedat4("EVTS")[:40], "ends within its header"),
         ("a.aedat", HEADER31 + packet31(1, [(1, 2, 3, 0, 1)])[:-1], "does not fit into the file"),
         ("a.dat", DAT + b"\x0c\x08" + words(4, 1, 700), "x goes from 700 to 700"),
     ],

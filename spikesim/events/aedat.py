@@ -1,19 +1,18 @@
-"""Files of iniVation cameras: AEDAT 3.1 in our own code, AEDAT 4 through the package ``aedat``.
+"""Files of iniVation cameras, AEDAT 3.1; those of version 4 are in ``aedat4.py``.
 
-AEDAT 3.1 is written from the published description (docs.inivation.com, "AEDAT 3.1"). DVS128 Gesture is in that format.
+It is written from the published description (docs.inivation.com, "AEDAT 3.1"). DVS128 Gesture is in that format.
 """
 
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.errors import FileFormatError
+from spikesim.events.aedat4 import read_aedat4
 from spikesim.events.value import Events
-from spikesim.optional import require
 
 MAGIC = b"#!AER-DAT"
 _END = b"#!END-HEADER\r\n"
@@ -22,15 +21,15 @@ _POLARITY = 1
 _SIZES = {"DVS128": (128, 128), "DAVIS240": (180, 240), "DAVIS346": (260, 346), "DAVIS640": (480, 640)}
 
 
-def read_aedat(path: Path, content: bytes, shape: tuple[int, ...] | None = None) -> Events:
+def read_aedat(content: bytes, where: str, shape: tuple[int, ...] | None = None) -> Events:
     """Read an AEDAT 3.1 or 4 file.
 
     Parameters
     ----------
-    path
-        The file.
     content
-        Its bytes.
+        The whole file.
+    where
+        For messages.
     shape
         ``(2, height, width)``; by default that of the camera the file names.
 
@@ -44,16 +43,18 @@ def read_aedat(path: Path, content: bytes, shape: tuple[int, ...] | None = None)
     FileFormatError
         If the file is damaged, or of another version.
     MissingPackageError
-        If a file of version 4 is read without the package ``aedat``.
+        If a file of version 4 is compressed, and the package for that is not installed.
     """
     version = content[len(MAGIC) : len(MAGIC) + 3].decode("latin-1")
+    columns: list[NDArray[np.int64]]
+    found: tuple[int, ...] | None
     if version == "4.0":
-        columns, found = _version_4(path)
+        columns, found = read_aedat4(content, where)
     elif version == "3.1":
-        columns, found = _version_3(content, str(path))
+        columns, found = _version_3(content, where)
     else:
         raise FileFormatError(
-            f"{path}: is AEDAT {version}; allowed are 3.1 and 4.0: convert it with iniVation's DV or dv-processing"
+            f"{where}: is AEDAT {version}; allowed are 3.1 and 4.0: convert it with iniVation's DV or dv-processing"
         )
     t, x, y, p = columns
     origin = int(t.min()) if t.size else 0
@@ -93,22 +94,3 @@ def _polarity(packet: bytes, size: int, overflow: int) -> NDArray[np.int64]:
     word, t = words[:, 0], words[:, 1] + (overflow << 31)
     valid = (word & 1).astype(bool)
     return np.stack([t, word >> 17, (word >> 2) & 0x7FFF, (word >> 1) & 1])[:, valid]
-
-
-def _version_4(path: Path) -> tuple[list[NDArray[np.int64]], tuple[int, ...] | None]:
-    """Let the package decode the packets of the first stream of events."""
-    package = require("aedat", "reading AEDAT 4 files")
-    try:
-        decoder = package.Decoder(str(path))
-        streams = {number: s for number, s in decoder.id_to_stream().items() if s["type"] == "events"}
-        if not streams:
-            raise FileFormatError(f"{path}: has no stream of events; it holds other recordings only")
-        chosen = min(streams)
-        packets = [packet["events"] for packet in decoder if packet["stream_id"] == chosen]
-    except FileFormatError:
-        raise
-    except Exception as error:  # the package's own errors are of no common class
-        raise FileFormatError(f"{path}: cannot be decoded ({error}); copy the file again") from error
-    columns = [np.concatenate([p[name] for p in packets] or [np.zeros(0)]).astype(np.int64) for name in "txy"]
-    on = np.concatenate([p["on"] for p in packets] or [np.zeros(0)]).astype(np.int64)
-    return [*columns, on], (2, int(streams[chosen]["height"]), int(streams[chosen]["width"]))
