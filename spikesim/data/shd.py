@@ -76,9 +76,9 @@ def _open(path: Path) -> tuple[EventSamples, tuple[str, ...], bool]:
     try:
         file = h5py.File(path, "r")
         times, units, labels = (file[name] for name in ("spikes/times", "spikes/units", "labels"))
-        numbers = labels[()]
+        numbers = np.asarray(labels[()], np.int64)
         keys = [_text(k) for k in file["extra/keys"][()]] if "extra/keys" in file else []
-    except (OSError, KeyError, RuntimeError) as error:
+    except Exception as error:  # h5py raises nearly anything on a damaged file
         raise FileFormatError(
             f"{path}: cannot be read ({error}); needed is HDF5 with spikes/times, spikes/units and labels, unpacked"
         ) from error
@@ -88,7 +88,7 @@ def _open(path: Path) -> tuple[EventSamples, tuple[str, ...], bool]:
         )
     highest = int(numbers.max()) if len(numbers) else -1
     classes = tuple(keys) if len(keys) > highest else tuple(str(k) for k in range(highest + 1))
-    samples = EventSamples(lambda k: _recording(path, k, times, units), numbers.astype(np.int64), (CHANNELS,))
+    samples = EventSamples(lambda k: _recording(path, k, times, units), numbers, (CHANNELS,))
     return samples, classes, bool(file.attrs.get("synthetic", False))
 
 
@@ -98,7 +98,7 @@ def _recording(path: Path, k: int, times: Any, units: Any) -> Events:
         if not np.isfinite(t).all():
             raise InvalidValueError("a time is not finite")
         return Events.channels(np.rint(t * 1e6).astype(np.int64), np.asarray(units[k], np.int64), CHANNELS)
-    except (OSError, RuntimeError, InvalidValueError) as error:
+    except Exception as error:  # see above
         raise FileFormatError(f"{path}, recording {k}: {error}; download the file again") from error
 
 
