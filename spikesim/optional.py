@@ -49,6 +49,8 @@ PACKAGES: dict[str, Package] = {
     "triton": Package("triton", "pip install triton (Linux only)"),
     "sklearn": Package("scikit-learn", "pip install scikit-learn"),
     "norse": Package("norse", "spikesim install norse"),
+    "lz4": _extra("lz4", "events"),
+    "zstandard": _extra("zstandard", "events"),
     "mpi4py": _extra("mpi4py", "mpi"),
     "lava": Package("lava-nc", "spikesim install lava"),
 }

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from spikesim import data
 from spikesim.cli.data_verb import command
-from spikesim.data import digits, fetch, images, places, vowels
+from spikesim.data import digits, fetch, images, places, series
 from spikesim.data.idx import idx_bytes, read_idx
 from spikesim.errors import FileFormatError, InvalidValueError, MissingDataError, SpikesimError, UnknownNameError
 
@@ -205,7 +205,7 @@ def test_bad_ts_file(tmp_path, text, says):
 def vowels_wheel(tmp_path):
     wheel = tmp_path / "aeon.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for file in vowels.FILES:
+        for file in series.FILES["japanese-vowels"]:
             archive.writestr(f"aeon/datasets/data/JapaneseVowels/{file}", TS)
     return wheel
 
@@ -219,7 +219,7 @@ def test_fetch_takes_the_files_out_of_a_wheel_and_load_finds_them(tmp_path, monk
     lines = []
     folder = fetch.fetch("japanese-vowels", archive=vowels_wheel(tmp_path), echo=lines.append)
     assert folder == empty_home / "japanese-vowels"
-    assert sorted(p.name for p in folder.iterdir()) == sorted(vowels.FILES)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(series.FILES["japanese-vowels"])
     found = data.load("japanese-vowels")
     assert found.x_train.shape == (2, 3, 2) and list(found.lengths_train) == [3, 1]
     assert found.x_train[1, 1:].max() == 0 and list(found.y_test) == [0, 1]
@@ -268,7 +268,7 @@ def test_mnist_is_read_at_its_places_without_unpickling(tmp_path, monkeypatch):
 
 
 def test_a_failing_download_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(fetch, "VOWELS_WHEEL", "x")
+    monkeypatch.setattr(fetch, "SERIES_WHEEL", "x")
     monkeypatch.setattr(
         fetch.subprocess, "run", lambda command, **k: fetch.subprocess.CompletedProcess(command, 1, "", "no net")
     )

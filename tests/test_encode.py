@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spikesim import encode
-from spikesim.errors import InvalidValueError
+from spikesim.errors import InvalidValueError, UnknownNameError
 
 UNIT = st.floats(0, 1)
 IMAGES = np.linspace(0, 1, 4 * 3 * 5).reshape(4, 3, 5)
@@ -119,3 +119,48 @@ def test_constant_is_a_fresh_array_that_keeps_its_precision():
 def test_bad_input_is_named(call, says):
     with pytest.raises(InvalidValueError, match=says):
         call()
+
+
+# ---------------------------------------------------------------- several values of one, and over time
+
+
+def test_a_rate_that_varies_is_rate_where_it_does_not():
+    x = np.random.default_rng(0).random((3, 4))
+    still = np.repeat(x[:, None], 20, axis=1)
+    assert np.array_equal(encode.varying_rate(still, seed=4, gain=0.7), encode.rate(x, 20, seed=4, gain=0.7))
+    steps = np.linspace(0, 1, 5)[None, :, None] * np.ones((4000, 5, 1))
+    np.testing.assert_allclose(encode.varying_rate(steps, seed=0).mean((1, 2)), steps[0, :, 0], atol=0.03)
+
+
+def test_population_has_its_peak_at_the_value():
+    x = np.array([[0.0, 0.3, 1.0]])
+    fields = encode.population(x, 11, width=0.05)
+    assert fields.shape == (1, 3, 11) and np.array_equal(fields[0].argmax(-1), [0, 3, 10])
+    centres = np.linspace(0, 1, 11)
+    np.testing.assert_allclose(fields, np.exp(-0.5 * ((x[..., None] - centres) / 0.05) ** 2), rtol=1e-12)
+    np.testing.assert_allclose((fields * centres).sum(-1)[0, 1] / fields.sum(-1)[0, 1], 0.3, atol=1e-3)
+    assert encode.population([[-3.0]], 5, low=-3, high=7)[0, 0, 0] == 1
+
+
+def test_signed_parts_make_the_value():
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 3, 4))
+    parts = encode.signed(x)
+    assert parts.shape == (2, 2, 3, 4) and parts.min() == 0 and np.array_equal(parts[:, 0] - parts[:, 1], x)
+    spikes = encode.regular(parts, 1000).sum(0) / 1000
+    np.testing.assert_allclose(spikes[:, 0] - spikes[:, 1], x, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: encode.population([[0.5]], 1), InvalidValueError, "n is 1"),
+        (lambda: encode.population([[0.5]], 3, low=1.0), InvalidValueError, "low below high"),
+        (lambda: encode.population([[0.5]], 3, width=0), InvalidValueError, "width: found 0"),
+        (lambda: encode.varying_rate([[0.5]], seed=0), InvalidValueError, r"\[samples, time, features"),
+        (lambda: encode.varying_rate([[[1.5]]], seed=0), InvalidValueError, "found 1.5 to 1.5"),
+        (lambda: encode.delta([[[0.5]]], threshold=1, compare="next"), UnknownNameError, "level, previous"),
+    ],
+)
+def test_further_mistakes(make, error, says):
+    with pytest.raises(error, match=says):
+        make()

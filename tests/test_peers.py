@@ -135,3 +135,21 @@ def test_a_membrane_above_two_thresholds_is_where_snntorch_differs(require: Any,
     assert "second time" in reason
     a, b = theirs()[0], layers[DIFFERENT][0]
     assert 0 < (a != b).sum() < 0.2 * a.sum()
+
+
+# ---------------------------------------------------------------- encoders
+
+
+def test_delta_and_latency_are_snntorchs(require):
+    theirs = require("snntorch.spikegen")
+    import torch
+
+    from spikesim import encode
+
+    signal = np.cumsum(np.random.default_rng(0).normal(size=(30, 4, 5)), axis=0)
+    on, off = np.moveaxis(encode.delta(np.moveaxis(signal, 0, 1), threshold=0.8, compare="previous"), 2, 0)
+    expected = theirs.delta(torch.as_tensor(signal), threshold=0.8, padding=True, off_spike=True)
+    assert np.array_equal(on.astype(float) - off, expected.numpy()) and on.any() and off.any()
+    x = np.linspace(0.02, 1, 60).reshape(6, 10)
+    expected = theirs.latency(torch.as_tensor(x), num_steps=23, normalize=True, linear=True)
+    assert np.array_equal(encode.latency(x, 23), expected.numpy() > 0)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from spikesim import plot
 from spikesim.counts import Counts, PopulationCounts
 from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.events import Events
 from spikesim.plot import style
 from spikesim.recording import Recording, Spikes, Trace
 
@@ -34,6 +35,9 @@ def recording(samples: int = 2) -> Recording:
     return Recording(found, traces, counts, {})
 
 
+CAMERA = Events([0, 10, 20, 90_000], [0, 1, 1, 2], [0, 1, 1, 1], [1, 0, 0, 1], (2, 3, 4))
+COCHLEA = Events.channels([0, 500], [3, 60], 70)
+
 PLOTS = {
     "raster": (lambda ax: plot.raster(recording(), ax=ax), "time (ms)", ""),
     "raster of one": (lambda ax: plot.raster(spikes(), ax=ax), "time (ms)", "neuron"),
@@ -43,6 +47,8 @@ PLOTS = {
     "correlation": (lambda ax: plot.correlation(spikes(), ax=ax), "neuron", "neuron"),
     "traces": (lambda ax: plot.traces(recording(), threshold=-0.05, ax=ax), "time (ms)", "v (mV)"),
     "confusion": (lambda ax: plot.confusion([0, 1, 2], [0, 1, 1], ax=ax), "class said", "true class"),
+    "events of a camera": (lambda ax: plot.event_frame(CAMERA, ax=ax), "column", "row"),
+    "events of channels": (lambda ax: plot.event_frame(COCHLEA, ax=ax), "time (ms)", "channel"),
     "activity": (lambda ax: plot.activity(recording(), ax=ax), "spikes per neuron and sample", ""),
 }
 
@@ -143,3 +149,14 @@ def test_mistakes_get_one_sentence() -> None:
         plot.confusion([0, 1], [0])
     with pytest.raises(InvalidValueError, match=r"classes must be 0 .. 1, found 0 .. 2"):
         plot.confusion([0, 1], [0, 2], classes=["a", "b"])
+
+
+def test_a_frame_of_events_is_on_minus_off_within_its_time() -> None:
+    def picture(ax: Axes) -> list[list[float]]:
+        return np.asarray(ax.get_images()[0].get_array()).tolist()
+
+    assert picture(plot.event_frame(CAMERA)) == [[1, 0, 0, 0], [0, -2, 1, 0], [0, 0, 0, 0]]
+    early = plot.event_frame(CAMERA, 5e-6, 15e-6)
+    assert picture(early)[1] == [0, -1, 0, 0] and early.get_title(loc="left").startswith("1 events, 0.005 to 0.015 ms")
+    with pytest.raises(InvalidValueError, match="after start"):
+        plot.event_frame(CAMERA, 2e-3, 1e-3)

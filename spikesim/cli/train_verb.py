@@ -17,7 +17,7 @@ from spikesim.cli.common import (
     print_json,
     print_table,
 )
-from spikesim.errors import UnknownNameError
+from spikesim.errors import InvalidValueError, UnknownNameError
 
 ENCODINGS = ("regular", "rate", "latency", "constant", "sequence")
 
@@ -67,9 +67,15 @@ def command(
 
 def load_data(name: str, seed: int) -> Any:
     """Return a data set at full intensity 1, one row of features per sample; digits are split by the seed."""
-    from spikesim.data import load
+    from spikesim.data import EventDataset, load
 
-    return (load(name, seed=seed) if name == "digits" else load(name)).scaled().flat()
+    found = load(name, seed=seed) if name == "digits" else load(name)
+    if isinstance(found, EventDataset):
+        raise InvalidValueError(
+            f"--data {name}: holds events; allowed here are images and series. In Python: "
+            f"train(network, data.load({name!r}).train.batches(64, dt=10 * ms, steps=100, seed=0), encode='sequence')"
+        )
+    return found.scaled().flat()
 
 
 def encoding(name: str, seed: int) -> Any:

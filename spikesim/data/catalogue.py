@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, overload
 
-from spikesim.data import digits, images, places, vowels
+from spikesim.data import digits, images, nmnist, places, series, shd
 from spikesim.data.dataset import Dataset
+from spikesim.data.event_set import EventDataset
 from spikesim.errors import InvalidValueError, MissingDataError, UnknownNameError
 
 PathLike = str | os.PathLike[str]
@@ -28,9 +30,11 @@ class Entry:
     source
         Origin.
     shipped
-        Whether it comes with spikesim; otherwise ``spikesim data fetch`` brings it.
+        Whether it comes with spikesim.
     files
         The files it needs, each with its possible names; empty if shipped.
+    remedy
+        How to get it, if ``spikesim data fetch`` cannot.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Entry:
     source: str
     shipped: bool = False
     files: tuple[tuple[str, ...], ...] = ()
+    remedy: str = ""
 
     def where(self) -> str:
         """Return the folder that holds it, ``"shipped"``, or an empty string if it is not on this machine."""
@@ -49,10 +54,27 @@ class Entry:
         except MissingDataError:
             return ""
 
+    def how(self) -> str:
+        """Say in one sentence how to get it."""
+        if not self.remedy:
+            return f"run: spikesim data fetch {self.name}"
+        return self.remedy.replace("one of them", str(places.folders(self.name)[0]))
+
 
 def _idx(name: str, summary: str) -> Entry:
     files = tuple(images.file_names(part) for part in images.PARTS)
     return Entry(name, summary, images.LICENCES[name], images.SOURCES[name], files=files)
+
+
+def _series(name: str, summary: str) -> Entry:
+    files = tuple((file,) for file in series.FILES[name])
+    return Entry(name, summary, series.LICENCES[name], series.SOURCES[name], files=files)
+
+
+def _heidelberg(name: str, summary: str) -> Entry:
+    files = tuple((f"{name}_{part}.h5",) for part in shd.PARTS[name])
+    remedy = shd.REMEDY.format(files=", ".join(file for (file,) in files))
+    return Entry(name, summary, shd.LICENCE, shd.SOURCE, files=files, remedy=remedy)
 
 
 CATALOGUE = {
@@ -61,12 +83,17 @@ CATALOGUE = {
         Entry("digits", "1797 handwritten digits, 8x8, 0..16", digits.LICENCE, digits.SOURCE, shipped=True),
         _idx("mnist", "60000 + 10000 handwritten digits, 28x28, 0..255"),
         _idx("fashion-mnist", "60000 + 10000 pieces of clothing, 28x28, 0..255"),
+        _series("japanese-vowels", "270 + 370 utterances of nine speakers, 12 coefficients, 7 to 29 steps"),
+        _series("basic-motions", "40 + 40 movements of a smart watch in four classes, 6 channels, 100 steps"),
+        _heidelberg("shd", "8156 + 2264 spoken digits in two languages, events of 700 channels, 20 classes"),
+        _heidelberg("ssc", "75466 + 20382 spoken commands, and 9981 for choosing, events of 700 channels, 35 classes"),
         Entry(
-            "japanese-vowels",
-            "270 + 370 utterances of nine speakers, 12 coefficients, 7 to 29 steps",
-            vowels.LICENCE,
-            vowels.SOURCE,
-            files=tuple((file,) for file in vowels.FILES),
+            "n-mnist",
+            "60000 + 10000 digits seen by a moving event camera, 2 x 34 x 34, 0.3 s",
+            nmnist.LICENCE,
+            nmnist.SOURCE,
+            files=nmnist.FOLDERS,
+            remedy=nmnist.REMEDY,
         ),
     )
 }
@@ -78,17 +105,14 @@ def list_datasets() -> list[str]:
     Examples
     --------
     >>> list_datasets()
-    ['digits', 'mnist', 'fashion-mnist', 'japanese-vowels']
+    ['digits', 'mnist', 'fashion-mnist', 'japanese-vowels', 'basic-motions', 'shd', 'ssc', 'n-mnist']
     """
     return list(CATALOGUE)
 
 
 def dataset_rows() -> list[tuple[str, str, str, str]]:
     """Return name, summary, licence and place (or how to fetch it) of each data set, for a table."""
-    return [
-        (e.name, e.summary, e.licence, e.where() or f"absent; run: spikesim data fetch {e.name}")
-        for e in CATALOGUE.values()
-    ]
+    return [(e.name, e.summary, e.licence, e.where() or f"absent; {e.how()}") for e in CATALOGUE.values()]
 
 
 def info(name: str) -> Entry:
@@ -104,6 +128,9 @@ def info(name: str) -> Entry:
     return CATALOGUE[name]
 
 
+@overload
+def load(name: Literal["shd", "ssc", "n-mnist"], *, path: PathLike | None = None) -> EventDataset: ...  # type: ignore[overload-overlap]
+@overload
 def load(
     name: str,
     *,
@@ -111,7 +138,15 @@ def load(
     split: str | None = None,
     seed: int | None = None,
     test_fraction: float | None = None,
-) -> Dataset:
+) -> Dataset: ...
+def load(
+    name: str,
+    *,
+    path: PathLike | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+    test_fraction: float | None = None,
+) -> Dataset | EventDataset:
     """Load a data set.
 
     Parameters
@@ -131,8 +166,8 @@ def load(
 
     Returns
     -------
-    Dataset
-        Fresh arrays.
+    Dataset or EventDataset
+        Fresh arrays; or, of the sets of events, recordings that are read when asked for.
 
     Raises
     ------
@@ -171,8 +206,12 @@ def _refuse(name: str, why: str, **options: object) -> None:
         raise InvalidValueError(f"load({name!r}): found {', '.join(found)}, but the set {why}; leave it out")
 
 
-_FROM_FILES: dict[str, Callable[[PathLike | None], Dataset]] = {
+_FROM_FILES: dict[str, Callable[[PathLike | None], Dataset | EventDataset]] = {
     "mnist": lambda path: images.load_images("mnist", path),
     "fashion-mnist": lambda path: images.load_images("fashion-mnist", path),
-    "japanese-vowels": vowels.load_vowels,
+    "japanese-vowels": lambda path: series.load_series("japanese-vowels", path),
+    "basic-motions": lambda path: series.load_series("basic-motions", path),
+    "shd": lambda path: shd.load_shd("shd", path),
+    "ssc": lambda path: shd.load_shd("ssc", path),
+    "n-mnist": nmnist.load_nmnist,
 }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from spikesim.data.batches import Batches
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,6 +85,101 @@ class Dataset:
             x_train=self.x_train.reshape(len(self.x_train), -1),
             x_test=self.x_test.reshape(len(self.x_test), -1),
         )
+
+    def normalised(self) -> Dataset:
+        """Return the same data with mean 0 and standard deviation 1, as found on the training part (one number each).
+
+        Examples
+        --------
+        >>> from spikesim.data import load
+        >>> load("digits").normalised().x_train.std().round(6)
+        np.float64(1.0)
+        """
+        from spikesim.data.frames import normalise
+
+        x = self.x_train.astype(np.float64)
+        mean, sd = float(x.mean()), float(x.std())
+        return replace(self._each(lambda x: normalise(x, mean, sd)), full_scale=1.0)
+
+    def rows(self, n: int = 1) -> Dataset:
+        """Return images as sequences, ``n`` rows in a step: sequential (row-wise) MNIST.
+
+        Parameters
+        ----------
+        n
+            Rows per step; must divide the height.
+
+        Returns
+        -------
+        Dataset
+            Samples ``[samples, steps, features]``.
+
+        Examples
+        --------
+        >>> from spikesim.data import load
+        >>> load("digits").rows().x_train.shape, load("digits").rows(2).x_train.shape
+        ((1438, 8, 8), (1438, 4, 16))
+        """
+        height, width = self._images("rows")
+        if n < 1 or height % n:
+            raise InvalidValueError(f"rows: n is {n!r}; allowed are the divisors of the height {height}")
+        return self._each(lambda x: x.reshape(len(x), height // n, n * width))
+
+    def pixels(self, n: int = 1) -> Dataset:
+        """Return images as sequences, ``n`` pixels in a step, row after row: sequential (pixel-wise) MNIST.
+
+        Parameters
+        ----------
+        n
+            Pixels per step; must divide their number.
+
+        Examples
+        --------
+        >>> from spikesim.data import load
+        >>> load("digits").pixels().x_train.shape
+        (1438, 64, 1)
+        """
+        height, width = self._images("pixels")
+        if n < 1 or (height * width) % n:
+            raise InvalidValueError(f"pixels: n is {n!r}; allowed are the divisors of {height * width}")
+        return self._each(lambda x: x.reshape(len(x), height * width // n, n))
+
+    def batches(self, batch_size: int, part: str = "train", **options: Any) -> Batches:
+        """Return batches of samples that are sequences; see :class:`spikesim.data.Batches`.
+
+        Parameters
+        ----------
+        batch_size
+            Samples in a batch.
+        part
+            ``"train"`` or ``"test"``.
+        **options
+            Such as ``seed`` and ``lengths``.
+
+        Examples
+        --------
+        >>> from spikesim.data import load
+        >>> x, y = next(iter(load("digits").rows().batches(32, seed=0)))
+        >>> x.shape, y.shape
+        ((32, 8, 8), (32,))
+        """
+        from spikesim.data.batches import Batches
+
+        if part not in ("train", "test"):
+            raise InvalidValueError(f"part is {part!r}; allowed are 'train' and 'test'")
+        found = (getattr(self, f"{name}_{part}") for name in ("x", "y", "lengths"))
+        return Batches(tuple(found), batch_size, **options)
+
+    def _images(self, what: str) -> tuple[int, int]:
+        if self.x_train.ndim != 3 or self.lengths_train is not None:
+            raise InvalidValueError(
+                f"{what}: samples of {self.name!r} are {list(self.x_train.shape[1:])}"
+                f"{'' if self.lengths_train is None else ' sequences'}; allowed are images [height, width]"
+            )
+        return self.x_train.shape[1], self.x_train.shape[2]
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Dataset:
+        return replace(self, x_train=change(self.x_train), x_test=change(self.x_test))
 
 
 def split(y: ArrayLike, *, seed: int, test_fraction: float = 0.2) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

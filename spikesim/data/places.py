@@ -47,7 +47,13 @@ def folders(name: str, path: str | os.PathLike[str] | None = None) -> list[Path]
     return [*places, SYSTEM[name]] if name in SYSTEM else places
 
 
-def find(name: str, stems: tuple[tuple[str, ...], ...], path: str | os.PathLike[str] | None = None) -> list[Path]:
+def find(
+    name: str,
+    stems: tuple[tuple[str, ...], ...],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    remedy: str = "",
+) -> list[Path]:
     """Return one file for each entry, all from the first folder that has them all.
 
     Parameters
@@ -55,9 +61,11 @@ def find(name: str, stems: tuple[tuple[str, ...], ...], path: str | os.PathLike[
     name
         The data set.
     stems
-        For each file the names it may have.
+        For each file the names it may have; a name with a slash at its end is a folder's.
     path
         See :func:`folders`.
+    remedy
+        What to do if they are nowhere; by default to fetch them.
 
     Raises
     ------
@@ -66,10 +74,14 @@ def find(name: str, stems: tuple[tuple[str, ...], ...], path: str | os.PathLike[
     """
     places = folders(name, path)
     for folder in places:
-        hits = [next((folder / n for n in names if (folder / n).is_file()), None) for names in stems]
+        hits = [next((folder / n for n in names if _there(folder, n)), None) for names in stems]
         found = [hit for hit in hits if hit is not None]
         if len(found) == len(stems):
             return found
     wanted = ", ".join(names[0] for names in stems)
-    remedy = f"run: spikesim data fetch {name}, or put {wanted} into one of them"
-    raise MissingDataError(name, [str(p) for p in places], remedy)
+    default = f"run: spikesim data fetch {name}, or put {wanted} into one of them"
+    raise MissingDataError(name, [str(p) for p in places], remedy or default)
+
+
+def _there(folder: Path, name: str) -> bool:
+    return (folder / name).is_dir() if name.endswith("/") else (folder / name).is_file()

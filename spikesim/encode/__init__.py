@@ -6,6 +6,7 @@
 """
 
 from spikesim.encode.signals import constant, delta
-from spikesim.encode.spikes import latency, poisson, rate, regular
+from spikesim.encode.spikes import latency, poisson, rate, regular, varying_rate
+from spikesim.encode.values import population, signed
 
-__all__ = ["constant", "delta", "latency", "poisson", "rate", "regular"]
+__all__ = ["constant", "delta", "latency", "poisson", "population", "rate", "regular", "signed", "varying_rate"]

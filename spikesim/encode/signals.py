@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.encode._checks import positive, samples, step_count
+from spikesim.errors import UnknownNameError
 
 
-def delta(x: ArrayLike, *, threshold: float) -> NDArray[np.bool_]:
+def delta(x: ArrayLike, *, threshold: float, compare: str = "level") -> NDArray[np.bool_]:
     """Encode a signal by its changes: an ON spike when it has risen by the threshold, an OFF spike when it has fallen.
 
     Each feature keeps a level, at first its first value. A spike moves the level by one threshold towards the signal,
@@ -23,6 +24,9 @@ def delta(x: ArrayLike, *, threshold: float) -> NDArray[np.bool_]:
         Signals, shape ``[samples, time, features...]``.
     threshold
         Change that makes a spike, in units of ``x``.
+    compare
+        With what a value is compared: ``"level"``, as above, or ``"previous"``, the value one step before (so slow
+        changes are never seen; snnTorch's ``spikegen.delta`` with ``padding`` does that).
 
     Returns
     -------
@@ -33,6 +37,8 @@ def delta(x: ArrayLike, *, threshold: float) -> NDArray[np.bool_]:
     ------
     InvalidValueError
         If the threshold is not positive, a value is not finite, or the shape does not fit.
+    UnknownNameError
+        If ``compare`` is something else.
 
     Examples
     --------
@@ -46,6 +52,12 @@ def delta(x: ArrayLike, *, threshold: float) -> NDArray[np.bool_]:
     signal = np.moveaxis(samples(x, "delta", least_axes=3).astype(np.float64), 1, 0)
     size = positive(threshold, "delta: threshold")
     out = np.zeros((*signal.shape[:2], 2, *signal.shape[2:]), dtype=bool)
+    if compare not in ("level", "previous"):
+        raise UnknownNameError("comparison of delta:", compare, ["level", "previous"])
+    if compare == "previous":
+        change = np.diff(signal, axis=0)
+        out[1:, :, 0], out[1:, :, 1] = change >= size, change <= -size
+        return out
     moved = np.zeros(signal.shape[1:])  # whole thresholds: counting does not round, adding thresholds would
     for step, value in enumerate(signal):
         change = value - (signal[0] + moved * size)

@@ -56,6 +56,37 @@ def rate(x: ArrayLike, steps: int, *, seed: int, gain: float = 1.0, first_sample
     return _tosses(intensity * gain, step_count(steps, "rate"), seed, "encode/rate", first_sample)
 
 
+def varying_rate(x: ArrayLike, *, seed: int, gain: float = 1.0, first_sample: int = 0) -> NDArray[np.bool_]:
+    """Encode intensities that change in time: a coin toss in each step, as :func:`rate` does for constant ones.
+
+    Parameters
+    ----------
+    x
+        Intensities from 0 to 1, shape ``[samples, time, features...]``; a step of ``x`` is a step of the result.
+    seed, gain, first_sample
+        See :func:`rate`; for an intensity that does not change, the spikes are the same.
+
+    Returns
+    -------
+    spikes
+        ``bool``, shape ``[time, samples, features...]``.
+
+    Raises
+    ------
+    InvalidValueError
+        See :func:`rate`.
+
+    Examples
+    --------
+    >>> varying_rate([[[1.0], [0.0], [1.0]]], seed=0)[:, 0, 0]
+    array([ True, False,  True])
+    """
+    intensity = np.moveaxis(samples(x, "varying_rate", least_axes=3), 1, 0)
+    within(intensity, 0.0, 1.0, "varying_rate: intensities x", _SCALE_HINT)
+    within(np.asarray(gain, np.float64), 0.0, 1.0, "varying_rate: gain", "it is the probability of a spike in one step")
+    return _tosses(intensity[0] * gain, len(intensity), seed, "encode/rate", first_sample, over_time=intensity * gain)
+
+
 def regular(x: ArrayLike, steps: int) -> NDArray[np.bool_]:
     """Encode a value by evenly spaced spikes, without chance: after ``t`` steps ``round(x t)`` of them.
 
@@ -185,7 +216,14 @@ def latency(x: ArrayLike, steps: int, *, tau: float | None = None, threshold: fl
     return spikes
 
 
-def _tosses(probability: NDArray[Any], steps: int, seed: int, name: str, first_sample: int) -> NDArray[np.bool_]:
+def _tosses(
+    probability: NDArray[Any],
+    steps: int,
+    seed: int,
+    name: str,
+    first_sample: int,
+    over_time: NDArray[Any] | None = None,
+) -> NDArray[np.bool_]:
     """Toss one coin per step, sample and feature; the draw depends on those numbers only."""
     if first_sample < 0 or int(first_sample) != first_sample:
         raise InvalidValueError(f"first_sample: found {first_sample!r}; allowed is a whole number from 0")
@@ -194,5 +232,6 @@ def _tosses(probability: NDArray[Any], steps: int, seed: int, name: str, first_s
     offset = int(first_sample) * (n // len(probability)) if n else 0
     out = np.empty((steps, n), dtype=bool)
     for step in range(steps):
-        np.less(stream.uniform(n, step=step, offset=offset), probability.reshape(-1), out=out[step])
+        chance = probability if over_time is None else over_time[step]
+        np.less(stream.uniform(n, step=step, offset=offset), chance.reshape(-1), out=out[step])
     return out.reshape(steps, *probability.shape)

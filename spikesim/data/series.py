@@ -1,4 +1,4 @@
-"""Japanese Vowels: nine speakers, 12 cepstrum coefficients, 7 to 29 steps; and a reader for its ``.ts`` format."""
+"""Classified time series: Japanese Vowels, BasicMotions, and a reader for their ``.ts`` format."""
 
 from __future__ import annotations
 
@@ -12,12 +12,25 @@ from spikesim.data import places
 from spikesim.data.dataset import Dataset
 from spikesim.errors import FileFormatError
 
-FILES = ("JapaneseVowels_TRAIN.ts", "JapaneseVowels_TEST.ts")
-LICENCE = "BSD-3-Clause as part of aeon; the data are from the UCI Machine Learning Repository"
-SOURCE = (
-    "M. Kudo, J. Toyama, M. Shimbo, Multidimensional curve classification using passing-through regions, "
-    "Pattern Recognition Letters 20 (1999) 1103; one step is 6.4 ms; official split"
-)
+FILES = {
+    "japanese-vowels": ("JapaneseVowels_TRAIN.ts", "JapaneseVowels_TEST.ts"),
+    "basic-motions": ("BasicMotions_TRAIN.ts", "BasicMotions_TEST.ts"),
+}
+LICENCES = {
+    "japanese-vowels": "BSD-3-Clause as part of aeon; the data are from the UCI Machine Learning Repository",
+    "basic-motions": "BSD-3-Clause as part of aeon; the data are from the UEA archive",
+}
+SOURCES = {
+    "japanese-vowels": (
+        "M. Kudo, J. Toyama, M. Shimbo, Multidimensional curve classification using passing-through regions, "
+        "Pattern Recognition Letters 20 (1999) 1103; one step is 6.4 ms; official split"
+    ),
+    "basic-motions": (
+        "A. Bagnall et al., The UEA multivariate time series classification archive, arXiv:1811.00075; accelerometer "
+        "and gyroscope of a smart watch, one step is 100 ms; official split"
+    ),
+}
+CLASS_NAMES = {"japanese-vowels": "speaker {}"}
 
 
 def read_ts(path: str | os.PathLike[str]) -> tuple[list[NDArray[np.float64]], list[str]]:
@@ -77,9 +90,9 @@ def _parts(path: Path) -> tuple[dict[str, str], list[tuple[int, str]]]:
     raise FileFormatError(f"{path}: has no line '@data'; a .ts file has one before its samples")
 
 
-def load_vowels(path: str | os.PathLike[str] | None) -> Dataset:
-    """Load Japanese Vowels, every sample padded with zeros to the longest; see :func:`spikesim.data.load`."""
-    train_file, test_file = places.find("japanese-vowels", tuple((name,) for name in FILES), path)
+def load_series(name: str, path: str | os.PathLike[str] | None) -> Dataset:
+    """Load one of the sets, every sample padded with zeros to the longest; see :func:`spikesim.data.load`."""
+    train_file, test_file = places.find(name, tuple((file,) for file in FILES[name]), path)
     train, train_labels = read_ts(train_file)
     test, test_labels = read_ts(test_file)
     channels = {s.shape[1] for s in (*train, *test)}
@@ -90,17 +103,23 @@ def load_vowels(path: str | os.PathLike[str] | None) -> Dataset:
         raise FileFormatError(f"{test_file}: class {min(foreign)!r} does not occur in {train_file.name}")
     longest = max(len(s) for s in (*train, *test))
     return Dataset(
-        name="japanese-vowels",
+        name=name,
         x_train=_padded(train, longest),
         y_train=np.array([classes.index(label) for label in train_labels], dtype=np.int64),
         x_test=_padded(test, longest),
         y_test=np.array([classes.index(label) for label in test_labels], dtype=np.int64),
-        classes=tuple(f"speaker {c}" for c in classes),
-        licence=LICENCE,
-        source=SOURCE,
-        lengths_train=np.array([len(s) for s in train], dtype=np.int64),
-        lengths_test=np.array([len(s) for s in test], dtype=np.int64),
+        classes=tuple(CLASS_NAMES.get(name, "{}").format(c) for c in classes),
+        licence=LICENCES[name],
+        source=SOURCES[name],
+        lengths_train=_lengths(train, longest),
+        lengths_test=_lengths(test, longest),
     )
+
+
+def _lengths(series: list[NDArray[np.float64]], longest: int) -> NDArray[np.int64] | None:
+    """Return the lengths, or None if all are the longest."""
+    found = np.array([len(s) for s in series], dtype=np.int64)
+    return None if (found == longest).all() else found
 
 
 def _padded(series: list[NDArray[np.float64]], longest: int) -> NDArray[np.float64]:
