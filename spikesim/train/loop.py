@@ -18,7 +18,14 @@ from spikesim.train.readout import Readout, read_out, readout_name
 from spikesim.train.result import Epoch, Trained
 from spikesim.train.samples import Encode, check_encoding, present, the_input
 from spikesim.train.schedules import Schedule
-from spikesim.train.settings import check_data, check_mixed_precision, check_names, check_settings, settled
+from spikesim.train.settings import (
+    check_data,
+    check_device,
+    check_mixed_precision,
+    check_names,
+    check_settings,
+    settled,
+)
 
 if TYPE_CHECKING:
     from spikesim.train.feeds import Feed
@@ -150,6 +157,7 @@ def train(
     entry = the_input(network) if named else None
     check_encoding(encode, entry)
     _check_torch()
+    check_device(device)
     check_mixed_precision(mixed_precision, dtype, device)
     written = logs(log)
 

@@ -132,7 +132,7 @@ def tet(
 
 
 def mse(given: Any, target: Any, steps: int, lengths: Any = None) -> Any:
-    """Mean squared error: of the scores for targets ``[samples, n]``, of every step for ``[samples, steps, n]``."""
+    """Mean squared error: of the scores, or of every step where the targets go over time."""
     error = (given - aligned(target)).square().mean(-1)
     return _mean_over_time(error, lengths) if target.ndim == 3 else error.mean()
 

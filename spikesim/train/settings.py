@@ -83,6 +83,17 @@ def check_data(config: Mapping[str, Any], chosen: Loss, classes: bool, validated
         raise InvalidValueError("\n".join(problems))
 
 
+def check_device(device: str) -> None:
+    """Raise if torch does not have a device."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0]
+        raise InvalidValueError(f"device {device!r} cannot be used here: {reason}; use device='cpu'") from None
+
+
 def check_mixed_precision(wanted: bool, dtype: str, device: str) -> None:
     """Raise if bfloat16 products would not be faster here."""
     if not wanted:
