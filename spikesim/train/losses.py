@@ -165,7 +165,6 @@ ALIASES = {  # the names that snnTorch has for them, and shorter ones
     "ce_rate_loss": "step_cross_entropy",
     "ce_max_membrane_loss": "max_membrane_cross_entropy",
     "ce_temporal_loss": "latency_cross_entropy",
-    "mse_count_loss": "count_mse",
     "latency": "latency_cross_entropy",
 }
 
