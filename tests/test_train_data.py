@@ -285,6 +285,8 @@ def test_rate_regularisers_change_rates():
         recording = evaluate(trained.network, *samples()).recording
         return recording.counts.populations["layer1"].spikes.sum()
 
+    with pytest.raises(UnknownNameError, match="before the last: 'layer2'; did you mean 'layer1'"):
+        spikes(regularise=[RateRegulariser(populations=("layer2",))])
     plain = spikes()
     assert spikes(regularise=[RateRegulariser(20.0, upper=0.02, populations=("layer1",))]) < 0.7 * plain
     assert spikes(regularise=[RateRegulariser(100.0, upper=None, lower=0.8)]) > 1.3 * plain

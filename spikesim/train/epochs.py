@@ -148,18 +148,22 @@ class Trainer:
         if self.config["augment"] is not None:
             batch = batch._replace(x=self.config["augment"](batch.x, self.randomness.own))
         loss, score = self.task(batch)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if self.config["clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config["clip"])
-        self.optimiser.step()
-        self.task.learner.constrain_()
+        self.update()
         self.batch += 1
         self.sums["loss"] += float(loss.detach()) * len(batch.y)
         self.sums["score"] += score
         self.sums["samples"] += len(batch.y)
         self.sums["seal"] = float(getattr(self.data, "seal", 0))
         self._check(math.isfinite(self.sums["loss"]))
+
+    def update(self) -> None:
+        """Take a step along the gradients, and clear them."""
+        if self.config["clip"] is not None:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config["clip"])
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.task.learner.constrain_()
 
     def _finish(self, number: int, begin: float) -> None:
         """Validate, keep the best, tell everyone."""

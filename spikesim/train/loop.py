@@ -23,6 +23,7 @@ from spikesim.train.settings import (
     check_device,
     check_mixed_precision,
     check_names,
+    check_regularisers,
     check_settings,
     settled,
 )
@@ -157,6 +158,8 @@ def train(
     entry = the_input(network) if named else None
     check_encoding(encode, entry)
     _check_torch()
+    regularisers = [*regularise, *([RateRegulariser(rate_penalty, upper=rate_target)] if rate_penalty else [])]
+    check_regularisers(regularisers, network)
     check_device(device)
     check_mixed_precision(mixed_precision, dtype, device)
     written = logs(log)
@@ -174,9 +177,6 @@ def train(
         feed, held = feeds(data, validation, config, learner.dtype, learner.n)
         present(feed.first().x.numpy(), encode, steps, entry)  # reports samples that do not fit the input
         check_data(config, chosen, feed.classes, held is not None)
-        regularisers = [*regularise]
-        if rate_penalty:
-            regularisers.append(RateRegulariser(rate_penalty, upper=rate_target))
         task = Task(learner, entry, reader, chosen, regularisers, encode, steps, mixed_precision)
         identity = _identity(learner, feed, held, config) if checkpoint is not None else {}
         checkpoints = Checkpoints(checkpoint, identity, checkpoint_every, command or {}, resume)

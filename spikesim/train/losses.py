@@ -250,7 +250,8 @@ class RateRegulariser:
         rasters
             Spikes ``[steps, samples, n]`` by population.
         """
-        terms = [self._cost(r.flatten(2).mean((0, 1))) for r in rasters.values()]
+        chosen = [r for name, r in rasters.items() if self.populations is None or name in self.populations]
+        terms = [self._cost(r.flatten(2).mean((0, 1))) for r in chosen]
         return self.strength * sum(terms) / len(terms) if terms else 0.0
 
     def _cost(self, rates: torch.Tensor) -> torch.Tensor:

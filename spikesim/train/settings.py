@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
 from spikesim.errors import InvalidValueError, UnknownNameError
-from spikesim.train.losses import Loss
+from spikesim.network import Network
+from spikesim.train.losses import Loss, RateRegulariser
 from spikesim.train.readout import Readout
 from spikesim.train.schedules import ENDLESS
 
@@ -22,6 +23,7 @@ def check_names(config: Mapping[str, Any]) -> None:
     """Raise UnknownNameError for an optimiser or a choice that does not exist."""
     for kind, name, known in (
         ("optimiser", config["optimiser"], OPTIMISERS),
+        ("dtype", config["dtype"], ("float32", "float64")),
         ("choice of keep:", config["keep"], KEEP),
         ("figure to monitor:", config["monitor"] or "loss", MONITORS),
     ):
@@ -81,6 +83,16 @@ def check_data(config: Mapping[str, Any], chosen: Loss, classes: bool, validated
         )
     if problems:
         raise InvalidValueError("\n".join(problems))
+
+
+def check_regularisers(regularisers: Sequence[RateRegulariser], network: Any) -> None:
+    """Raise if a regulariser is about populations that it cannot see."""
+    if regularisers and not isinstance(network, Network):
+        raise InvalidValueError("rate regularisers need a Network, found a module, whose populations are not known")
+    for name in (n for r in regularisers for n in r.populations or ()):
+        hidden = [p.name for p in network.populations[:-1]]
+        if name not in hidden:
+            raise UnknownNameError("population before the last:", name, hidden)
 
 
 def check_device(device: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,26 +52,19 @@ class Task:
     steps: int
     mixed_precision: bool = False
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The module that learns."""
+        return self.learner.module
+
     def __call__(self, batch: Batch) -> Outcome:
         """Return the outcome of a batch."""
-        device = self.learner.device
-        given = self._over_time(batch.x)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.mixed_precision):
+        given = self.over_time(batch.x)
+        with torch.autocast(self.learner.device.type, torch.bfloat16, enabled=self.mixed_precision):
             values, rasters = self.learner(given)
-        values, target = values.to(self.learner.dtype), batch.y.to(device)
-        lengths = None if batch.lengths is None else batch.lengths.to(device)
-        self._check(target, values, lengths)
-        scores = self.reader.scores(values, lengths)
-        over_time = self.loss.over_time or target.ndim == 3
-        value = self.loss(values if over_time else scores, target, len(given), lengths)
-        for regulariser in self.regularisers:
-            chosen = {
-                k: r for k, r in rasters.items() if regulariser.populations is None or k in regulariser.populations
-            }
-            value = value + regulariser(chosen)
-        return Outcome(value, self._score(values if over_time else scores, scores, target, lengths))
+        return self.judge(values.to(self.learner.dtype), rasters, batch)
 
-    def _over_time(self, x: torch.Tensor) -> torch.Tensor:
+    def over_time(self, x: torch.Tensor) -> torch.Tensor:
         """Return samples as ``[steps, samples, *shape]``."""
         if self.encode not in ("constant", "sequence"):
             return torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
@@ -83,6 +76,28 @@ class Task:
         if constant:  # stays a tensor that is the same at every step
             return x.reshape(len(x), *shape).expand(self.steps, -1, *shape)
         return x.transpose(0, 1).reshape(x.shape[1], len(x), *shape)
+
+    def judge(self, values: torch.Tensor, rasters: Mapping[str, torch.Tensor], batch: Batch) -> Outcome:
+        """Return the outcome of what the module gave.
+
+        Parameters
+        ----------
+        values
+            Spikes or membranes of the last population, ``[steps, samples, n]``.
+        rasters
+            Spikes of the populations before it, by name.
+        batch
+            The labels or targets, and lengths.
+        """
+        device = values.device
+        target, lengths = batch.y.to(device), None if batch.lengths is None else batch.lengths.to(device)
+        self._check(target, values, lengths)
+        scores = self.reader.scores(values, lengths)
+        compared = values if self.loss.over_time or target.ndim == 3 else scores
+        value = self.loss(compared, target, len(values), lengths)
+        for regulariser in self.regularisers:
+            value = value + regulariser(rasters)
+        return Outcome(value, self._score(compared, scores, target, lengths))
 
     def _check(self, target: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor | None) -> None:
         """Refuse labels and lengths that do not fit what came out."""
