@@ -200,7 +200,7 @@ def test_labels_and_targets_that_do_not_fit():
         ((x, target[:, :3]), {"loss": "mse"}, r"targets need the shape \[32, 4\], found \[32, 3\]"),
         ((x, y), {"monitor": "rmse"}, "not a figure of these data"),
         ((x, y.astype(float)), {}, "targets of a regression"),
-        ((x, y, y[:5]), {}, "one whole number from 1 per sample"),
+        ((x, y, y[:5]), {}, "one whole number from 0 per sample"),
         ((x[:, None], y), {}, None),
         ((x.reshape(-1, 2, 5), y), {}, None),
         ((np.stack([x, x], 1), y), {}, "need encode='sequence'"),
