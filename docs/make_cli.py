@@ -27,6 +27,8 @@ $ spikesim resume cuba.h5
 $ spikesim sweep brunel -p g=4,5,6 --seeds 3 --time 1s --out sweep.h5
 $ spikesim run brunel --set n=25000 --ranks 4
 $ spikesim train digits_mlp --data digits --epochs 20 --out trained.h5
+$ spikesim train digits_mlp --epochs 200 --patience 20 --log run.csv --checkpoint run.ckpt.h5
+$ spikesim train --resume run.ckpt.h5
 $ spikesim quantise trained.h5 --data digits --out quantised.h5
 $ spikesim show lif_soft --source numba
 $ spikesim list backends

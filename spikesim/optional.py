@@ -46,6 +46,7 @@ PACKAGES: dict[str, Package] = {
     "xarray": _extra("xarray", "analysis"),
     "neo": _extra("neo", "analysis"),
     "quantities": _extra("quantities", "analysis"),
+    "tensorboard": _extra("tensorboard", "logs"),
     "triton": Package("triton", "pip install triton (Linux only)"),
     "sklearn": Package("scikit-learn", "pip install scikit-learn"),
     "norse": Package("norse", "spikesim install norse"),

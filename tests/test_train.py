@@ -164,7 +164,7 @@ def test_scores_and_losses():
     assert float(loss("rate_cross_entropy", scale=0.5)(scores, labels, 4)) == pytest.approx(float(expected))
     assert float(rate_penalty([torch.full((5, 2, 3), 0.5)], target=0.2)) == pytest.approx(0.09)
     assert predict(np.array([[2.0, 2.0, 1.0]])).tolist() == [0]
-    assert set(READOUTS) == {"rate", "membrane_mean", "membrane_max", "membrane_last"}
+    assert set(READOUTS) == {"rate", "latency", "membrane_mean", "membrane_max", "membrane_last"}
 
 
 @pytest.mark.parametrize(

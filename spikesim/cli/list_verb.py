@@ -52,6 +52,12 @@ def _surrogates() -> Any:
     return _registry("surrogate", dict(SURROGATES))
 
 
+def _losses() -> Any:
+    from spikesim.train import LOSSES
+
+    return _registry("loss", {name: loss.function for name, loss in LOSSES.items()})
+
+
 def _hardware() -> Any:
     from spikesim.profile import device_rows
 
@@ -70,6 +76,7 @@ KINDS = {
     "synapses": _synapses,
     "networks": _networks,
     "surrogates": _surrogates,
+    "losses": _losses,
     "hardware": _hardware,
     "data": _data,
 }
@@ -78,7 +85,7 @@ KINDS = {
 def command(
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = "backends", json: Json = False
 ) -> None:
-    """List backends, neurons, synapses, networks, surrogates, hardware or data sets."""
+    """List backends, neurons, synapses, networks, surrogates, losses, hardware or data sets."""
     if kind not in KINDS:
         raise UnknownNameError("list", kind, list(KINDS))
     header, rows = KINDS[kind]()

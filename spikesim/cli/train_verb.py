@@ -9,60 +9,184 @@ import typer
 
 from spikesim.cli.common import (
     Json,
-    NetworkName,
     Settings,
+    Threads,
     check_folder,
     find_network,
+    parse_seconds,
     parse_settings,
     print_json,
     print_table,
 )
 from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.files.envelope import check_target
 
 ENCODINGS = ("regular", "rate", "latency", "constant", "sequence")
+NEW = ("resume", "json", "threads", "out", "log", "epochs", "patience", "checkpoint_every")
+"""Options that may be given anew when training goes on."""
 
 
 def command(
-    network: NetworkName,
+    context: typer.Context,
+    network: Annotated[
+        str | None, typer.Argument(help="A network's name (`spikesim list networks`) or an HDF5 file of one.")
+    ] = None,
     data: Annotated[str, typer.Option(help="Data set: `spikesim list data`.")] = "digits",
     epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 30,
     steps: Annotated[int, typer.Option(help="Time steps per sample.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Samples per update.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="At the start; it falls to 0 along a cosine.")] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(help="The largest; the schedule takes shares of it.")] = 2e-3,
     optimiser: Annotated[str, typer.Option(help="adam, adamw, nadam, rmsprop or sgd.")] = "adam",
-    loss: Annotated[str, typer.Option(help="Name of the loss, e.g. rate_cross_entropy.")] = "rate_cross_entropy",
+    weight_decay: Annotated[float, typer.Option(help="Of the weights.")] = 0.0,
+    schedule: Annotated[str, typer.Option(help="constant, cosine, linear, step, one_cycle or plateau.")] = "cosine",
+    schedule_setting: Annotated[
+        list[str] | None, typer.Option(help="key=value, e.g. every=10, factor=0.1; repeatable.")
+    ] = None,
+    warmup: Annotated[float, typer.Option(help="Epochs in which the learning rate rises first.")] = 0.0,
+    clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
+    loss: Annotated[str, typer.Option(help="Name of the loss: `spikesim list losses`.")] = "rate_cross_entropy",
+    loss_setting: Annotated[list[str] | None, typer.Option(help="key=value, e.g. scale=0.5; repeatable.")] = None,
+    readout: Annotated[
+        str | None, typer.Option(help="rate, latency, membrane_mean, membrane_max or membrane_last; by the loss.")
+    ] = None,
+    rate_penalty: Annotated[float, typer.Option(help="Weight of the cost of hidden rates above the target.")] = 0.0,
+    rate_target: Annotated[float, typer.Option(help="Spikes per step that cost nothing.")] = 0.0,
     surrogate: Annotated[str, typer.Option(help="Derivative of the spike: `spikesim list surrogates`.")] = "arctan",
+    detach_reset: Annotated[bool, typer.Option(help="No gradient through the reset.")] = False,
     encode: Annotated[str, typer.Option(help=f"How samples become input: {', '.join(ENCODINGS)}.")] = "regular",
+    noise: Annotated[float, typer.Option(help="Normal noise added to training samples.")] = 0.0,
+    shift: Annotated[int, typer.Option(help="Training images move by up to so many pixels.")] = 0,
     validation: Annotated[float, typer.Option(help="Fraction of the training samples held out for choosing.")] = 0.1,
+    keep: Annotated[str, typer.Option(help="Weights of the last epoch, or of the best on held-out samples.")] = "last",
+    monitor: Annotated[str | None, typer.Option(help="What best means: accuracy, rmse or loss.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without improvement.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the order of training and the initial weights.")] = 0,
+    mixed_precision: Annotated[bool, typer.Option(help="Products in bfloat16.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Threads = 0,
+    log: Annotated[
+        list[str] | None, typer.Option(help="One row per epoch: x.csv, x.jsonl, or a folder for TensorBoard.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File from which a killed training goes on (--resume), bit for bit.")
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option(help="Time between checkpoints within an epoch: 30s, 10min; each epoch ends with one.")
+    ] = "1min",
+    resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint, with the options in it.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the trained network.")] = Path("trained.h5"),
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Train a network: `spikesim train digits_mlp --data digits --out trained.h5`."""
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in context.params.items()}
+    if resume is not None:
+        options |= _kept(context, resume)
+    elif network is None:
+        raise InvalidValueError("what is to be trained? name a network, or go on with --resume FILE")
+    _train(options)
+
+
+def _kept(context: typer.Context, path: Path) -> dict[str, Any]:
+    """Return the options in a checkpoint, but for those that are given anew."""
+    from spikesim.files.training import load_training
+
+    given = [n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"]
+    if wrong := [n for n in given if n not in NEW]:
+        names = ", ".join("MODEL" if n == "network" else f"--{n.replace('_', '-')}" for n in wrong)
+        raise InvalidValueError(f"--resume takes its options from {str(path)!r}; leave out {names}")
+    found = dict(load_training(path).command)
+    if not found:
+        raise InvalidValueError(f"{str(path)!r} was begun in Python; go on there with train(..., resume=True)")
+    kept = {k: v for k, v in found.items() if k in context.params and k not in ("json", "resume", *given)}
+    return kept | {"checkpoint": str(path), "resume": str(path)}
+
+
+def _train(options: dict[str, Any]) -> None:
     from spikesim.train import evaluate, train
 
-    check_folder(out)
-    values = load_data(data, seed)
-    value = find_network(network, parse_settings(settings), seed)
-    coding = encoding(encode, seed)
+    out, seed = Path(options["out"]), options["seed"]
+    for path in (out, options["checkpoint"]):
+        check_folder(path)
+    check_target(out, "spikesim network")
+    _use_threads(options["threads"])
+    values, coding = load_samples(options["data"], seed, options["steps"], options["encode"])
+    network = find_network(options["network"], parse_settings(options["settings"]), seed)
+    same = (
+        "epochs steps batch_size learning_rate optimiser weight_decay schedule warmup clip loss readout rate_penalty "
+        "rate_target surrogate detach_reset keep monitor patience seed mixed_precision device log checkpoint"
+    )
     trained = train(
-        value, values, epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-        optimiser=optimiser, loss=loss, surrogate=surrogate, encode=coding, validation_fraction=validation, seed=seed,
-        progress=None if json else _print_epoch,
-    )  # fmt: skip
-    evaluation = evaluate(trained.network, values.x_test, values.y_test, steps=steps, encode=coding)
+        network,
+        values,
+        **{name: options[name] for name in same.split()},
+        schedule_settings=parse_settings(options["schedule_setting"]),
+        loss_settings=parse_settings(options["loss_setting"]),
+        augment=_augment(options),
+        encode=coding,
+        validation_fraction=options["validation"],
+        checkpoint_every=parse_seconds(options["checkpoint_every"], "--checkpoint-every"),
+        resume=options["resume"] is not None,
+        progress=not options["json"],
+        command={k: v for k, v in options.items() if k not in ("json", "resume")},
+    )
+    readout = options["readout"] or _readout(options["loss"])
+    steps = options["steps"]
+    result = evaluate(
+        trained.network, values, steps=steps, encode=coding, readout=readout, batch_size=256, threads=options["threads"]
+    )
     trained.network.save(out)
-    summary = {
-        "model": network, "data": data, "seed": seed, "epochs": epochs, "steps": steps, "encode": encode,
-        "test_accuracy": evaluation.accuracy, "seconds": trained.seconds, "out": out,
-        "spikes_per_sample": evaluation.recording.counts.spikes / evaluation.recording.samples,
-    }  # fmt: skip
-    if json:
+    names = ("data", "seed", "steps", "encode", "loss")
+    summary = {"model": options["network"], **{n: options[n] for n in names}, "epochs": len(trained.history)}
+    summary |= {"test_accuracy": result.accuracy, "seconds": trained.seconds, "out": out}
+    summary |= {"spikes_per_sample": result.spikes / len(result.labels), "interrupted": trained.interrupted}
+    _show(summary, options)
+
+
+def load_samples(name: str, seed: int, steps: int, encode: str) -> tuple[Any, Any]:
+    """Return a data set and how it is presented; recordings of events become `steps` frames."""
+    from spikesim.data import EventDataset, load
+
+    coding = encoding(encode, seed)
+    found: Any = load(name, seed=seed) if name == "digits" else load(name)
+    return (found.dense(steps=steps), "sequence") if isinstance(found, EventDataset) else (found, coding)
+
+
+def _show(summary: dict[str, Any], options: dict[str, Any]) -> None:
+    """Print what came out, and exit with 130 if training was stopped."""
+    if options["json"]:
         print_json(summary)
-        return
-    rows = [(k, v) for k, v in summary.items()]
-    print_table("training", ("what", "value"), rows)
+    else:
+        print_table("training", ("what", "value"), list(summary.items()))
+    if summary["interrupted"]:
+        how = f"; go on with: spikesim train --resume {options['checkpoint']}" if options["checkpoint"] else ""
+        if not options["json"]:
+            print(f"stopped by Ctrl-C; the network so far is in {options['out']}{how}")
+        raise typer.Exit(130)
+
+
+def _readout(loss: str) -> str:
+    from spikesim.train import loss as loss_by_name
+
+    return loss_by_name(loss).readout
+
+
+def _augment(options: dict[str, Any]) -> Any:
+    from spikesim.train import Augment
+
+    if not options["noise"] and not options["shift"]:
+        return None
+    limits = (0.0, 1.0) if options["encode"] in ("regular", "rate", "latency") else None
+    return Augment(noise=options["noise"], shift=options["shift"], limits=limits)
+
+
+def _use_threads(threads: int) -> None:
+    if threads < 0:
+        raise InvalidValueError(f"--threads must be at least 0, found {threads}")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def load_data(name: str, seed: int) -> Any:
@@ -84,19 +208,8 @@ def encoding(name: str, seed: int) -> Any:
 
     if name not in ENCODINGS:
         raise UnknownNameError("encoding", name, ENCODINGS)
-    if name == "regular":
-        return encode.regular
-    if name == "rate":
-        return lambda x, steps: encode.rate(x, steps, seed=seed)
-    if name == "latency":
-        return lambda x, steps: encode.latency(x, steps)
-    return name
 
+    def rate(x: Any, steps: int) -> Any:
+        return encode.rate(x, steps, seed=seed)
 
-def _print_epoch(epoch: Any, total: int) -> None:
-    held = "" if epoch.validation_accuracy is None else f", validation {epoch.validation_accuracy:.1%}"
-    remaining = epoch.seconds * (total - epoch.number)
-    print(
-        f"epoch {epoch.number}/{total}: loss {epoch.loss:.4f}, training {epoch.accuracy:.1%}{held} "
-        f"({remaining:.0f} s left)"
-    )
+    return rate if name == "rate" else name

@@ -28,13 +28,14 @@ def classes() -> dict[str, type]:
     """Return the classes that a file may hold, by name."""
     from spikesim.distributions import DISTRIBUTIONS
     from spikesim.files.checkpoint import Checkpoint
+    from spikesim.files.training import TrainingState
     from spikesim.network import Network, Population, Probe, Projection
     from spikesim.neuron import Neuron, NeuronModel, Param, State
     from spikesim.norm import BatchNorm
     from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
     from spikesim.synapse import Plasticity, SynapseModel
 
-    parts = [Checkpoint, Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
+    parts = [Checkpoint, TrainingState, Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
     parts += [Plasticity, SynapseModel, BatchNorm]
     stimuli = [Rate, Input, SpikeTrains, Poisson, PoissonDrive, Current, OrnsteinUhlenbeck]
     return {c.__name__: c for c in (*parts, *stimuli, *DISTRIBUTIONS.values())}

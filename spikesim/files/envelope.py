@@ -20,12 +20,19 @@ from spikesim.errors import FileAccessError, FileFormatError, MissingFileError
 
 BLOCK = 512
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-KINDS = ("spikesim network", "spikesim recording", "spikesim checkpoint", "spikesim sweep")
+KINDS = (
+    "spikesim network",
+    "spikesim recording",
+    "spikesim checkpoint",
+    "spikesim sweep",
+    "spikesim training checkpoint",
+)
 READERS = {
     "spikesim network": "Network.load",
     "spikesim recording": "Recording.load",
     "spikesim sweep": "spikesim.load_sweep",
     "spikesim checkpoint": "spikesim.resume, with the name of the recording",
+    "spikesim training checkpoint": "spikesim train --resume",
 }
 
 

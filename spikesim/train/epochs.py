@@ -4,200 +4,244 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from spikesim.data.dataset import split
 from spikesim.errors import InvalidValueError
-from spikesim.stimulus import Input
-from spikesim.train.losses import Loss, rate_penalty
-from spikesim.train.readout import Readout
+from spikesim.files.training import TrainingState
+from spikesim.train.checkpoint import (
+    Checkpoints,
+    arrays,
+    epochs_of,
+    optimiser_arrays,
+    restore_optimiser,
+    rows_of,
+    tensors,
+)
+from spikesim.train.feeds import Batch, Feed
+from spikesim.train.logs import Log
+from spikesim.train.progress import Stop, shown
+from spikesim.train.randomness import Randomness
 from spikesim.train.result import Epoch
-from spikesim.train.samples import Encode, present
+from spikesim.train.schedules import Schedule, without_improvement
+from spikesim.train.settings import OPTIMISER_SETTINGS, OPTIMISERS
+from spikesim.train.task import Task
 
-if TYPE_CHECKING:
-    import torch
-
-OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "nadam": "NAdam", "rmsprop": "RMSprop", "sgd": "SGD"}
-OPTIMISER_SETTINGS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9}}
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda done: 1.0,
-    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
-    "linear": lambda done: 1.0 - done,
-}
-EVALUATION_BATCH = 256
+SUMS = {"loss": 0.0, "score": 0.0, "samples": 0.0, "seconds": 0.0, "seal": 0.0}
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a batch is put through.
-
-    Parameters
-    ----------
-    module
-        The network as a module.
-    entry, encode, steps
-        Where samples go in, and how they are presented.
-    reader, loss, rate_penalty, rate_target
-        What is read and what is minimised.
-    """
-
-    module: Any
-    entry: Input
-    reader: Readout
-    loss: Loss
-    encode: Encode
-    steps: int
-    rate_penalty: float
-    rate_target: float
-
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the loss and the number of right answers of a batch."""
-        import torch
-
-        if self.encode == "constant":  # stays a tensor that is the same at every step
-            given = x.reshape(len(x), *self.entry.shape).expand(self.steps, -1, *self.entry.shape)
-        else:
-            given = torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
-        outputs = self.module({self.entry.name: given}, record=self.reader.record)
-        scores, labels = self.reader.scores(outputs), y.to(self.module.device)
-        value = self.loss(scores, labels, len(given))
-        if self.rate_penalty:
-            hidden = [outputs[n.name] for n in self.module.graph.nodes if n.name != self.reader.population]
-            value = value + self.rate_penalty * rate_penalty(hidden, self.rate_target)
-        # the first of equals wins, as in a read-out of a recording
-        best = scores.detach().cpu().numpy().argmax(1)
-        return value, torch.as_tensor(best == y.numpy()).sum()
-
-
-def train_epochs(
-    task: Task,
-    x: NDArray[np.float64],
-    y: NDArray[np.int64],
-    config: Mapping[str, Any],
-    progress: Callable[[Epoch, int], None] | None,
-) -> Iterator[Epoch]:
-    """Train epoch by epoch; in the end the module holds the weights to keep.
+class Trainer:
+    """Trains epoch by epoch; in the end the module holds the weights to keep.
 
     Parameters
     ----------
     task
-        The module and what it is trained for.
-    x, y
-        All training samples and their labels; some are held out.
+        What is trained, and for what.
+    data, validation
+        Batches to learn from, and to choose on (None: none).
+    schedule
+        Of the learning rate.
+    randomness
+        Every generator that is drawn from.
+    checkpoints
+        Where to begin, and where to write.
+    logs
+        Told about every epoch.
     config
         The settings of :func:`spikesim.train.train`.
-    progress
-        Called after every epoch.
 
-    Yields
-    ------
-    Epoch
-        Figures of each epoch.
+    Attributes
+    ----------
+    history
+        Epochs done.
+    interrupted
+        Whether Ctrl-C ended it.
     """
-    import torch
 
-    fraction, epochs, seed = config["validation_fraction"], config["epochs"], config["seed"]
-    known, held = split(y, seed=seed, test_fraction=fraction) if fraction else (np.arange(len(y)), np.arange(0))
-    samples, labels = torch.tensor(x, dtype=task.module.dtype), torch.tensor(y)
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = _optimiser(task.module, config)
-    best: tuple[float, dict[str, torch.Tensor]] = (-1.0, {})
-    for number in range(1, epochs + 1):
-        begin = time.perf_counter()
-        order = torch.as_tensor(known)[torch.randperm(len(known), generator=generator)]
-        figures = _one_epoch(task, samples, labels, order, optimiser, generator, (number - 1) / epochs, config)
-        held_loss, held_accuracy = _evaluate(task, samples, labels, torch.as_tensor(held))
-        rate, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - begin
-        epoch = Epoch(number, *figures, held_loss, held_accuracy, rate, seconds)
-        if config["keep"] == "best" and (epoch.validation_accuracy or 0.0) > best[0]:
-            kept = {k: v.clone() for k, v in task.module.state_dict().items()}
-            best = (epoch.validation_accuracy or 0.0, kept)
-        if progress is not None:
-            progress(epoch, epochs)
-        yield epoch
-    if best[1]:
-        task.module.load_state_dict(best[1])
+    def __init__(
+        self,
+        task: Task,
+        data: Feed,
+        validation: Feed | None,
+        schedule: Schedule,
+        randomness: Randomness,
+        checkpoints: Checkpoints,
+        logs: list[Log],
+        config: Mapping[str, Any],
+    ) -> None:
+        self.task, self.data, self.validation, self.schedule = task, data, validation, schedule
+        self.randomness, self.checkpoints, self.logs, self.config = randomness, checkpoints, logs, config
+        self.module = task.learner.module
+        self.optimiser = _optimiser(task, config)
+        self.history: list[Epoch] = []
+        self.batch, self.sums = 0, dict(SUMS)
+        self.begun = randomness.state()
+        self.best: dict[str, torch.Tensor] = {}
+        self.interrupted = False
+        if checkpoints.start is not None:
+            self._restore(checkpoints.start)
+
+    # ------------------------------------------------------------------------------------------------ the loop
+    def run(self, progress: Any) -> None:
+        """Train to the end, until nothing improves any more, or until Ctrl-C."""
+        epochs, per_epoch = self.config["epochs"], len(self.data)
+        for log in self.logs:
+            log.begin(self.history)
+        if self.checkpoints.start is None:
+            self.save()  # a file that cannot be written is found out now, and training killed from now on can go on
+        with shown(progress, epochs, len(self.history) * per_epoch + self.batch) as self.shown, Stop() as self.stop:
+            while len(self.history) < epochs and not self._exhausted() and not self.interrupted:
+                self._epoch()
+        for log in self.logs:
+            log.close()
+        if self.best:
+            self.module.load_state_dict(self.best)
+
+    def _exhausted(self) -> bool:
+        patience = self.config["patience"]
+        return patience is not None and without_improvement(self.monitored()) >= patience
+
+    def monitored(self) -> list[float]:
+        """Return what is to become small, after each epoch: minus the accuracy, the loss, or the error."""
+        if self.validation is None:
+            return []
+        name = self.config["monitor"] or ("accuracy" if self.data.classes else "rmse")
+        values = [getattr(e, f"validation_{name}") for e in self.history]
+        return [-v for v in values] if name == "accuracy" else values
+
+    def _epoch(self) -> None:
+        """Go through the samples once, or through what is left of them; then look at the validation samples."""
+        number, begin = len(self.history) + 1, time.perf_counter() - self.sums["seconds"]
+        for batch in self._batches(number):
+            self._one(batch)
+            self.sums["seconds"] = time.perf_counter() - begin
+            self.shown.batch(
+                (number - 1) * len(self.data) + self.batch, len(self.data), self.sums["loss"] / self.sums["samples"]
+            )
+            if self.batch < len(self.data) and (self.stop.asked or self.checkpoints.due()):
+                self.save()
+                if self.stop.asked:
+                    self.interrupted = True
+                    return
+        self._finish(number, begin)
+
+    def _batches(self, number: int) -> Any:
+        """Begin an epoch, or go to where it was interrupted."""
+        self.module.train()
+        if not self.batch:
+            self.begun, self.sums = self.randomness.state(), dict(SUMS)
+            return self.data.epoch(number, self.randomness.own)
+        now = self.randomness.state()
+        self.randomness.restore(self.begun)
+        if hasattr(self.data, "seal"):
+            self.data.seal = int(self.sums["seal"])
+        rest = self.data.epoch(number, self.randomness.own, skip=self.batch)
+        self.randomness.restore(now)
+        return rest
+
+    def _one(self, batch: Batch) -> None:
+        """Learn from a batch."""
+        done, part = len(self.history) + self.batch / len(self.data), 1 / len(self.data)
+        share = self.schedule(done, part, self.monitored() if self.schedule.name == "plateau" else ())
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config["learning_rate"] * share
+        if self.config["augment"] is not None:
+            batch = batch._replace(x=self.config["augment"](batch.x, self.randomness.own))
+        self.task.learner.anneal_(done / self.config["epochs"])
+        loss, score = self.task(batch)
+        loss.backward()
+        self.update()
+        self.batch += 1
+        self.sums["loss"] += float(loss.detach()) * len(batch.y)
+        self.sums["score"] += score
+        self.sums["samples"] += len(batch.y)
+        self.sums["seal"] = float(getattr(self.data, "seal", 0))
+        self._check(math.isfinite(self.sums["loss"]))
+
+    def update(self) -> None:
+        """Take a step along the gradients, and clear them."""
+        if self.config["clip"] is not None:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config["clip"])
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.task.learner.constrain_()
+
+    def _finish(self, number: int, begin: float) -> None:
+        """Validate, keep the best, tell everyone."""
+        # a membrane of NaN never fires, and the loss of silence is finite, so the weights are looked at too
+        self._check(all(bool(p.isfinite().all()) for p in self.module.parameters()))
+        loss, score = (self.sums[k] / self.sums["samples"] for k in ("loss", "score"))
+        held = self._validate()
+        figures = {"accuracy": score, "rmse": None, "validation_accuracy": held[1], "validation_rmse": None}
+        if not self.data.classes:
+            root = None if held[1] is None else math.sqrt(held[1])
+            figures = {"accuracy": None, "rmse": math.sqrt(score), "validation_accuracy": None, "validation_rmse": root}
+        rate, seconds = self.optimiser.param_groups[0]["lr"], time.perf_counter() - begin
+        epoch = Epoch(number, loss, validation_loss=held[0], learning_rate=rate, seconds=seconds, **figures)
+        self.history.append(epoch)
+        self.batch, self.sums = 0, dict(SUMS)
+        if self.config["keep"] == "best" and without_improvement(self.monitored()) == 0:
+            self.best = {k: v.clone() for k, v in self.module.state_dict().items()}
+        for log in self.logs:
+            log.add(epoch)
+        self.save()
+        self.shown.epoch(epoch)
+        self.interrupted = self.stop.asked and number < self.config["epochs"]
+
+    def _validate(self) -> tuple[float, float] | tuple[None, None]:
+        """Return loss and accuracy (or mean squared error) on the validation samples."""
+        if self.validation is None:
+            return None, None
+        loss = score = samples = 0.0
+        self.module.eval()
+        with torch.no_grad():
+            for batch in self.validation.epoch(len(self.history) + 1, self.randomness.own):
+                outcome = self.task(batch)
+                loss += float(outcome.loss) * len(batch.y)
+                score += outcome.score
+                samples += len(batch.y)
+        return loss / samples, score / samples
+
+    def _check(self, finite: bool) -> None:
+        if not finite:
+            raise InvalidValueError(
+                f"training diverged in epoch {len(self.history) + 1}: loss or weights are not finite; "
+                f"lower learning_rate (now {self.config['learning_rate']:g}) or set clip"
+            )
+
+    # ------------------------------------------------------------------------------------------------ checkpoints
+    def save(self) -> None:
+        """Write a checkpoint, if any are wanted."""
+        if self.checkpoints.path is not None:
+            self.checkpoints.write(
+                history=rows_of(self.history),
+                batch=self.batch,
+                sums=self.sums,
+                module=arrays(self.module.state_dict()),
+                optimiser=optimiser_arrays(self.optimiser),
+                best=arrays(self.best),
+                begun=self.begun,
+                random=self.randomness.state(),
+            )
+
+    def _restore(self, start: TrainingState) -> None:
+        """Go to where the checkpoint was written."""
+        self.history, self.batch, self.sums = epochs_of(start.history), start.batch, {**SUMS, **start.sums}
+        like = self.module.state_dict()
+        self.module.load_state_dict(tensors(start.module, like, "module"))
+        restore_optimiser(self.optimiser, start.optimiser)
+        self.best = tensors(start.best, like, "best") if start.best else {}
+        self.begun = dict(start.begun)
+        self.randomness.restore(start.random)
 
 
-def _optimiser(module: Any, config: Mapping[str, Any]) -> Any:
-    import torch
-
+def _optimiser(task: Task, config: Mapping[str, Any]) -> torch.optim.Optimizer:
     name = config["optimiser"]
-    parameters = list(module.parameters())
-    if not parameters:
+    groups = task.learner.groups(config["weight_decay"])
+    if not groups:
         raise InvalidValueError("nothing to learn: name projections in weights or neuron parameters in params")
-    decayed = module.decayed()
-    chosen = {id(p) for p in decayed}
-    groups = [
-        {"params": decayed, "weight_decay": config["weight_decay"]},
-        {"params": [p for p in parameters if id(p) not in chosen], "weight_decay": 0.0},
-    ]
-    settings = OPTIMISER_SETTINGS.get(name, {})
     made = getattr(torch.optim, OPTIMISERS[name])
-    return made([g for g in groups if g["params"]], lr=config["learning_rate"], **settings)
-
-
-def _one_epoch(
-    task: Task,
-    samples: torch.Tensor,
-    labels: torch.Tensor,
-    order: torch.Tensor,
-    optimiser: Any,
-    generator: torch.Generator,
-    done: float,
-    config: Mapping[str, Any],
-) -> tuple[float, float]:
-    """Go through the training samples once; return the mean loss and the accuracy."""
-    import torch
-
-    batches = order.split(config["batch_size"])
-    total, right = 0.0, 0
-    task.module.train()
-    for k, batch in enumerate(batches):
-        now = done + k / len(batches) / config["epochs"]
-        task.module.anneal_(now)
-        share = SCHEDULES[config["schedule"]](now)
-        for group in optimiser.param_groups:
-            group["lr"] = config["learning_rate"] * share
-        x = samples[batch]
-        if config["augment"] is not None:
-            x = config["augment"](x, generator)
-        value, correct = task(x, labels[batch])
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        if config["clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(task.module.parameters(), config["clip"])
-        optimiser.step()
-        task.module.constrain_()
-        total += float(value.detach()) * len(batch)
-        right += int(correct)
-    # weights too: a membrane of NaN never fires, and the loss of silence is finite
-    if not math.isfinite(total) or not all(bool(p.isfinite().all()) for p in task.module.parameters()):
-        raise InvalidValueError(
-            f"training diverged in epoch {round(done * config['epochs']) + 1}: loss or weights are not finite; "
-            f"lower learning_rate (now {config['learning_rate']:g}) or set clip"
-        )
-    return total / len(order), right / len(order)
-
-
-def _evaluate(
-    task: Task, samples: torch.Tensor, labels: torch.Tensor, chosen: torch.Tensor
-) -> tuple[float, float] | tuple[None, None]:
-    """Return loss and accuracy on held-out samples."""
-    import torch
-
-    if not len(chosen):
-        return None, None
-    total, right = 0.0, 0
-    task.module.eval()
-    with torch.no_grad():
-        for batch in chosen.split(EVALUATION_BATCH):
-            value, correct = task(samples[batch], labels[batch])
-            total += float(value) * len(batch)
-            right += int(correct)
-    return total / len(chosen), right / len(chosen)
+    optimiser: torch.optim.Optimizer = made(groups, lr=config["learning_rate"], **OPTIMISER_SETTINGS.get(name, {}))
+    return optimiser

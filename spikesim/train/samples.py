@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,50 @@ def _shifted(x: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
     return moved.reshape(x.shape)
 
 
-def labelled(data: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return samples and labels of the training part of a data set, or of a pair ``(x, y)``.
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Labelled samples in memory, as they came; batches are scaled and converted when they are needed.
 
-    A :class:`spikesim.data.Dataset` is brought to full intensity 1.
+    Parameters
+    ----------
+    x
+        ``[samples, ...]``.
+    y
+        Class numbers int64 ``[samples]``, or targets float64 ``[samples, n]`` or ``[samples, steps, n]``.
+    lengths
+        Steps of each sample that are real, int64 ``[samples]``; None if all are.
+    full_scale
+        The value of ``x`` that means 1.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    lengths: NDArray[np.int64] | None = None
+    full_scale: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def classes(self) -> bool:
+        """Whether ``y`` holds class numbers."""
+        return self.y.ndim == 1
+
+    def scaled(self, chosen: Any) -> NDArray[np.float64]:
+        """Return some samples at full intensity 1, float64."""
+        part = np.asarray(self.x[chosen], np.float64)
+        return part if self.full_scale == 1 else part / self.full_scale
+
+
+def samples_of(data: Any, part: str = "train") -> Samples:
+    """Return one part of a data set, or the samples of a pair ``(x, y)``.
+
+    Parameters
+    ----------
+    data
+        A :class:`spikesim.data.Dataset`, or arrays or tensors ``(x, y)``, or ``(x, y, lengths)``.
+    part
+        ``"train"`` or ``"test"``, of a data set.
 
     Raises
     ------
@@ -80,33 +121,51 @@ def labelled(data: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         If there are no samples, as many labels as samples are missing, or a value is not finite.
     """
     if hasattr(data, "x_train"):
-        scaled = data.scaled() if hasattr(data, "scaled") else data
-        x, y = scaled.x_train, scaled.y_train
-    else:
-        try:
-            x, y = data
-        except (TypeError, ValueError):
-            raise InvalidValueError(f"data must be a Dataset or a pair (x, y), found {type(data).__name__}") from None
-    return checked(x, y)
+        x, y, lengths = (getattr(data, f"{name}_{part}", None) for name in ("x", "y", "lengths"))
+        return checked(x, y, lengths, getattr(data, "full_scale", 1.0))
+    if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+        return checked(*data)
+    raise InvalidValueError(
+        f"data must be a Dataset, a pair (x, y), or batches with a length, found {type(data).__name__}"
+    )
 
 
-def checked(x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return samples as float64 and labels as int64, or say everything that is wrong with them."""
-    x, y = np.asarray(x, np.float64), np.asarray(y)
+def is_stream(data: Any) -> bool:
+    """Tell whether data are batches, and not samples in memory."""
+    if hasattr(data, "x_train") or not hasattr(data, "__iter__"):
+        return False
+    if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+        return all(isinstance(part, (tuple, list)) and part and getattr(part[0], "ndim", 0) > 0 for part in data[:2])
+    return True
+
+
+def checked(x: Any, y: Any, lengths: Any = None, full_scale: float = 1.0) -> Samples:
+    """Return samples and labels, or say everything that is wrong with them."""
+    x, y = np.asarray(x), np.asarray(y)
     problems = []
-    if x.ndim < 2 or len(x) == 0:
-        problems.append(f"samples need the shape [samples, ...], found {list(x.shape)}")
-    elif not np.isfinite(x).all():
+    if x.ndim < 2 or len(x) == 0 or x.dtype.kind not in "biuf":
+        problems.append(f"samples need numbers of the shape [samples, ...], found {x.dtype} {list(x.shape)}")
+    elif x.dtype.kind == "f" and not np.isfinite(x).all():
         problems.append("samples must be finite, found NaN or infinity")
-    if y.ndim != 1 or len(y) != len(x):
+    if y.ndim not in (1, 2, 3) or len(y) != len(x):
         problems.append(f"one label is needed per sample: found labels {list(y.shape)} for samples {list(x.shape)}")
-    if not np.issubdtype(y.dtype, np.integer) or (y.size and y.min() < 0):
+    if y.ndim == 1 and (not np.issubdtype(y.dtype, np.integer) or (y.size and y.min() < 0)):
         problems.append(
-            f"labels must be whole class numbers from 0, found {y.dtype}{f' from {y.min()}' if y.size else ''}"
+            f"labels must be whole class numbers from 0, found {y.dtype}{f' from {y.min()}' if y.size else ''}; "
+            "targets of a regression need the shape [samples, outputs] or [samples, steps, outputs]"
         )
+    if y.ndim in (2, 3) and (y.dtype.kind not in "iuf" or not np.isfinite(y).all()):
+        problems.append(f"targets must be finite numbers, found {y.dtype} with NaN or infinity")
+    lengths = None if lengths is None else np.asarray(lengths)
+    if lengths is not None and (
+        lengths.dtype.kind not in "iu" or lengths.shape != (len(x),) or (lengths.size and lengths.min() < 0)
+    ):
+        problems.append(f"lengths must be one whole number from 0 per sample, found {lengths.dtype} {lengths.shape}")
     if problems:
         raise InvalidValueError("\n".join(problems))
-    return x, y.astype(np.int64)
+    y = y.astype(np.int64 if y.ndim == 1 else np.float64)
+    # a recording without events is looked at for one step
+    return Samples(x, y, None if lengths is None else np.maximum(lengths.astype(np.int64), 1), full_scale)
 
 
 def the_input(network: Network) -> Input:
@@ -120,18 +179,28 @@ def the_input(network: Network) -> Input:
     return found[0]
 
 
-def check_encoding(encode: Encode, entry: Input) -> None:
+def check_encoding(encode: Encode, entry: Input | None) -> None:
     """Raise if samples cannot be presented in that way."""
     if not callable(encode) and encode not in ENCODINGS:
         raise UnknownNameError("encoding", str(encode), list(ENCODINGS))
-    if encode == "constant" and not entry.graded:
+    if encode == "constant" and entry is not None and not entry.graded:
         raise InvalidValueError(
             f"input {entry.name!r} takes spikes; for direct coding declare Input(..., graded=True), or pass an encoder"
         )
 
 
-def present(x: NDArray[Any], encode: Encode, steps: int, entry: Input) -> NDArray[Any]:
-    """Return samples over time, ``[steps, samples, *shape]``; a constant current is not copied for every step."""
+def present(x: NDArray[Any], encode: Encode, steps: int, entry: Input | None) -> NDArray[Any]:
+    """Return samples over time, ``[steps, samples, *shape]``; a constant current is not copied for every step.
+
+    Parameters
+    ----------
+    x
+        ``[samples, ...]``.
+    encode, steps
+        How, and for how long.
+    entry
+        Where they go in; None for a module that takes them as they are.
+    """
     if callable(encode):
         over_time = np.asarray(encode(x, steps))
     elif encode in ("regular", "latency"):
@@ -142,10 +211,17 @@ def present(x: NDArray[Any], encode: Encode, steps: int, entry: Input) -> NDArra
         over_time = np.moveaxis(x, 1, 0)
     else:
         over_time = np.broadcast_to(x, (steps, *x.shape))
-    if int(np.prod(over_time.shape[2:])) != entry.n:
-        raise InvalidValueError(
-            f"a sample holds {int(np.prod(over_time.shape[2:]))} values a step, input {entry.name!r} takes {entry.n}"
-        )
+    if entry is None:
+        return over_time
+    check_width(over_time.shape[2:], encode, entry)
     if over_time.strides[0] == 0:
         return np.broadcast_to(over_time[0].reshape(-1, *entry.shape), (len(over_time), len(x), *entry.shape))
     return over_time.reshape(*over_time.shape[:2], *entry.shape)
+
+
+def check_width(shape: Sequence[int], encode: Encode, entry: Input) -> None:
+    """Raise if what a sample is in one step does not fit an input."""
+    width = math.prod(shape)
+    if width != entry.n:
+        hint = "; sequences [samples, steps, ...] need encode='sequence'" if encode == "constant" else ""
+        raise InvalidValueError(f"a sample holds {width} values a step, input {entry.name!r} takes {entry.n}{hint}")
