@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from spikesim.cli.common import Json
-from spikesim.cli.export_verb import EulerDt, FormatName, OnLossy, OutPath, Reset, Verify, show, write, write_options
+from spikesim.cli.export_verb import (
+    EulerDt,
+    FormatName,
+    OnLossy,
+    OutPath,
+    Reset,
+    Verify,
+    VerifyOn,
+    show,
+    write,
+    write_options,
+)
 
 
 def command(
@@ -24,6 +35,7 @@ def command(
     on_lossy: OnLossy = "metadata",
     euler_dt: EulerDt = None,
     verify: Verify = False,
+    verify_on: VerifyOn = None,
     json: Json = False,
 ) -> None:
     """Convert a network file: `spikesim convert model.nir --to h5 --dt 1e-4`."""
@@ -40,5 +52,5 @@ def command(
     if target.resolve() == file.resolve():
         raise InvalidValueError(f"{str(file)!r} would be written over itself; give --out another name")
     network, read = source.read(file, **options)
-    report = write(network, to, target, write_options(to, reset, on_lossy, euler_dt), verify)
-    show(report, target, json, tuple(read.warnings))
+    report = write(network, to, target, write_options(to, reset, on_lossy, euler_dt), verify, verify_on)
+    show(report, target, json, read)
