@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from spikesim.cli.common import Json
+from spikesim.cli.common import Json, print_json
 from spikesim.cli.export_verb import (
     EulerDt,
-    FormatName,
     OnLossy,
     OutPath,
     Reset,
@@ -23,8 +22,10 @@ from spikesim.cli.export_verb import (
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A file: .nir, .net (netx) or .h5.")],
-    to: FormatName,
+    file: Annotated[Path, typer.Argument(help="A network (.nir, .net, .h5) or a recording (.h5, NIRData).")],
+    to: Annotated[
+        str, typer.Option("--to", help="Networks: nir, netx (lava-dl, Loihi 2), h5. Recordings: nirdata, h5.")
+    ],
     out: OutPath = None,
     dt: Annotated[float | None, typer.Option(help="Time step in seconds; foreign NIR files hold none.")] = None,
     integrator: Annotated[str, typer.Option(help="How NIR's membranes decay in a step: euler or exact.")] = "euler",
@@ -38,10 +39,14 @@ def command(
     verify_on: VerifyOn = None,
     json: Json = False,
 ) -> None:
-    """Convert a network file: `spikesim convert model.nir --to h5 --dt 1e-4`."""
-    from spikesim.convert import find_format, format_of
+    """Convert a network or a recording: `spikesim convert model.nir --to h5 --dt 1e-4`."""
+    from spikesim.convert import FORMATS, find_format, format_of
+    from spikesim.convert.nir_data import holds_nirdata
     from spikesim.errors import InvalidValueError
 
+    if to not in FORMATS or holds_nirdata(file):
+        _recording(file, to, out, dt, json)
+        return
     source, target_format = find_format(format_of(file)), find_format(to)
     given = {"dt": dt, "integrator": integrator if integrator != "euler" else None, "graded": graded or None}
     options = {k: v for k, v in given.items() if v is not None}
@@ -54,3 +59,23 @@ def command(
     network, read = source.read(file, **options)
     report = write(network, to, target, write_options(to, reset, on_lossy, euler_dt), verify, verify_on)
     show(report, target, json, read)
+
+
+def _recording(file: Path, to: str, out: Path | None, dt: float | None, json: bool) -> None:
+    """Convert a recording."""
+    from spikesim.convert import FORMATS, RECORDING_FORMATS, from_nirdata
+    from spikesim.convert.nir_data import holds_nirdata
+    from spikesim.errors import InvalidValueError, UnknownNameError
+    from spikesim.recording import Recording
+
+    if to not in RECORDING_FORMATS:
+        raise UnknownNameError("format", to, list(dict.fromkeys((*FORMATS, *RECORDING_FORMATS))))
+    target = out or file.with_suffix(RECORDING_FORMATS[to].suffix)
+    if target.resolve() == file.resolve():
+        raise InvalidValueError(f"{str(file)!r} would be written over itself; give --out another name")
+    recording = from_nirdata(file, dt=dt) if holds_nirdata(file) else Recording.load(file)
+    RECORDING_FORMATS[to].write(recording, target)
+    if json:
+        print_json({"out": target, "spikes": recording.counts.spikes, "populations": list(recording.spikes)})
+    else:
+        print(f"{recording}\nwritten to {target}")
