@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from spikesim.convert import from_nirdata, to_nirdata, write_nirdata
 from spikesim.convert.nir_data import step_times
-from spikesim.counts import Counts
+from spikesim.counts import Counts, PopulationCounts
 from spikesim.errors import FileFormatError, InvalidValueError, UnsupportedError
 from spikesim.recording import Recording, Spikes, Trace, same_spikes
 
@@ -30,7 +30,9 @@ def recording():
         np.array(steps), rng.normal(size=(SAMPLES, len(steps), len(neurons))), np.array(neurons), DT, "V"
     )
     traces = {"a": {"v": trace(range(0, STEPS, 5), range(5)), "u": trace(range(0, STEPS, 100), [1, 3])}}
-    return Recording(spikes, traces, Counts(STEPS, SAMPLES, DT, {}, {}, {}, {}), {"seed": 7})
+    fired = {name: s.counts().sum(axis=1) for name, s in spikes.items()}
+    counts = {name: PopulationCounts(spikes[name].n, f, f, f) for name, f in fired.items()}
+    return Recording(spikes, traces, Counts(STEPS, SAMPLES, DT, counts, {}, {}, {}), {"seed": 7})
 
 
 def test_a_recording_comes_back(recording, tmp_path):
