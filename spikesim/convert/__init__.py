@@ -8,7 +8,8 @@ nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
 netx     :func:`write_netx`                                     :func:`read_netx`
 =======  =====================================================  ==================================================
 
-Recordings go to NIRData and back (:func:`write_nirdata`, :func:`from_nirdata`).
+A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`). Recordings go to NIRData and back
+(:func:`write_nirdata`, :func:`from_nirdata`).
 """
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ def from_nir(source: Any, **options: Any) -> tuple[Network, ImportReport]:
     from spikesim.convert import nir
 
     return nir.from_nir(source, **options)
+
+
+def from_ann(module: Any, calibration: Any, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a trained torch network of rectifiers as a spiking one; see :func:`spikesim.convert.ann.from_ann`."""
+    from spikesim.convert import ann
+
+    return ann.from_ann(module, calibration, **options)
 
 
 def to_nirdata(recording: Recording) -> Any:
@@ -177,6 +185,7 @@ __all__ = [
     "compare_spikes",
     "find_format",
     "format_of",
+    "from_ann",
     "from_nir",
     "from_nirdata",
     "read_netx",

@@ -9,9 +9,21 @@
 'time (ms)'
 """
 
+from spikesim.plot.accuracy import accuracy
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
 from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
 
-__all__ = ["activity", "confusion", "confusion_matrix", "correlation", "isi", "psth", "raster", "rates", "traces"]
+__all__ = [
+    "accuracy",
+    "activity",
+    "confusion",
+    "confusion_matrix",
+    "correlation",
+    "isi",
+    "psth",
+    "raster",
+    "rates",
+    "traces",
+]
