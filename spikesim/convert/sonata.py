@@ -104,9 +104,9 @@ def read_sonata(
     reader = Reader(found, step, approximate, tables, ImportReport("SONATA"))
     for table in tables.values():
         reader.population(table)
+    reader.inputs()
     for edges in read_edges(found, tables):
         reader.edges(edges)
-    reader.inputs()
     reader.probes()
     if reader.problems:
         raise UnsupportedError(list(dict.fromkeys(reader.problems)), f"the circuit {str(config)!r} cannot be read:")

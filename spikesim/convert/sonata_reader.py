@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikesim.convert.report import ImportReport
 from spikesim.convert.sonata_config import MS, Config, members
 from spikesim.convert.sonata_edges import Part, connect
-from spikesim.convert.sonata_inputs import spike_trains, stimulated
+from spikesim.convert.sonata_inputs import Events, spike_trains, stimulated
 from spikesim.convert.sonata_neurons import APPROXIMATE, Cells, cells
 from spikesim.convert.sonata_tables import Edges, Nodes
 from spikesim.errors import InvalidValueError, SpikesimError
@@ -35,6 +35,7 @@ class Reader:
     report: ImportReport
     problems: list[str] = field(default_factory=list)
     parts: dict[str, list[Part]] = field(default_factory=dict)
+    events: dict[str, list[Events]] = field(default_factory=dict)
     populations: list[Population] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
     stimuli: list[Stimulus] = field(default_factory=list)
@@ -51,20 +52,24 @@ class Reader:
             names = ", ".join(sorted(strange))
             self.problems.append(f"nodes {table.name!r}: model_type {names}; spikesim has {', '.join(POINT)}, virtual")
             return
-        parts = []
-        if virtual.any():
-            parts.append(Part(table.name, np.flatnonzero(virtual)))
-        templates = np.array([str(t).partition(":")[2] or str(t) for t in table.attribute("model_template")])
-        schemas = {str(t).partition(":")[0] for t in table.attribute("model_template")[~virtual] if ":" in str(t)}
-        if schemas - {"nest"}:
-            self.problems.append(
-                f"nodes {table.name!r}: model_template of {', '.join(schemas - {'nest'})}; known is nest"
-            )
+        if virtual.all():
+            self.parts[table.name] = [Part(table.name, np.arange(table.n))]
             return
-        models = sorted(set(templates[~virtual].tolist()))
+        if virtual.any():
+            self.problems.append(f"nodes {table.name!r}: some are virtual and some are not; split the population")
+            return
+        named = [str(t) for t in table.attribute("model_template")]
+        schemas = {t.partition(":")[0] for t in named if ":" in t} - {"nest"}
+        if schemas:
+            names = ", ".join(sorted(schemas))
+            self.problems.append(f"nodes {table.name!r}: model_template of {names}; known is nest")
+            return
+        templates = np.array([t.removeprefix("nest:") for t in named])
+        parts = []
+        models = sorted(set(templates.tolist()))
         for model in models:
-            rows = np.flatnonzero(~virtual & (templates == model))
-            label = table.name if len(models) == 1 and not virtual.any() else f"{table.name} {model}"
+            rows = np.flatnonzero(templates == model)
+            label = table.name if len(models) == 1 else f"{table.name} {model}"
             made = self._cells(table, model, rows)
             if made is None:
                 continue
@@ -111,45 +116,55 @@ class Reader:
     def inputs(self) -> None:
         """Make sources for virtual nodes, and currents."""
         given = self.config.section("inputs")
-        driven: set[str] = set()
         for name, entry in given.items():
             if entry.get("enabled", True) is False:
                 continue
             kind = entry.get("input_type")
             if kind == "spikes":
-                driven |= self._spikes(name, entry)
+                self._spikes(name, entry)
             elif kind == "current_clamp":
                 self._currents(name, entry)
             else:
                 self.problems.append(f"input {name!r}: input_type {kind!r}; known are 'spikes' and 'current_clamp'")
-        for population, parts in self.parts.items():
-            if population not in driven and any(part.cells is None for part in parts):
-                self._source(population, [])
-                self.report.warnings.append(f"no input is given for the virtual nodes {population!r}: they are silent")
+        for population in [n for n, parts in self.parts.items() if any(part.cells is None for part in parts)]:
+            self._source(population)
 
-    def _spikes(self, name: str, entry: Mapping[str, Any]) -> set[str]:
+    def _spikes(self, name: str, entry: Mapping[str, Any]) -> None:
         try:
             chosen = members(self.config, entry.get("node_set"), self.tables)
-            files = [spike_trains(self.config, entry, self.tables[p], self.dt) for p in chosen]
+            files = {p: spike_trains(self.config, entry, self.tables[p], self.dt) for p in chosen}
         except InvalidValueError as error:
             self.problems.append(f"input {name!r}: {error}")
-            return set()
-        for population, found in zip(chosen, files, strict=True):
+            return
+        for population, (times, indices) in files.items():
             if any(part.cells is not None for part in self.parts.get(population, ())):
                 self.problems.append(f"input {name!r}: spikes for {population!r}, which is not virtual")
                 continue
-            self._source(population, [found])
-        return set(chosen)
+            here = np.isin(indices, chosen[population])
+            self.events.setdefault(population, []).append((times[here], indices[here]))
 
-    def _source(self, population: str, found: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> None:
-        known = [s for s in self.stimuli if s.name == population]
-        parts = [(s.times, s.indices) for s in known if isinstance(s, SpikeTrains)] + found
-        times = np.concatenate([t for t, _ in parts] or [np.zeros(0)])
-        indices = np.concatenate([i for _, i in parts] or [np.zeros(0, np.int64)])
-        self.stimuli = [s for s in self.stimuli if s.name != population]
-        self.stimuli.append(SpikeTrains(population, self.tables[population].n, times=times, indices=indices))
-        if not known:
-            self.report.add(population, "SpikeTrains")
+    def _source(self, population: str) -> None:
+        """Make the source of virtual nodes; spikes of a node within one step go to sources of their own."""
+        if population not in self.events:
+            self.report.warnings.append(f"no input is given for the virtual nodes {population!r}: they are silent")
+        found = self.events.get(population, [])
+        times = np.concatenate([t for t, _ in found] or [np.zeros(0)])
+        indices = np.concatenate([i for _, i in found] or [np.zeros(0, np.int64)])
+        order = np.lexsort((times, indices))
+        times, indices = times[order], indices[order]
+        first = np.ones(len(times), bool)
+        first[1:] = (np.diff(indices) != 0) | (np.diff(times) > self.dt / 2)
+        start = np.flatnonzero(first)
+        turn = np.arange(len(times)) - np.repeat(start, np.diff([*start, len(times)]))
+        for k in range(int(turn.max(initial=0)) + 1):
+            label = population if k == 0 else f"{population} {k + 1}"
+            mine = turn == k
+            n = self.tables[population].n
+            self.stimuli.append(SpikeTrains(label, n, times=times[mine], indices=indices[mine]))
+            if k:
+                self.parts[population].append(Part(label, np.arange(n)))
+            detail = f"spikes of a node that is number {k + 1} within its step" if k else ""
+            self.report.add(label, "SpikeTrains", "exact", detail)
 
     def _currents(self, name: str, entry: Mapping[str, Any]) -> None:
         try:
