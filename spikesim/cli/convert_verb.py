@@ -22,9 +22,11 @@ from spikesim.cli.export_verb import (
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A network (.nir, .net, .h5) or a recording (.h5, NIRData).")],
+    file: Annotated[
+        Path, typer.Argument(help="A network (.nir, .net, .h5, SONATA .json) or a recording (.h5, NIRData).")
+    ],
     to: Annotated[
-        str, typer.Option("--to", help="Networks: nir, netx (lava-dl, Loihi 2), h5. Recordings: nirdata, h5.")
+        str, typer.Option("--to", help="Networks: nir, netx (lava-dl, Loihi 2), h5. Recordings: nirdata, sonata, h5.")
     ],
     out: OutPath = None,
     dt: Annotated[float | None, typer.Option(help="Time step in seconds; foreign NIR files hold none.")] = None,
@@ -40,23 +42,28 @@ def command(
     json: Json = False,
 ) -> None:
     """Convert a network or a recording: `spikesim convert model.nir --to h5 --dt 1e-4`."""
-    from spikesim.convert import FORMATS, find_format, format_of
+    from spikesim.convert import FORMATS, find_format, format_of, from_sonata
     from spikesim.convert.nir_data import holds_nirdata
     from spikesim.errors import InvalidValueError
 
     if to not in FORMATS or holds_nirdata(file):
         _recording(file, to, out, dt, json)
         return
-    source, target_format = find_format(format_of(file)), find_format(to)
+    target_format = find_format(to)
+    if file.suffix == ".json":
+        reader, allowed = from_sonata, ("dt",)
+    else:
+        source = find_format(format_of(file))
+        reader, allowed = source.read, source.read_options
     given = {"dt": dt, "integrator": integrator if integrator != "euler" else None, "graded": graded or None}
     options = {k: v for k, v in given.items() if v is not None}
     for name in options:
-        if name not in source.read_options:
+        if name not in allowed:
             raise InvalidValueError(f"files such as {file.name!r} take no --{name}; leave it out")
     target = out or file.with_suffix(target_format.suffixes[0])
     if target.resolve() == file.resolve():
         raise InvalidValueError(f"{str(file)!r} would be written over itself; give --out another name")
-    network, read = source.read(file, **options)
+    network, read = reader(file, **options)
     report = write(network, to, target, write_options(to, reset, on_lossy, euler_dt), verify, verify_on)
     show(report, target, json, read)
 

@@ -8,8 +8,9 @@ nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
 netx     :func:`write_netx`                                     :func:`read_netx`
 =======  =====================================================  ==================================================
 
-A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`). Recordings go to NIRData and back
-(:func:`write_nirdata`, :func:`from_nirdata`).
+A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`), a SONATA circuit of point neurons a
+network (:func:`from_sonata`). Recordings go to NIRData and back (:func:`write_nirdata`, :func:`from_nirdata`), their
+spikes to SONATA files (:func:`write_spikes`).
 """
 
 from __future__ import annotations
@@ -59,6 +60,22 @@ def from_nir(source: Any, **options: Any) -> tuple[Network, ImportReport]:
     from spikesim.convert import nir
 
     return nir.from_nir(source, **options)
+
+
+def from_sonata(
+    config: str | Path, simulation: str | Path | None = None, **options: Any
+) -> tuple[Network, ImportReport]:
+    """Return the network of a SONATA circuit; see :func:`spikesim.convert.sonata.read_sonata`."""
+    from spikesim.convert import sonata
+
+    return sonata.from_sonata(config, simulation, **options)
+
+
+def write_spikes(recording: Recording, path: str | Path) -> None:
+    """Write spikes to a SONATA file; see :func:`spikesim.convert.sonata_inputs.write_spikes`."""
+    from spikesim.convert import sonata_inputs
+
+    sonata_inputs.write_spikes(recording, path)
 
 
 def from_ann(module: Any, calibration: Any, **options: Any) -> tuple[Network, ImportReport]:
@@ -137,6 +154,7 @@ class RecordingFormat(NamedTuple):
 RECORDING_FORMATS: dict[str, RecordingFormat] = {
     "h5": RecordingFormat(lambda recording, path: recording.save(path), ".h5"),
     "nirdata": RecordingFormat(write_nirdata, ".nirdata"),
+    "sonata": RecordingFormat(write_spikes, ".sonata.h5"),
 }
 """Every format for recordings by name."""
 
@@ -188,10 +206,12 @@ __all__ = [
     "from_ann",
     "from_nir",
     "from_nirdata",
+    "from_sonata",
     "read_netx",
     "to_nir",
     "to_nirdata",
     "write_netx",
     "write_nir",
     "write_nirdata",
+    "write_spikes",
 ]
