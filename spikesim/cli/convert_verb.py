@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,7 @@ from spikesim.cli.export_verb import (
 
 
 def command(
-    file: Annotated[
-        Path, typer.Argument(help="A network (.nir, .net, .h5, SONATA .json) or a recording (.h5, NIRData).")
-    ],
+    file: Annotated[Path, typer.Argument(help="Network: .nir, .net, .h5, SONATA's .json. Recording: .h5, NIRData.")],
     to: Annotated[
         str, typer.Option("--to", help="Networks: nir, netx (lava-dl, Loihi 2), h5. Recordings: nirdata, sonata, h5.")
     ],
@@ -50,6 +48,8 @@ def command(
         _recording(file, to, out, dt, json)
         return
     target_format = find_format(to)
+    reader: Any
+    allowed: tuple[str, ...]
     if file.suffix == ".json":
         reader, allowed = from_sonata, ("dt",)
     else:
