@@ -504,6 +504,11 @@ def test_export_and_convert_on_the_command_line(tmp_path):
 
     text = call("export", tmp_path / "n.h5", "--to", "nir", "--out", tmp_path / "n.nir", "--verify")
     assert "soft reset" in text and "0 differ" in text
+    np.savez(tmp_path / "x.npz", **{"in": np.ones((40, 1, 20), np.uint8)})
+    text = call(
+        "convert", tmp_path / "n.h5", "--to", "nir", "--out", tmp_path / "v.nir", "--verify-on", tmp_path / "x.npz"
+    )
+    assert "0 differ (1 sample of 40 steps" in text and "x.npz" in text
     text = call("convert", tmp_path / "n.nir", "--to", "h5", "--out", tmp_path / "m.h5", "--json")
     assert '"status": "exact"' in text
     assert Network.load(tmp_path / "m.h5") == network

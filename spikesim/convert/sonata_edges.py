@@ -16,7 +16,7 @@ from spikesim.convert.sonata_tables import Edges
 from spikesim.network import Projection
 
 WEIGHT, DELAY = 1.0, 1.0  # of NEST's static_synapse: pA, nS or mV; ms
-STATIC = ("static_synapse", "nest:static_synapse", None)
+STATIC = ("static_synapse", "nest:static_synapse")
 Ints = NDArray[np.int64]
 Vector = NDArray[np.float64]
 
@@ -49,10 +49,10 @@ def connect(edges: Edges, parts: Mapping[str, Sequence[Part]], dt: float) -> tup
 
 def _problems(edges: Edges, parts: Mapping[str, Sequence[Part]]) -> list[str]:
     found = []
-    models = sorted({str(m) for m in edges.attribute("model_template").tolist() if m not in STATIC})
+    models = sorted(str(m) for m in edges.distinct("model_template") if m not in STATIC)
     if models:
         found.append(f"synapse {', '.join(models)}; known is static_synapse")
-    functions = sorted({str(f) for f in edges.attribute("weight_function").tolist() if f is not None})
+    functions = sorted(map(str, edges.distinct("weight_function")))
     if functions:
         found.append(f"weight_function {', '.join(functions)} is code; store its result as syn_weight")
     if any(part.cells is None for part in parts.get(edges.target, ())):

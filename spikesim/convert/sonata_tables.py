@@ -66,6 +66,12 @@ class Table:
                 values[rows] = own
         return values
 
+    def distinct(self, name: str) -> list[Any]:
+        """Return the values of an attribute that occur, without None."""
+        said = [self.columns.get(int(k), {}).get(name) for k in np.unique(self.types)]
+        own = [v for _, values in self.groups.get(name, []) for v in np.unique(values).tolist()]
+        return list(dict.fromkeys(v for v in (*said, *own) if v is not None))
+
     def parameter_names(self) -> set[str]:
         """Return the names of all parameters of the model that are given somewhere."""
         own = {k.removeprefix("dynamics_params/") for k in self.groups if k.startswith("dynamics_params/")}
@@ -114,9 +120,14 @@ class Edges(Table):
         """Return the first attribute of these names that an edge has, as a number."""
         values = np.full(self.n, np.nan)
         for name in names:
-            missing = np.isnan(values)
-            own = self.attribute(name, dynamics=True)
-            values[missing] = [np.nan if v is None else float(v) for v in own[missing]]
+            own = np.full(self.n, np.nan)
+            for kind in np.unique(self.types).tolist():
+                said = self.params.get(kind, {}).get(name, self.columns.get(kind, {}).get(name))
+                own[self.types == kind] = np.nan if said is None else float(said)
+            for key in (name, f"dynamics_params/{name}"):
+                for rows, given in self.groups.get(key, []):
+                    own[rows] = given
+            values = np.where(np.isnan(values), own, values)
         return np.where(np.isnan(values), default, values)
 
 
