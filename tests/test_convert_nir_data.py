@@ -105,4 +105,4 @@ def test_to_nirdata_and_back_on_the_command_line(recording, tmp_path):
     assert "r.nirdata" in call(tmp_path / "r.h5", "--to", "nirdata")
     call(tmp_path / "r.nirdata", "--to", "h5", "--out", tmp_path / "back.h5")
     assert same_spikes(Recording.load(tmp_path / "back.h5"), recording)
-    assert to_nirdata(recording).nodes.keys() == {"a", "quiet"}
+    assert recording.to_nirdata().nodes.keys() == to_nirdata(recording).nodes.keys() == {"a", "quiet"}

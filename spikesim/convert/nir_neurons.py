@@ -14,6 +14,7 @@ from spikesim.neuron import Neuron
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 SILENT = ("LI", "I", "CubaLI")
 NEURONS = (*SPIKING, *SILENT)
+ROUNDED = 1e-6  # a time constant of one step that was stored as float32 may be so much shorter
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
@@ -104,7 +105,8 @@ class Clock:
             keep = np.exp(-self.dt / (tau * self.tau_unit))
             return keep, 1.0 - keep
         lost = self.dt / (tau * self.tau_unit)
-        return 1.0 - lost, lost
+        kept = 1.0 - lost
+        return np.where((kept < 0.0) & (kept > -ROUNDED), 0.0, kept), lost
 
 
 def parameter(node: Any, name: str, n: int) -> Vector:
