@@ -286,6 +286,17 @@ def test_several_signals_at_an_output_are_added_up(nir):
     assert "without memory" in str(report)
 
 
+def test_populations_stand_in_the_order_of_the_signal(nir, tmp_path):
+    """A file has nodes in the order of their names; the last population is the one that is read out."""
+    rng = np.random.default_rng(0)
+    nodes = {name: cells(nir, "LIF", 4, rng) for name in ("1", "10", "2")}
+    weights = {f"w{k}": nir.Linear(rng.normal(size=(4, 4))) for k in range(3)}
+    arrows = "in>1 1>w0 w0>2 2>w1 w1>10 10>out 10>w2 w2>1"
+    nir.write(tmp_path / "x.nir", graph(nir, {**nodes, **weights}, arrows))
+    network, _ = from_nir(tmp_path / "x.nir", dt=MS)
+    assert [p.name for p in network.populations] == ["1", "2", "10"]
+
+
 def test_old_files_with_single_numbers_and_without_reset(nir, tmp_path):
     """As early writers made them: 0-d datasets, which nir 1.0.8 reads but cannot write, and no v_reset."""
     nir.write(tmp_path / "old.nir", graph(nir, {"s": cells(nir, "LIF", 4, np.random.default_rng(0))}, "in>s s>out"))

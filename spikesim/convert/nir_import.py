@@ -9,7 +9,7 @@ import numpy as np
 
 from spikesim.connect import Chain, Connection, Conv2d, Dense, OneToOne, Sparse
 from spikesim.convert import metadata
-from spikesim.convert.loops import feedback
+from spikesim.convert.loops import feedback, in_order
 from spikesim.convert.membrane import Membrane, Vector
 from spikesim.convert.nir_graph import Path, View
 from spikesim.convert.nir_neurons import NEURONS, SILENT, Clock, membrane_from, memoryless, neuron_from
@@ -77,7 +77,8 @@ class Importer:
         paths = [(name, k, p.origin) for name in neurons for k, p in enumerate(feeds[name].paths)]
         back = feedback(self.seen.named("Input"), [(origin, name) for name, _, origin in paths])
         self.turns = {(name, k): b for (name, k, _), b in zip(paths, back, strict=True)}
-        for name in neurons:
+        ahead = [(origin, name) for (name, _, origin), leads_back in zip(paths, back, strict=True) if not leads_back]
+        for name in in_order(neurons, ahead):  # a file has them in the order of their names
             self._neuron(name, feeds[name].paths, feeds[name].offset)
 
     def _only_watched(self, name: str) -> bool:
