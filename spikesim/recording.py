@@ -164,6 +164,12 @@ class Recording:
 
         return to_neo(self)
 
+    def to_nirdata(self) -> Any:
+        """Return ``nir.NIRGraphData``: spikes as events, traces as values over time (needs ``spikesim[interop]``)."""
+        from spikesim.convert.nir_data import to_nirdata
+
+        return to_nirdata(self)
+
     def __str__(self) -> str:
         lines = [f"Recording of {self.samples} sample(s) x {self.steps} steps of {self.dt:g} s"]
         seconds = self.steps * self.dt * self.samples

@@ -365,7 +365,7 @@ def snntorch_spikes(module, x):
     return np.stack([np.asarray(s[0] if isinstance(s, tuple) else s) for s in steps]) > 0
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:divide by zero:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["leaky", "heterogeneous", "synaptic"])
 def test_a_snntorch_file_gives_snntorch_s_spikes(require, tmp_path, nir, kind):
     torch, snn = require("torch"), require("snntorch")
@@ -374,7 +374,8 @@ def test_a_snntorch_file_gives_snntorch_s_spikes(require, tmp_path, nir, kind):
     torch.manual_seed(0)
 
     def made(n):
-        beta = torch.linspace(0.5, 0.95, n) if kind == "heterogeneous" else torch.full((n,), 0.9)
+        # from a neuron that forgets at once, whose tau is one step, to one that does not leak, whose tau is infinite
+        beta = torch.linspace(0.0, 1.0, n) if kind == "heterogeneous" else torch.full((n,), 0.9)
         common = {"threshold": torch.ones(n), "reset_mechanism": "zero", "init_hidden": True, "reset_delay": False}
         return (
             snn.Synaptic(alpha=torch.full((n,), 0.8), beta=beta, **common)
@@ -504,6 +505,11 @@ def test_export_and_convert_on_the_command_line(tmp_path):
 
     text = call("export", tmp_path / "n.h5", "--to", "nir", "--out", tmp_path / "n.nir", "--verify")
     assert "soft reset" in text and "0 differ" in text
+    np.savez(tmp_path / "x.npz", **{"in": np.ones((40, 1, 20), np.uint8)})
+    text = call(
+        "convert", tmp_path / "n.h5", "--to", "nir", "--out", tmp_path / "v.nir", "--verify-on", tmp_path / "x.npz"
+    )
+    assert "0 differ (1 sample of 40 steps" in text and "x.npz" in text
     text = call("convert", tmp_path / "n.nir", "--to", "h5", "--out", tmp_path / "m.h5", "--json")
     assert '"status": "exact"' in text
     assert Network.load(tmp_path / "m.h5") == network

@@ -15,7 +15,9 @@ import typer
 
 from spikesim.errors import InvalidValueError, UnknownNameError
 
-NetworkName = Annotated[str, typer.Argument(help="A network's name (`spikesim list networks`) or an HDF5 file of one.")]
+NetworkName = Annotated[
+    str, typer.Argument(help="A network's name (`spikesim list networks`), an HDF5 file of one, or a SONATA circuit.")
+]
 BackendName = Annotated[
     str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
 ]
@@ -119,12 +121,18 @@ def find_network(name: str, settings: Mapping[str, Any] | None = None, seed: int
         if seed is not None and "seed" in allowed:
             settings["seed"] = seed
         return factory(**settings)
-    if Path(name).suffix in (".h5", ".hdf5") or Path(name).exists():
+    if Path(name).suffix in (".h5", ".hdf5", ".json") or Path(name).exists():
         if settings:
             raise InvalidValueError(f"--set changes a named network; {name!r} is a file, which holds fixed values")
-        network = Network.load(name)
+        network = _circuit(name) if Path(name).suffix == ".json" else Network.load(name)
         return network if seed is None else network.with_(seed=seed)
     raise UnknownNameError("network or file", name, list(NETWORKS))
+
+
+def _circuit(path: str) -> Any:
+    from spikesim.convert import from_sonata
+
+    return from_sonata(path)[0]
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,11 @@ Reset = Annotated[
 ]
 OnLossy = Annotated[str, typer.Option(help="NIR: metadata keeps what NIR cannot say, error refuses it.")]
 EulerDt = Annotated[float | None, typer.Option(help="NIR: step of the reader in seconds (snnTorch: 1e-4).")]
-Verify = Annotated[bool, typer.Option("--verify", help="Read the file back and compare spikes on random input.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Read the file back and compare spikes, on random input.")]
+VerifyOn = Annotated[
+    str | None, typer.Option(help="Verify on this: an .npz with one array per input, or a data set's test samples.")
+]
+SAMPLES, STEPS = 32, 32  # of a data set, for --verify-on
 
 
 def command(
@@ -28,6 +32,7 @@ def command(
     on_lossy: OnLossy = "metadata",
     euler_dt: EulerDt = None,
     verify: Verify = False,
+    verify_on: VerifyOn = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
@@ -35,7 +40,7 @@ def command(
     value = find_network(network, parse_settings(settings))
     options = write_options(to, reset, on_lossy, euler_dt)
     target = out or default_target(value.name, to)
-    report = write(value, to, target, options, verify)
+    report = write(value, to, target, options, verify, verify_on)
     show(report, target, json)
 
 
@@ -68,21 +73,49 @@ def write_options(to: str, reset: str | None, on_lossy: str, euler_dt: float | N
     return wanted
 
 
-def write(network: Any, to: str, target: Path, options: dict[str, Any], verify: bool) -> Any:
+def write(
+    network: Any, to: str, target: Path, options: dict[str, Any], verify: bool, verify_on: str | None = None
+) -> Any:
     """Write a network, on request read it back and compare spikes; return the report."""
     from spikesim.convert import compare_spikes, find_format
 
     known = find_format(to)
     report = known.write(network, target, **options)
-    if verify and report.verification is None:
+    if verify_on is not None or (verify and report.verification is None):
+        inputs = None if verify_on is None else real_inputs(network, verify_on)
         after, _ = known.read(target)
-        report.verification = compare_spikes(network, after)
+        report.verification = compare_spikes(network, after, inputs, data=verify_on or "")
         if "metadata" in known.read_options and report.status != "exact":
-            report.notes.append(_plain_reader(network, target, options.get("euler_dt") or network.dt))
+            report.notes.append(_plain_reader(network, target, options.get("euler_dt") or network.dt, inputs))
     return report
 
 
-def _plain_reader(network: Any, file: Path, dt: float) -> str:
+def real_inputs(network: Any, name: str) -> dict[str, Any]:
+    """Return data for a network's inputs: from an NPZ file, or the first test samples of a data set.
+
+    Raises
+    ------
+    MissingFileError, UnknownNameError
+        If there is neither a file nor a data set of that name.
+    """
+    import numpy as np
+
+    from spikesim.errors import MissingFileError
+
+    if name.endswith(".npz"):
+        if not Path(name).is_file():
+            raise MissingFileError(f"there is no file {name!r}")
+        with np.load(name, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    from spikesim.cli.train_verb import load_data
+    from spikesim.train.samples import present, the_input
+
+    entry = the_input(network)
+    samples = load_data(name, 0).x_test[:SAMPLES]
+    return {entry.name: present(samples, "constant" if entry.graded else "regular", STEPS, entry)}
+
+
+def _plain_reader(network: Any, file: Path, dt: float, inputs: Any) -> str:
     """Say what a reader sees who has the plain nodes only."""
     from spikesim.convert import compare_spikes, from_nir
     from spikesim.stimulus import Input
@@ -92,20 +125,25 @@ def _plain_reader(network: Any, file: Path, dt: float) -> str:
     plain, _ = from_nir(file, dt=dt, graded=any(s.graded for s in network.stimuli), metadata=False, repair=False)
     if {p.name for p in plain.populations} != {p.name for p in network.populations}:
         return "what a reader without the metadata sees was not measured: names are not the same"
-    seen = compare_spikes(network, plain.with_(dt=network.dt))
+    seen = compare_spikes(network, plain.with_(dt=network.dt), inputs)
     return f"an Euler reader without the metadata sees: {seen}"
 
 
-def show(report: Any, target: Path, json: bool, warnings: tuple[str, ...] = ()) -> None:
-    """Print what became of every part."""
+def show(report: Any, target: Path, json: bool, read: Any = None) -> None:
+    """Print what became of every part, on reading if there is a report of that, and on writing."""
+    warnings = [*(read.warnings if read else ()), *report.warnings]
     if json:
-        print_json({"out": target, **report.as_dict(), "warnings": [*warnings, *report.warnings]})
+        found = {"read": read.as_dict()} if read else {}
+        print_json({"out": target, **report.as_dict(), "warnings": warnings, **found})
         return
-    rows = [(r.part, r.written_as, r.status, r.detail) for r in report.rows]
-    print_table(f"{report.format}: {report.status}", ("part", "written as", "status", "detail"), rows)
-    for warning in (*warnings, *report.warnings):
+    for each, action in ((read, "read"), (report, "written")):
+        if each is not None:
+            rows = [(r.part, r.written_as, r.status, r.detail) for r in each.rows]
+            title = f"{each.format}, {action}: {each.status}"
+            print_table(title, ("part", f"{action} as", "status", "detail"), rows)
+    for warning in warnings:
         print(f"warning: {warning}")
-    for note in report.notes:
+    for note in (*(read.notes if read else ()), *report.notes):
         print(f"note: {note}")
     if report.verification:
         print(f"spikes: {report.verification}")

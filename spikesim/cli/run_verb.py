@@ -31,7 +31,10 @@ DEFAULT_DURATION = 1.0  # seconds
 def command(
     network: NetworkName,
     backend: BackendName = "numba",
-    duration: Annotated[float, typer.Option("--duration", "-d", help="Biological time in seconds.")] = DEFAULT_DURATION,
+    duration: Annotated[
+        float | None,
+        typer.Option("--duration", "-d", help="Biological time in seconds; 1 by default, or what a SONATA file says."),
+    ] = None,
     seed: Seed = None,
     dtype: Annotated[str, typer.Option(help="float64 or float32 state.")] = "float64",
     threads: Threads = 0,
@@ -44,15 +47,22 @@ def command(
         False
     ),
     plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="SONATA: also neurons that NEST integrates adaptively.")
+    ] = False,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10 --out result.h5`."""
+    """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10`, `spikesim run circuit.json`."""
     from spikesim.engine import Options, run
     from spikesim.ranks.communicator import under_mpiexec
 
     check_folder(plot)
-    value = find_network(network, parse_settings(settings), seed)
+    circuit = _circuit(network, approximate, json) if network.endswith(".json") else None
+    value = find_network(network, parse_settings(settings), seed) if circuit is None else circuit.network
+    if circuit is not None and seed is not None:
+        value = value.with_(seed=seed)
+    duration = duration or (circuit and circuit.duration) or DEFAULT_DURATION
     every = None if checkpoint_every is None else parse_seconds(checkpoint_every, "--checkpoint-every")
     forms = parse_pairs(represent, "--represent")
     recording: Any
@@ -80,7 +90,20 @@ def command(
         )
     if plot:
         _plot(recording, plot)
+    written = circuit.write(recording) if circuit is not None else []
     show(summarise(recording, network), out, json)
+    for path in written if not json else ():
+        print(f"written to {path}")
+
+
+def _circuit(path: str, approximate: bool, json: bool) -> Any:
+    """Read a SONATA circuit, and say what of it is not as in the file."""
+    from spikesim.convert.sonata import read_sonata
+
+    circuit = read_sonata(path, approximate=approximate)
+    for line in circuit.report.warnings if not json else ():
+        print(f"warning: {line}")
+    return circuit
 
 
 def show(summary: dict[str, Any], out: Any, json: bool) -> None:

@@ -7,6 +7,10 @@ h5       :meth:`spikesim.Network.save`                          :meth:`spikesim.
 nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
 netx     :func:`write_netx`                                     :func:`read_netx`
 =======  =====================================================  ==================================================
+
+A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`), a SONATA circuit of point neurons a
+network (:func:`from_sonata`). Recordings go to NIRData and back (:func:`write_nirdata`, :func:`from_nirdata`), their
+spikes to SONATA files (:func:`write_spikes`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from spikesim.convert.report import ConversionReport, ExportReport, ImportReport
 from spikesim.convert.verify import compare_spikes
 from spikesim.errors import UnknownNameError
 from spikesim.network import Network
+from spikesim.recording import Recording
 
 
 class Format(NamedTuple):
@@ -57,6 +62,50 @@ def from_nir(source: Any, **options: Any) -> tuple[Network, ImportReport]:
     return nir.from_nir(source, **options)
 
 
+def from_sonata(
+    config: str | Path, simulation: str | Path | None = None, **options: Any
+) -> tuple[Network, ImportReport]:
+    """Return the network of a SONATA circuit; see :func:`spikesim.convert.sonata.read_sonata`."""
+    from spikesim.convert import sonata
+
+    return sonata.from_sonata(config, simulation, **options)
+
+
+def write_spikes(recording: Recording, path: str | Path) -> None:
+    """Write spikes to a SONATA file; see :func:`spikesim.convert.sonata_inputs.write_spikes`."""
+    from spikesim.convert import sonata_inputs
+
+    sonata_inputs.write_spikes(recording, path)
+
+
+def from_ann(module: Any, calibration: Any, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a trained torch network of rectifiers as a spiking one; see :func:`spikesim.convert.ann.from_ann`."""
+    from spikesim.convert import ann
+
+    return ann.from_ann(module, calibration, **options)
+
+
+def to_nirdata(recording: Recording) -> Any:
+    """Return a recording as NIRData; see :func:`spikesim.convert.nir_data.to_nirdata`."""
+    from spikesim.convert import nir_data
+
+    return nir_data.to_nirdata(recording)
+
+
+def write_nirdata(recording: Recording, path: str | Path) -> None:
+    """Write a recording to a NIRData file; see :func:`spikesim.convert.nir_data.write_nirdata`."""
+    from spikesim.convert import nir_data
+
+    nir_data.write_nirdata(recording, path)
+
+
+def from_nirdata(source: Any, *, dt: float | None = None) -> Recording:
+    """Return the recording in NIRData; see :func:`spikesim.convert.nir_data.from_nirdata`."""
+    from spikesim.convert import nir_data
+
+    return nir_data.from_nirdata(source, dt=dt)
+
+
 def write_netx(network: Any, path: str | Path, **options: Any) -> ExportReport:
     """Write a network in fixed point to a netx file; see :func:`spikesim.convert.netx.write_netx`."""
     from spikesim.convert import netx
@@ -93,6 +142,23 @@ FORMATS: dict[str, Format] = {
 """Every format by name."""
 
 
+class RecordingFormat(NamedTuple):
+    """A file format for recordings."""
+
+    write: Callable[[Recording, str | Path], None]
+    """``write(recording, path)``."""
+    suffix: str
+    """Of new files."""
+
+
+RECORDING_FORMATS: dict[str, RecordingFormat] = {
+    "h5": RecordingFormat(lambda recording, path: recording.save(path), ".h5"),
+    "nirdata": RecordingFormat(write_nirdata, ".nirdata"),
+    "sonata": RecordingFormat(write_spikes, ".sonata.h5"),
+}
+"""Every format for recordings by name."""
+
+
 def find_format(name: str) -> Format:
     """Return a format by name.
 
@@ -126,18 +192,26 @@ def format_of(path: str | Path) -> str:
 
 __all__ = [
     "FORMATS",
+    "RECORDING_FORMATS",
     "ConversionReport",
     "ExportReport",
     "Format",
     "ImportReport",
+    "RecordingFormat",
     "Row",
     "Verification",
     "compare_spikes",
     "find_format",
     "format_of",
+    "from_ann",
     "from_nir",
+    "from_nirdata",
+    "from_sonata",
     "read_netx",
     "to_nir",
+    "to_nirdata",
     "write_netx",
     "write_nir",
+    "write_nirdata",
+    "write_spikes",
 ]

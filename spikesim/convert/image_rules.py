@@ -26,8 +26,8 @@ def pair(value: Any) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[-1])
 
 
-def _padding(value: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (top, bottom), (left, right)."""
+def paddings(value: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (top, bottom), (left, right) of a padding: one number, two, or ``"same"`` or ``"valid"``."""
     if isinstance(value, bytes):
         value = value.decode()
     if isinstance(value, str):
@@ -49,7 +49,7 @@ def conv_rule(node: Any, before: Shape) -> tuple[Weighted, Shape]:
     stride, dilation, groups = pair(node.stride), pair(node.dilation), int(np.asarray(node.groups))
     if one:
         stride, dilation = (1, stride[1]), (1, dilation[1])
-    padding = _padding(node.padding, (weight.shape[2], weight.shape[3]), dilation)
+    padding = paddings(node.padding, (weight.shape[2], weight.shape[3]), dilation)
     if not one:
         return any_conv(weight, before, stride, padding, dilation, groups)
     matrix, shape = conv_matrix(weight, before, stride, ((0, 0), padding[1]), dilation, groups)
@@ -72,14 +72,14 @@ def any_conv(
     return Sparse(matrix), shape
 
 
-def pool_rule(node: Any, before: Shape) -> tuple[Weighted, Shape]:
-    """Return the rule of a SumPool2d or AvgPool2d node, and the shape it leads to."""
+def pool_rule(node: Any, before: Shape, kind: str = "") -> tuple[Weighted, Shape]:
+    """Return the rule of a SumPool2d or AvgPool2d node (or of what has their fields), and the shape it leads to."""
     if len(before) != 3:
         raise FileFormatError(
             f"a {type(node).__name__} needs an image (channels, height, width), found the shape {before}"
         )
     size, stride, padding = pair(node.kernel_size), pair(node.stride), pair(node.padding)
-    kind = "average" if type(node).__name__ == "AvgPool2d" else "sum"
+    kind = kind or ("average" if type(node).__name__ == "AvgPool2d" else "sum")
     if size[0] == size[1] and stride[0] == stride[1] and padding == (0, 0):
         rule = Pool2d(size[0], stride=stride[0], kind=kind)
         return rule, rule.output_shape(before)

@@ -4,7 +4,7 @@
 
     u = keep_u u + gain i                   (gain i itself where there is no u)
     v = keep_v v + u + bias + (1 - keep_v) rest
-    spike if v > threshold; then v = v_reset
+    spike if v > threshold; then v = v_reset, unless a spike changes nothing
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from spikesim.graph import Node
 from spikesim.quantise.chip_form import chip_form
 
 Vector = NDArray[np.float64]
+NEVER = float(np.finfo(np.float32).max) / 2  # a threshold that no membrane reaches, finite in float32 too
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,8 @@ class Membrane:
         What a unit of input adds.
     tau
         True time constant in seconds, where the neuron is integrated exactly.
+    resets
+        False where a spike leaves the membrane as it is.
     losses
         What the terms above leave out, as "what; what a reader sees instead".
     remarks
@@ -56,6 +59,7 @@ class Membrane:
     keep_u: Vector | None = None
     gain: Vector | None = None
     tau: Vector | None = None
+    resets: bool = True
     losses: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -69,7 +73,8 @@ def membrane_of(node: Node) -> tuple[Membrane | None, list[str]]:
         membrane, problems = reader(_Values(node)), []
     if membrane is None:
         return None, problems
-    return replace(membrane, losses=(*_losses(node), *membrane.losses)), []
+    resets = membrane.resets and not (node.model.name in READERS and node.model.options.get("reset") == "none")
+    return replace(membrane, resets=resets, losses=(*_losses(node), *membrane.losses)), []
 
 
 class _Values:
@@ -115,7 +120,9 @@ def _li(p: _Values) -> Membrane:
 
 
 def _cuba_lif(p: _Values) -> Membrane:
-    return Membrane(1.0 - p["dv"], p.array(0.0), p["bias"], p["v_th"], p.get("v_reset"), keep_u=1.0 - p["du"])
+    never = p.node.model.options["reset"] == "none" and (p["v_th"] >= NEVER).all()
+    threshold = None if never else p["v_th"]
+    return Membrane(1.0 - p["dv"], p.array(0.0), p["bias"], threshold, p.get("v_reset"), keep_u=1.0 - p["du"])
 
 
 def _loihi_lif(p: _Values) -> Membrane:
@@ -150,15 +157,12 @@ def _from_equations(node: Node) -> tuple[Membrane | None, list[str]]:
     zero = p.array(0.0)
     shifted = () if form.rest == 0.0 else (f"its membrane is shifted so that {form.rest:g} becomes 0",)
     soft = (_soft(form.quantum / form.gain),) if form.reset == "soft" else ()
-    none = (_NO_RESET,) if form.reset == "none" else ()
     membrane = Membrane(
         p.array(form.voltage_keep), zero, p.array(form.bias / form.gain), p.array(form.threshold / form.gain), zero,
-        keep_u=None if form.current is None else p.array(form.current_keep), losses=(*soft, *none), remarks=shifted,
+        keep_u=None if form.current is None else p.array(form.current_keep), resets=form.reset != "none",
+        losses=soft, remarks=shifted,
     )  # fmt: skip
     return membrane, []
-
-
-_NO_RESET = "a spike does not reset it; a reader sees a hard reset"
 
 
 def _soft(quantum: Any) -> str:
@@ -175,8 +179,6 @@ def _losses(node: Node) -> list[str]:
         quantum = node.params.get("q", node.params.get("v_th", node.params.get("th", 0.0)))
         when = " in the next step" if options.get("timing") == "next" else ""
         found.append(_soft(quantum).replace(")", f"{when})"))
-    if options.get("reset") == "none" and node.model.spiking:
-        found.append(_NO_RESET)
     if options.get("threshold") == ">=":
         found.append("it also fires exactly at its threshold; a reader fires above it only")
     if options.get("refractory") == "yes":

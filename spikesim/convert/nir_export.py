@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from spikesim import __version__
-from spikesim.connect import Chain, Conv2d, Dense, OneToOne, Pool2d, Weighted
 from spikesim.convert.loops import feedback
 from spikesim.convert.membrane import Membrane, membrane_of
 from spikesim.convert.metadata import KEY, pack
-from spikesim.convert.nir_neurons import nir_kind, nir_parameters
+from spikesim.convert.nir_layers import IMAGE, describe, is_identity, stages, write_projection
+from spikesim.convert.nir_neurons import SILENT, nir_kind, nir_parameters
 from spikesim.convert.report import ExportReport
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge, Graph, Node
@@ -21,12 +21,10 @@ from spikesim.learning import plastic_problems
 from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.optional import require
-from spikesim.stimulus import Drive, Input, Source
+from spikesim.stimulus import Current, Drive, Input, Source
 
 OnLossy = Literal["metadata", "error", "hard"]
 Shape = tuple[int, ...]
-IMAGE = (Conv2d, Pool2d)
-LARGE = 64 * 2**20  # bytes of a weight matrix that deserve a remark
 
 
 @dataclass
@@ -42,8 +40,10 @@ class Exporter:
     nodes: dict[str, Any] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    entries: dict[str, str] = field(default_factory=dict)
     flat: set[str] = field(default_factory=set)
     bias: dict[str, Any] = field(default_factory=dict)
+    steady: dict[str, Any] = field(default_factory=dict)
 
     @property
     def dt(self) -> float:
@@ -64,6 +64,10 @@ class Exporter:
         part: Any = self.network[name]
         return (part.n,) if name in self.flat else tuple(part.shape)
 
+    def entry(self, name: str) -> str:
+        """Return the node at which what is sent to a population arrives."""
+        return self.entries.get(name, self.names[name])
+
 
 def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple[Any, ExportReport]:
     """See :func:`spikesim.convert.nir.to_nir`."""
@@ -78,10 +82,16 @@ def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple
     ex.flat = _flat_populations(network)
     for name in (*(s.name for s in sources(network)), *(p.name for p in network.populations)):
         ex.names[name] = ex.fresh(name)
+    for name, (membrane, kind) in membranes.items():
+        if kind in SILENT and membrane.threshold is not None:
+            ex.entries[name] = ex.fresh(f"{name}_membrane")
+            ex.names[ex.entries[name]] = ex.entries[name]
     _write_sources(ex)
+    steady = _steady(ex, membranes)
     around = feedback([s.name for s in sources(network)], [(e.pre, e.post) for e in graph.edges])
     for edge, turn in zip(graph.edges, around, strict=True):
-        _write_projection(ex, edge, membranes[edge.post][0], turn)
+        write_projection(ex, edge, membranes[edge.post][0], turn)
+    _write_drives(ex, steady)
     for node in graph.nodes:
         _write_population(ex, node, *membranes[node.name])
     _write_outputs(ex)
@@ -123,10 +133,6 @@ def _edge_problems(ex: Exporter, edge: Edge) -> list[str]:
     return found
 
 
-def _stages(rule: Any) -> list[Any]:
-    return list(rule.rules) if isinstance(rule, Chain) else [rule]
-
-
 def _flat_populations(network: Network) -> set[str]:
     """Return the populations that NIR must see as a vector: those that anything but an image layer leads to."""
     shaped = {p.name: p.shape for p in network.populations} | {s.name: s.shape for s in sources(network)}
@@ -136,17 +142,12 @@ def _flat_populations(network: Network) -> set[str]:
             p.post
             for p in network.projections
             if len(shaped[p.post]) > 1
-            and not (all(isinstance(r, IMAGE) for r in _stages(p.rule)) and p.pre not in flat)
-            and not (_is_identity(p) and shaped[p.pre] == shaped[p.post] and p.pre not in flat)
+            and not (all(isinstance(r, IMAGE) for r in stages(p.rule)) and p.pre not in flat)
+            and not (is_identity(p) and shaped[p.pre] == shaped[p.post] and p.pre not in flat)
         } - flat
         if not more:
             return flat
         flat |= more
-
-
-def _is_identity(projection: Any) -> bool:
-    number = np.ndim(projection.weight) == 0 and not hasattr(projection.weight, "sample")
-    return isinstance(projection.rule, OneToOne) and number and projection.weight == 1.0
 
 
 # ---------------------------------------------------------------------------------------------------------- stimuli
@@ -161,149 +162,44 @@ def _write_sources(ex: Exporter) -> None:
             ex.report.add(
                 source.name, "Input", "approximated", f"NIR has no {kind}; a reader expects its spikes as data"
             )
+
+
+def _steady(ex: Exporter, membranes: dict[str, tuple[Membrane, str]]) -> dict[str, str]:
+    """Find currents that never change into synaptic currents: a weight layer's bias says the same."""
+    found = {}
     for drive in ex.network.stimuli:
-        if isinstance(drive, Drive):
-            name = ex.fresh(drive.name)
-            shape = ex.network.population(drive.target).shape
-            ex.nodes[name] = _input(ex, shape, {"drive": drive.name})
-            ex.edges.append((name, ex.names[drive.target]))
-            detail = f"NIR has no {type(drive).__name__}; a reader expects its values as data"
-            ex.report.add(drive.name, "Input", "impossible", detail)
+        if isinstance(drive, Current) and drive.port is None and drive.times.tolist() == [0.0]:
+            if membranes[drive.target][0].keep_u is not None and drive.target not in ex.steady:
+                population = ex.network.population(drive.target)
+                ex.steady[drive.target] = np.broadcast_to(drive.values.reshape(-1), (population.n,))
+                found[drive.name] = drive.target
+    return found
+
+
+def _write_drives(ex: Exporter, steady: dict[str, str]) -> None:
+    for drive in ex.network.stimuli:
+        if not isinstance(drive, Drive):
+            continue
+        if steady.get(drive.name) in ex.bias:
+            ex.report.add(drive.name, "bias")
+            continue
+        name = ex.fresh(drive.name)
+        shape = ex.network.population(drive.target).shape
+        ex.nodes[name] = _input(ex, shape, {"drive": drive.name})
+        ex.edges.append((name, ex.entry(drive.target)))
+        detail = f"NIR has no {type(drive).__name__}; a reader expects its values as data"
+        ex.report.add(drive.name, "Input", "impossible", detail)
 
 
 def _input(ex: Exporter, shape: Shape, described: dict[str, str]) -> Any:
     return ex.nir.Input(input_type={"input": np.array(shape)}, metadata={KEY: described})
 
 
-# ------------------------------------------------------------------------------------------------------- projections
-def _write_projection(ex: Exporter, edge: Edge, membrane: Membrane, turn: bool) -> None:
-    projection: Any = ex.network[edge.name]
-    delays = np.asarray(edge.delays)
-    usual = 1 if turn else 0  # a reader's own clock delays a loop by a step
-    plain = delays.ndim == 0 and int(delays) == usual
-    unnamed = edge.name == f"{edge.pre}->{edge.post}" and ex.shape(edge.pre) == ex.shape(edge.post)
-    if _is_identity(projection) and plain and unnamed:
-        ex.edges.append((ex.names[edge.pre], ex.names[edge.post]))
-        ex.report.add(edge.name, "edge")
-        return
-    here, status, detail = _delayed(ex, edge, plain)
-    layers, whole = _layers(ex, edge, projection)
-    bias = _bias_for(ex, edge, membrane, layers)
-    first, made = None, []
-    for layer in layers:
-        node = _linear_node(ex, layer, bias if layer is layers[-1] else None)
-        first = first or node
-        name = ex.fresh("_".join([edge.pre, edge.post, *([type(node).__name__] if len(layers) > 1 else [])]))
-        ex.nodes[name] = node
-        ex.edges.append((here, name))
-        made.append(type(node).__name__)
-        here = name
-    ex.edges.append((here, ex.names[edge.post]))
-    stored = {"name": edge.name, "delay": projection.delay, "port": projection.port}
-    if whole:
-        stored |= {"rule": projection.rule, "weight": projection.weight}
-    readable = {"projection": edge.name, "delay_steps": delays if delays.size != 1 else int(delays.reshape(-1)[0])}
-    _describe(first, readable, stored)
-    ex.report.add(edge.name, " ".join(made), status, detail)
-
-
-def _delayed(ex: Exporter, edge: Edge, plain: bool) -> tuple[str, Any, str]:
-    """Write a Delay node where a NIR reader would have another delay; return where to go on."""
-    if plain or not edge.synapses:
-        return ex.names[edge.pre], "exact", ""
-    each = np.broadcast_to(np.asarray(edge.delays), (edge.synapses,))
-    source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
-    if not each.any():
-        return (
-            ex.names[edge.pre],
-            "approximated",
-            "closes a loop without delay of its own; a reader delays it by a step",
-        )
-    longest = np.zeros(edge.n_pre, np.int64)
-    np.maximum.at(longest, source, each)
-    if (each != longest[source]).any():
-        low, high = each.min(), each.max()
-        detail = f"a delay for each synapse ({low} .. {high} steps); a reader sees none"
-        return ex.names[edge.pre], "impossible", detail
-    shape = ex.shape(edge.pre)
-    name = ex.fresh(f"{edge.pre}_{edge.post}_delay")
-    ex.nodes[name] = ex.nir.Delay(delay=longest.reshape(shape) * ex.network.dt)
-    ex.edges.append((ex.names[edge.pre], name))
-    return name, "exact", "a Delay node is legal, but hardly any reader knows it (spyx does)"
-
-
-def _layers(ex: Exporter, edge: Edge, projection: Any) -> tuple[list[Any], bool]:
-    """Return rules and "flatten" marks in the order of the signal, and whether the rule must be stored apart."""
-    here, target = ex.shape(edge.pre), ex.shape(edge.post)
-    stages = _stages(projection.rule)
-    linear = isinstance(projection.rule, Weighted) and all(isinstance(s, (Dense, *IMAGE)) for s in stages)
-    if not linear or (isinstance(stages[0], IMAGE) and len(here) != 3):
-        return [*_flattening(here), _as_matrix(ex, edge)], True
-    layers: list[Any] = []
-    for stage in stages:
-        if isinstance(stage, Dense):
-            layers += [*_flattening(here), stage]
-            here = (stage.weights.shape[0],)
-        else:
-            layers.append((stage, here))
-            here = stage.output_shape(here)
-    return [*layers, *(_flattening(here) if len(target) == 1 else [])], False
-
-
-def _flattening(shape: Shape) -> list[Any]:
-    return [("flatten", shape)] if len(shape) > 1 else []
-
-
-def _as_matrix(ex: Exporter, edge: Edge) -> Dense:
-    matrix = np.zeros((edge.n_post, edge.n_pre))
-    source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
-    np.add.at(matrix, (edge.indices, source), np.broadcast_to(edge.weights, (edge.synapses,)))
-    if matrix.nbytes > LARGE:
-        size = f"{matrix.nbytes / 2**20:.0f} MB"
-        ex.report.notes.append(
-            f"projection {edge.name!r}: {edge.synapses} synapses became a dense matrix of {size}; NIR has no other"
-        )
-    return Dense(matrix)
-
-
-def _bias_for(ex: Exporter, edge: Edge, membrane: Membrane, layers: list[Any]) -> Any:
-    """Return the bias that this projection can carry for its target; each bias is carried once."""
-    if edge.post in ex.bias or not membrane.bias.any() or membrane.keep_u is not None:
-        return None
-    last = layers[-1]
-    if isinstance(last, tuple) and isinstance(last[0], Conv2d):
-        by_channel = membrane.bias.reshape(last[0].weights.shape[0], -1)
-        if (by_channel != by_channel[:, :1]).any():
-            return None
-        ex.bias[edge.post] = True
-        return by_channel[:, 0]
-    if not isinstance(last, Dense):
-        return None
-    ex.bias[edge.post] = True
-    return membrane.bias
-
-
-def _linear_node(ex: Exporter, layer: Any, bias: Any) -> Any:
-    if isinstance(layer, Dense):
-        return ex.nir.Linear(weight=layer.weights) if bias is None else ex.nir.Affine(weight=layer.weights, bias=bias)
-    rule, shape = layer
-    if isinstance(rule, str):
-        return ex.nir.Flatten(input_type={"input": np.array(shape)}, start_dim=0, end_dim=-1)
-    if isinstance(rule, Conv2d):
-        return ex.nir.Conv2d(
-            input_shape=shape[1:], weight=rule.weights, stride=rule.stride, padding=rule.padding, dilation=1, groups=1,
-            bias=np.zeros(rule.weights.shape[0]) if bias is None else bias,
-        )  # fmt: skip
-    pool = ex.nir.AvgPool2d if rule.kind == "average" else ex.nir.SumPool2d
-    side, step = np.array([rule.size] * 2), np.array([rule.stride or rule.size] * 2)
-    return pool(kernel_size=side, stride=step, padding=np.zeros(2, np.int64))
-
-
 # ------------------------------------------------------------------------------------------------------- populations
 def _write_population(ex: Exporter, node: Node, membrane: Membrane, kind: str) -> None:
     population = ex.network.population(node.name)
     own_tau = ex.euler_dt is None and membrane.tau is not None and kind in ("LIF", "LI")
-    left = membrane.bias * 0.0 if node.name in ex.bias else membrane.bias
+    left = membrane.bias * 0.0 if node.name in ex.bias and membrane.keep_u is None else membrane.bias
     losses = list(membrane.losses)
     if left.any() and kind in ("IF", "I"):
         losses.append("a bias without a weight layer to carry it; a reader has none")
@@ -311,6 +207,10 @@ def _write_population(ex: Exporter, node: Node, membrane: Membrane, kind: str) -
     values = nir_parameters(membrane, kind, ex.dt, own_tau, left)
     shaped = {k: v.reshape(ex.shape(node.name)) for k, v in values.items()}
     made = getattr(ex.nir, kind)(**shaped)
+    if node.name in ex.entries:
+        ex.nodes[ex.entries[node.name]] = made
+        ex.edges.append((ex.entries[node.name], ex.names[node.name]))
+        made, kind = ex.nir.Threshold(np.asarray(membrane.threshold).reshape(ex.shape(node.name))), f"{kind} Threshold"
     options = {k: str(v) for k, v in node.model.options.items()}
     readable = {
         "population": node.name,
@@ -320,7 +220,7 @@ def _write_population(ex: Exporter, node: Node, membrane: Membrane, kind: str) -
     }
     keep = ex.keep_lossy or not losses
     stored = {"name": node.name, "shape": population.shape, "neuron": population.neuron}
-    _describe(made, readable, stored if keep else None)
+    describe(made, readable, stored if keep else None)
     ex.nodes[ex.names[node.name]] = made
     remarks = list(membrane.remarks)
     if own_tau:
@@ -346,10 +246,6 @@ def _write_outputs(ex: Exporter) -> None:
         name = ex.fresh("output" if len(ends) == 1 else f"{population.name}_output")
         ex.nodes[name] = ex.nir.Output(output_type={"output": np.array(ex.shape(population.name))})
         ex.edges.append((ex.names[population.name], name))
-
-
-def _describe(node: Any, readable: dict[str, Any], stored: Any) -> None:
-    node.metadata = {KEY: {**readable, **({} if stored is None else {"value": pack(stored)})}}
 
 
 def _assemble(ex: Exporter) -> Any:

@@ -11,7 +11,8 @@ from scipy import sparse
 
 from spikesim.connect import Connection, Dense, Sparse
 from spikesim.convert.image_rules import array, conv_rule, pool_rule
-from spikesim.convert.nir_neurons import NEURONS
+from spikesim.convert.nir_neurons import NEURONS, SILENT
+from spikesim.errors import SpikesimError
 
 Shape = tuple[int, ...]
 LINEAR = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Delay")
@@ -29,6 +30,8 @@ class Path:
         In the order of the signal; none for an identity.
     delay
         Seconds, one number or one per element of the origin.
+    late
+        Seconds on top, one per element that the last layer gives; 0 if there is none.
     nodes
         Names of the layers.
     """
@@ -36,6 +39,7 @@ class Path:
     origin: str
     rules: tuple[Connection, ...] = ()
     delay: Any = 0.0
+    late: Any = 0.0
     nodes: tuple[str, ...] = ()
 
 
@@ -118,6 +122,27 @@ class View:
         return before if before is not None and np.prod(own) <= 1 else (own or before)
 
     # -------------------------------------------------------------------------------------------------------- paths
+    def readouts(self) -> list[str]:
+        """Return the Output nodes that emit anything but the spikes or membranes of one population."""
+        found = []
+        for name in self.named("Output"):
+            feed = self.feed(name)
+            plain = [p for p in feed.paths if not p.rules and not np.any(p.delay)]
+            if feed.paths and (len(plain) != 1 or len(feed.paths) != 1 or np.any(feed.offset)):
+                found.append(name)
+        return found
+
+    def watched(self) -> dict[str, str]:
+        """Return the Threshold nodes that look at an integrator's membrane, each with that integrator."""
+        found = {}
+        for name in self.named("Threshold"):
+            feed = self.feed(name)
+            if len(feed.paths) == 1 and self.kind(feed.paths[0].origin) in SILENT:
+                path = feed.paths[0]
+                if not path.rules and not np.any(path.delay) and not np.any(feed.offset):
+                    found[name] = path.origin
+        return found
+
     def feed(self, name: str) -> Feed:
         """Return what arrives at a node, traced back to inputs and populations."""
         paths: list[Path] = []
@@ -151,8 +176,20 @@ class View:
             self.problems.append(f"node {name!r}: nothing leads to it that has a shape")
             return Feed((), np.zeros(()))
         if kind == "Delay":
-            return self._delayed(name, arrived)
-        rule, bias = self._rule(name, node, kind, before)
+            return self._delayed(name, arrived, before)
+        if any(np.ndim(p.late) for p in arrived.paths):
+            self.problems.append(
+                f"node {name!r}: a Delay with several values stands between two weight layers; put it before the first"
+            )
+            return Feed((), np.zeros(()))
+        try:
+            rule, bias = self._rule(name, node, kind, before)
+        except SpikesimError as error:
+            rule = None
+            self.problems.append(f"node {name!r}: {error}")
+        except ValueError:  # numpy's, of arrays that do not fit
+            rule = None
+            self.problems.append(f"node {name!r}: the parameters of this {kind} do not fit the shape {before}")
         if rule is None:
             return Feed((), np.zeros(()))
         n = int(np.prod(before))
@@ -160,17 +197,17 @@ class View:
         moved = rule.matrix(before, self.shape(name) or ()) @ offset + bias
         return Feed(tuple(replace(p, rules=(*p.rules, rule), nodes=(*p.nodes, name)) for p in arrived.paths), moved)
 
-    def _delayed(self, name: str, arrived: Feed) -> Feed:
+    def _delayed(self, name: str, arrived: Feed, before: Shape) -> Feed:
         delay = array(self.nodes[name].delay).reshape(-1)
-        equal = bool((delay == delay[:1]).all())
-        if not equal and any(p.rules for p in arrived.paths):
-            self.problems.append(
-                f"node {name!r}: a Delay with several values behind a weight layer; put it before the layer"
-            )
-        amount = float(delay[0]) if equal else delay
-        return replace(
-            arrived, paths=tuple(replace(p, delay=p.delay + amount, nodes=(*p.nodes, name)) for p in arrived.paths)
-        )
+        if delay.size not in (1, int(np.prod(before))):
+            self.problems.append(f"node {name!r}: a Delay of {delay.size} values, but the shape {before} arrives")
+            return Feed((), np.zeros(()))
+        amount = float(delay[0]) if (delay == delay[0]).all() else delay
+        paths = []
+        for path in arrived.paths:
+            where = "late" if path.rules and np.ndim(amount) else "delay"
+            paths.append(replace(path, **{where: getattr(path, where) + amount}, nodes=(*path.nodes, name)))
+        return replace(arrived, paths=tuple(paths))
 
     def _rule(self, name: str, node: Any, kind: str, before: Shape) -> tuple[Any, Any]:
         n = int(np.prod(before))

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.convert.membrane import Membrane, Vector
+from spikesim.convert.membrane import NEVER, Membrane, Vector
 from spikesim.models.neurons import cuba_lif, integrate_and_fire, leaky, li
 from spikesim.neuron import Neuron
 
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 SILENT = ("LI", "I", "CubaLI")
 NEURONS = (*SPIKING, *SILENT)
-NEVER = float(np.finfo(np.float32).max) / 2  # a threshold that no membrane reaches, finite in float32 too
+ROUNDED = 1e-6  # a time constant of one step that was stored as float32 may be so much shorter
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
 def nir_kind(membrane: Membrane) -> tuple[str, list[str]]:
-    """Name the NIR node for a membrane; or say why there is none."""
+    """Name the NIR node for a membrane, without the Threshold that follows one that no spike resets; or say why not."""
     problems = []
     full = membrane.keep_v >= 1.0
     if full.any() and not full.all():
@@ -31,8 +31,10 @@ def nir_kind(membrane: Membrane) -> tuple[str, list[str]]:
             problems.append("a current that feeds a membrane without leak has no NIR node")
         if (membrane.keep_u >= 1.0).any():
             problems.append("a current that never decays has no NIR node")
-        return "CubaLIF", problems
-    if membrane.threshold is None:
+        return ("CubaLI" if membrane.threshold is None or not membrane.resets else "CubaLIF"), problems
+    if membrane.threshold is not None and not membrane.resets and not (membrane.keep_v.any() or membrane.bias.any()):
+        return "Threshold", problems
+    if membrane.threshold is None or not membrane.resets:
         return ("I" if full.all() else "LI"), problems
     return ("IF" if full.all() else "LIF"), problems
 
@@ -55,7 +57,9 @@ def nir_parameters(membrane: Membrane, kind: str, dt: float, own_tau: bool, bias
     """
     keep = membrane.keep_v
     ones = np.ones_like(keep)
-    fire = {} if membrane.threshold is None else {"v_threshold": membrane.threshold, "v_reset": membrane.v_reset}
+    if kind == "Threshold":
+        return {"threshold": np.asarray(membrane.threshold)}
+    fire = {} if kind in SILENT else {"v_threshold": np.asarray(membrane.threshold), "v_reset": membrane.v_reset}
     if kind in ("IF", "I"):
         return {"r": ones / dt, **fire}
     lost = 1.0 - keep
@@ -101,7 +105,8 @@ class Clock:
             keep = np.exp(-self.dt / (tau * self.tau_unit))
             return keep, 1.0 - keep
         lost = self.dt / (tau * self.tau_unit)
-        return 1.0 - lost, lost
+        kept = 1.0 - lost
+        return np.where((kept < 0.0) & (kept > -ROUNDED), 0.0, kept), lost
 
 
 def parameter(node: Any, name: str, n: int) -> Vector:
@@ -143,6 +148,12 @@ def membrane_from(node: Any, n: int, clock: Clock) -> Membrane:
     return Membrane(keep, get("v_leak"), zero, threshold, get("v_reset"), keep_u=keep_u, gain=gain)
 
 
+def memoryless(n: int) -> Membrane:
+    """Return a membrane that holds the input of the last step and never fires."""
+    zero = np.zeros(n)
+    return Membrane(zero, zero, zero, None, zero, gain=np.ones(n))
+
+
 def _float32(values: Vector) -> Vector:
     """Undo the rounding of a factor that was a float32 before it became a time constant."""
     return values.astype(np.float32).astype(np.float64)
@@ -163,6 +174,8 @@ def neuron_from(membrane: Membrane, kind: str, bias: Vector) -> Neuron:
         values = {"du": 1.0 - membrane.keep_u, "dv": 1.0 - membrane.keep_v}
         if membrane.threshold is None:
             return cuba_lif(reset="none", v_th=NEVER, **_plain(values, bias=total))
+        if kind == "Threshold":
+            return cuba_lif(reset="none", **_plain(values, v_th=membrane.threshold, bias=total))
         return cuba_lif(**_plain(values, v_th=membrane.threshold, v_reset=membrane.v_reset, bias=total))
     if membrane.threshold is None:
         return li(**_plain({"beta": membrane.keep_v}, bias=total))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -46,6 +47,10 @@ class Verification:
         Number of spikes.
     differing
         Spikes that only one of the two has.
+    parts
+        The same by population, where there are any.
+    data
+        What the input was.
     """
 
     steps: int
@@ -53,10 +58,14 @@ class Verification:
     before: int
     after: int
     differing: int
+    parts: Mapping[str, int] = field(default_factory=dict)
+    data: str = "random spikes"
 
     def __str__(self) -> str:
         size = f"{self.samples} sample{'s' if self.samples > 1 else ''} of {self.steps} steps"
-        return f"{self.before} spikes before, {self.after} after, {self.differing} differ ({size})"
+        where = ", ".join(f"{n} in {name}" for name, n in self.parts.items())
+        differ = f"{self.differing} differ{f': {where}' if where else ''}"
+        return f"{self.before} spikes before, {self.after} after, {differ} ({size}; {self.data})"
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,12 @@ def random_inputs(network: Network, steps: int = STEPS, samples: int = 1, densit
 
 
 def compare_spikes(
-    before: Network, after: Network, inputs: Mapping[str, Any] | None = None, steps: int = STEPS, backend: str = "numba"
+    before: Network,
+    after: Network,
+    inputs: Mapping[str, Any] | None = None,
+    steps: int = STEPS,
+    backend: str = "numba",
+    data: str = "",
 ) -> Verification:
     """Run two networks on the same input and count the spikes that differ.
 
@@ -58,15 +64,18 @@ def compare_spikes(
         Length of the run where ``inputs`` do not give one.
     backend
         Which engine runs both.
+    data
+        What the inputs are, for the report.
 
     Returns
     -------
     Verification
     """
-    data = dict(inputs) if inputs is not None else random_inputs(before, steps)
-    length = None if data else steps
-    first = run(before, steps=length, inputs=data, backend=backend)
-    second = run(after, steps=length, inputs=data, backend=backend)
+    data = data or ("random spikes" if inputs is None else "the given input")
+    given = dict(inputs) if inputs is not None else random_inputs(before, steps)
+    length = None if given else steps
+    first = run(before, steps=length, inputs=given, backend=backend)
+    second = run(after, steps=length, inputs=given, backend=backend)
     events = [
         {
             (n, *e)
@@ -75,4 +84,8 @@ def compare_spikes(
         }
         for r in (first, second)
     ]
-    return Verification(first.steps, first.samples, len(events[0]), len(events[1]), len(events[0] ^ events[1]))
+    differing = events[0] ^ events[1]
+    parts = dict(Counter(name for name, *_ in sorted(differing)))
+    return Verification(
+        first.steps, first.samples, len(events[0]), len(events[1]), len(differing), parts, data if given else "its own"
+    )

@@ -9,6 +9,7 @@
 'time (ms)'
 """
 
+from spikesim.plot.accuracy import accuracy
 from spikesim.plot.camera import event_frame
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
@@ -16,6 +17,7 @@ from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
 
 __all__ = [
+    "accuracy",
     "activity",
     "confusion",
     "confusion_matrix",

@@ -1,5 +1,6 @@
 """Training with derived surrogate gradients: network and labelled samples in, network out."""
 
+from spikesim.train.accuracy import accuracy_over_time
 from spikesim.train.evaluation import Evaluation, evaluate
 from spikesim.train.loop import train
 from spikesim.train.losses import LOSSES, RateRegulariser, loss
@@ -18,6 +19,7 @@ __all__ = [
     "Evaluation",
     "RateRegulariser",
     "Trained",
+    "accuracy_over_time",
     "evaluate",
     "loss",
     "over_time",
