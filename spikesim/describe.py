@@ -18,7 +18,7 @@ from spikesim.stimulus import Current, Drive, Rate, Source, SpikeTrains, Stimulu
 from spikesim.synapse import Plasticity
 
 MOST_ROWS = 40  # of a section
-COUNTABLE = 2**24  # pairs up to which a convolution is laid out to count its synapses
+COUNTABLE = 2**24  # pairs up to which pooling or a chain is laid out to count its synapses
 PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T"}
 PREFIXED = {"s", "V", "A", "F", "S", "Hz", "Ohm", "W", "J", "C"}
 
@@ -127,10 +127,12 @@ def synapses(projection: Projection, network: Network) -> float | None:
             return weights.size
         case connect.Sparse(weights=weights):
             return int(weights.nnz)
-        case connect.Weighted() if n_pre * n_post <= COUNTABLE:
+        case connect.Weighted() as layered:
             shapes = (network[projection.pre].shape, network[projection.post].shape)  # type: ignore[union-attr]
             try:
-                return int(projection.rule.matrix(*shapes).nnz)
+                if layered.fits(*shapes):
+                    return layered.count(*shapes)
+                return int(layered.matrix(*shapes).nnz) if n_pre * n_post <= COUNTABLE else None
             except InvalidValueError:  # shapes that do not fit: lowering says so
                 return None
     return None
@@ -180,6 +182,8 @@ def _projection(projection: Projection, network: Network) -> tuple[str, ...]:
         f"weight {amount(weights)}" if weights is not None else "",
         "" if _is_default(projection.delay, 0.0) else f"delay {amount(projection.delay, 's')}",
         plasticity(projection.plasticity) if projection.plasticity is not None else "",
+        repr(projection.norm) if projection.norm is not None else "",
+        f"dropout {projection.dropout:g}" if projection.dropout else "",
     )
 
 

@@ -19,6 +19,7 @@ from spikesim.connect.base import elements
 from spikesim.learning import Learning
 from spikesim.network import Probe
 from spikesim.neuron import NeuronModel
+from spikesim.norm import BatchNorm
 from spikesim.stimulus import Drive, Source
 from spikesim.synapses import PART, Numbers, Pattern
 
@@ -75,6 +76,8 @@ class Edge:
         use it in place of the rows.
     learning
         Its plasticity, or None.
+    norm, dropout
+        As in the network where it was lowered for training, else None and 0: a norm is folded, dropout left out.
     """
 
     name: str
@@ -87,6 +90,8 @@ class Edge:
     graded: bool
     rule: Connection
     learning: Learning | None = None
+    norm: BatchNorm | None = None
+    dropout: float = 0.0
 
     @property
     def n_pre(self) -> int:

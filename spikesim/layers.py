@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from spikesim.connect import Chain, Connection, Conv2d, Dense, Pool2d
+from spikesim.connect import Chain, Connection, Conv2d, Dense, OneToOne, Pool2d
 from spikesim.distributions import KaimingNormal
-from spikesim.errors import InvalidValueError
+from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron, NeuronModel
+from spikesim.norm import BatchNorm
 from spikesim.rng import Stream
 from spikesim.stimulus import Source
 
@@ -110,20 +111,72 @@ class pool:
         return rule, rule.output_shape(shape)
 
 
+batch_norm = BatchNorm  # of the layer before it: the value itself, with its parameters
+
+
+@dataclass(frozen=True)
+class dropout:
+    """Leave elements of the layer before it out while training, for all steps of a sample.
+
+    Parameters
+    ----------
+    p
+        Probability.
+    """
+
+    p: float
+
+
+@dataclass(frozen=True)
+class recurrent:
+    """Synapses of the neurons before it onto themselves.
+
+    Parameters
+    ----------
+    weights
+        A distribution, a number, or an array: ``[n, n]``, or ``[n]`` one to one.
+    kind
+        ``"dense"`` or ``"one_to_one"``.
+    delay
+        Seconds; one step by default.
+    """
+
+    weights: Any = KaimingNormal(1.0)  # noqa: RUF009
+    kind: str = "dense"
+    delay: float | None = None
+
+
+class skip:
+    """A second way to the next neurons, past those between (a residual connection).
+
+    Parameters
+    ----------
+    *layers
+        What lies on it: ``skip(pool(2), conv2d(128, 1), batch_norm())``; nothing is the identity.
+    back
+        Where it begins: 2 is the population (or the source) before the last.
+    """
+
+    def __init__(self, *layers: Linear | BatchNorm | dropout, back: int = 2) -> None:
+        self.layers, self.back = layers, back
+
+
 Linear = dense | conv2d | pool
+Layer = Linear | BatchNorm | dropout | recurrent | skip
 
 
 def _draw(weights: Any, size: tuple[int, ...], fan_in: int, stream: Stream) -> Any:
     if hasattr(weights, "sample"):
         return weights.sample(int(np.prod(size)), stream, fan_in=fan_in).reshape(size)
     array = np.asarray(weights, np.float64)
+    array = np.full(size, array) if array.ndim == 0 else array
     if array.shape != size:
         raise InvalidValueError(f"weights need the shape {list(size)}, found {list(array.shape)}")
     return array
 
 
 def sequential(
-    *layers: Source | Linear | Neuron | NeuronModel, dt: float = 1e-3, seed: int = 0, name: str = "sequential"
+    *layers: Source | Layer | Neuron | NeuronModel, dt: float = 1e-3, seed: int = 0, name: str = "sequential"
 ) -> Network:
     """Build a layered network: a source, then linear layers and neurons in turn.
 
@@ -131,7 +184,9 @@ def sequential(
     ----------
     layers
         A :class:`~spikesim.stimulus.Source` first; then one or more of :class:`dense`, :class:`conv2d`,
-        :class:`pool`, then a neuron; and so on. Populations are named ``layer1``, ``layer2``, ...
+        :class:`pool`, then a neuron; and so on. :class:`dropout` comes before linear layers, :class:`batch_norm`
+        and :class:`skip` between them and the neuron, :class:`recurrent` after it. Populations are named ``layer1``,
+        ``layer2``, ...
     dt
         Time step in seconds.
     seed
@@ -142,32 +197,114 @@ def sequential(
     Returns
     -------
     Network
+
+    Examples
+    --------
+    >>> from spikesim.layers import batch_norm, conv2d, dense, pool, skip
+    >>> from spikesim.models.neurons import lif_soft
+    >>> from spikesim.stimulus import Input
+    >>> block = (conv2d(8, 3, padding=1), batch_norm(), lif_soft(), conv2d(8, 3, padding=1), batch_norm(), skip())
+    >>> stem = (Input("image", (3, 8, 8), graded=True), conv2d(8, 3, padding=1), batch_norm(), lif_soft())
+    >>> net = sequential(*stem, *block, lif_soft(), pool(8), dense(10), lif_soft())
+    >>> [p.name for p in net.projections]
+    ['image->layer1', 'layer1->layer2', 'layer2->layer3', 'layer1->layer3', 'layer3->layer4']
     """
     if not layers or not isinstance(layers[0], Source):
         found = type(layers[0]).__name__ if layers else "nothing"
         raise InvalidValueError(f"sequential begins with a source such as Input('input', 64), found {found}")
-    source = layers[0]
-    here, shape = source.name, source.shape
-    pending: list[Linear] = []
-    populations: list[Population] = []
-    projections: list[Projection] = []
+    builder = _Builder(layers[0], dt, seed)
     for layer in layers[1:]:
-        if isinstance(layer, (dense, conv2d, pool)):
-            pending.append(layer)
-            continue
-        if not isinstance(layer, (Neuron, NeuronModel)) or not pending:
+        builder.add(layer)
+    if builder.pending or builder.skips:
+        last = (*builder.pending, *builder.skips)[-1]
+        found = type(last).__name__
+        raise InvalidValueError(f"sequential ends with a neuron, found {found} after {builder.senders[-1][0]!r}")
+    parts = (tuple(builder.populations), tuple(builder.projections), (layers[0],))
+    return Network(*parts, dt=dt, seed=seed, name=name)
+
+
+class _Builder:
+    """A layered network under construction: who may send so far, and what waits for the next neuron."""
+
+    def __init__(self, source: Source, dt: float, seed: int) -> None:
+        self.dt, self.seed = dt, seed
+        self.senders: list[tuple[str, tuple[int, ...]]] = [(source.name, source.shape)]
+        self.pending: list[Linear | BatchNorm | dropout] = []
+        self.skips: list[skip] = []
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+
+    def add(self, layer: Any) -> None:
+        """Take the next layer."""
+        if isinstance(layer, (dense, conv2d, pool, BatchNorm, dropout)) and not self.skips:
+            self.pending.append(layer)
+        elif isinstance(layer, skip) and self.pending:
+            self.skips.append(layer)
+        elif isinstance(layer, recurrent) and self.populations and not self.pending:
+            self.projections.append(self._loop(layer))
+        elif isinstance(layer, (Neuron, NeuronModel)) and self.pending:
+            self._neurons(layer)
+        else:
             raise InvalidValueError(
-                "sequential alternates linear layers (dense, conv2d, pool) and neurons; found "
-                f"{type(layer).__name__} after {here!r}"
+                "sequential alternates linear layers (dense, conv2d, pool) and neurons; dropout comes before, "
+                "batch_norm and then skip after linear layers, recurrent after a neuron; found "
+                f"{type(layer).__name__} after {self.senders[-1][0]!r}"
             )
-        target = f"layer{len(populations) + 1}"
-        rule, shape = _chain(pending, shape, Stream(seed, f"{here}->{target}/weight"))
-        populations.append(Population(target, shape, layer))
-        projections.append(Projection(here, target, rule, delay=sum(p.delay for p in pending)))
-        here, pending = target, []
-    if pending:
-        raise InvalidValueError(f"sequential ends with a neuron, found {type(pending[-1]).__name__} after {here!r}")
-    return Network(tuple(populations), tuple(projections), (source,), dt=dt, seed=seed, name=name)
+
+    def _neurons(self, neuron: Neuron | NeuronModel) -> None:
+        target = f"layer{len(self.populations) + 1}"
+        main, shape = _way(self.senders[-1], target, self.pending, self.seed)
+        ways = [main, *(self._skip(s, target, shape) for s in self.skips)]
+        self.populations.append(Population(target, shape, neuron))
+        self.projections += ways
+        self.senders.append((target, shape))
+        self.pending, self.skips = [], []
+
+    def _skip(self, layer: skip, target: str, shape: tuple[int, ...]) -> Projection:
+        if not 2 <= layer.back <= len(self.senders):
+            raise InvalidValueError(
+                f"skip to {target!r}: back must be from 2 to {len(self.senders)}, the number of what lies before it, "
+                f"found {layer.back!r}"
+            )
+        sender = self.senders[-layer.back]
+        if layer.layers:
+            way, found = _way(sender, target, list(layer.layers), self.seed)
+        else:
+            way, found = Projection(sender[0], target, OneToOne(), weight=1.0), sender[1]
+        if found != shape:
+            raise InvalidValueError(
+                f"skip from {sender[0]!r} to {target!r} leads to the shape {found}, needed is {shape}; put layers on "
+                "it that lead there, for example skip(pool(2), conv2d(128, 1))"
+            )
+        return way
+
+    def _loop(self, layer: recurrent) -> Projection:
+        here, shape = self.senders[-1]
+        n, delay = int(np.prod(shape)), self.dt if layer.delay is None else layer.delay
+        stream = Stream(self.seed, f"{here}->{here}/weight")
+        if layer.kind == "dense":
+            return Projection(here, here, Dense(_draw(layer.weights, (n, n), n, stream)), delay=delay)
+        if layer.kind == "one_to_one":
+            return Projection(here, here, OneToOne(), _draw(layer.weights, (n,), 1, stream), delay)
+        raise UnknownNameError("kind of recurrent", layer.kind, ["dense", "one_to_one"])
+
+
+def _way(
+    sender: tuple[str, tuple[int, ...]], target: str, layers: list[Any], seed: int
+) -> tuple[Projection, tuple[int, ...]]:
+    """Return the projection that some layers make up, and the shape that it leads to."""
+    name, shape = sender
+    left_out = layers.pop(0).p if isinstance(layers[0], dropout) else 0.0
+    norm = layers.pop() if layers and isinstance(layers[-1], BatchNorm) else None
+    if not layers or not all(isinstance(part, (dense, conv2d, pool)) for part in layers):
+        found = ", ".join(type(part).__name__ for part in layers) or "no linear layer"
+        raise InvalidValueError(
+            f"between {name!r} and {target!r} stand dropout (if any), linear layers (dense, conv2d, pool) and "
+            f"batch_norm (if any), in this order; found {found}"
+        )
+    rule, shape = _chain(layers, shape, Stream(seed, f"{name}->{target}/weight"))
+    delay = sum(part.delay for part in layers)
+    return Projection(name, target, rule, delay=delay, norm=norm, dropout=left_out), shape
 
 
 def _chain(parts: list[Linear], shape: tuple[int, ...], stream: Stream) -> tuple[Connection, tuple[int, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.connect import Weighted
 from spikesim.connect.base import elements
 from spikesim.errors import NetworkError
 from spikesim.graph import GRID_BITS, MANTISSA_BITS, Edge, Graph, Node, PortExactness
@@ -17,14 +18,14 @@ from spikesim.learning import largest_weight, lower_plasticity
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
 from spikesim.stimulus import Drive, Input, PoissonDrive, Source
-from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Snapped, Steps, snap
+from spikesim.synapses import Constant, Drawn, Given, Numbers, Pattern, Shared, Snapped, Steps, snap
 
 __all__ = ["grid_of", "is_graded_input", "lower", "snap", "snap_input", "values"]
 
 GRADED_BITS = 16  # graded inputs are snapped to multiples of 2^-16
 
 
-def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Graph:
+def lower(network: Network, *, seed: int | None = None, snap: bool = True, folded: bool = True) -> Graph:
     """Lower a network to the flat form that backends run.
 
     Parameters
@@ -35,6 +36,8 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
         Replaces the network's seed.
     snap
         Put weights on the binary grid on which sums are exact in any order.
+    folded
+        Fold batch norms into weights and biases, and leave dropout out. False keeps both, for training.
 
     Returns
     -------
@@ -47,6 +50,7 @@ def lower(network: Network, *, seed: int | None = None, snap: bool = True) -> Gr
     """
     if seed is not None:
         network = replace(network, seed=seed)
+    network = network.folded() if folded else network
     problems: list[str] = []
     senders: list[Population | Source] = [*network.populations, *_sources(network)]
     shapes = {p.name: p.shape for p in senders}
@@ -128,8 +132,7 @@ def _node(network: Network, population: Population) -> Node:
 def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[int, ...]]) -> Edge:
     pre, post = shapes[projection.pre], shapes[projection.post]
     pattern = Pattern(projection.rule, pre, post, Stream(network.seed, f"{projection.name}/synapses"))
-    own = None if projection.rule.fits(pre, post) else pattern.rows.weights
-    weight = _weights(network, projection, own, pattern)
+    weight = _weights(network, projection, pattern)
     graded = bool(getattr(_source(network, projection.pre), "graded", False))
     plasticity = projection.plasticity
     return Edge(
@@ -143,6 +146,8 @@ def _edge(network: Network, projection: Projection, shapes: Mapping[str, tuple[i
         graded=graded,
         rule=projection.rule,
         learning=None if plasticity is None else lower_plasticity(plasticity, network.dt, weight.extremes, graded),
+        norm=projection.norm,
+        dropout=projection.dropout,
     )
 
 
@@ -150,9 +155,13 @@ def _source(network: Network, name: str) -> Source | None:
     return next((s for s in _sources(network) if s.name == name), None)
 
 
-def _weights(network: Network, projection: Projection, own: NDArray[Any] | None, pattern: Pattern) -> Numbers:
-    if own is not None:
-        return Given(np.asarray(own, np.float64))
+def _weights(network: Network, projection: Projection, pattern: Pattern) -> Numbers:
+    rule = projection.rule
+    laid_out = None if rule.fits(pattern.pre, pattern.post) else pattern.rows.weights
+    if laid_out is not None:
+        return Given(np.asarray(laid_out, np.float64))
+    if isinstance(rule, Weighted):
+        return Shared(np.asarray(rule.shared()), pattern)
     if hasattr(projection.weight, "sample"):
         fan_in = max(1, round(pattern.count / elements(pattern.post)))
         drawn = Drawn(projection.weight, Stream(network.seed, f"{projection.name}/weight"), pattern.count, fan_in)

@@ -13,6 +13,7 @@ from spikesim.connect import AllToAll, Connection
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
 from spikesim.learning import modulator_problems
 from spikesim.neuron import Neuron, NeuronModel
+from spikesim.norm import BatchNorm, norm_problems
 from spikesim.stimulus import Drive, Source, Stimulus, _shape
 from spikesim.synapse import Plasticity, SynapseModel
 from spikesim.units import si
@@ -75,6 +76,11 @@ class Projection(Value):
         Unique in the network; ``"pre->post"`` by default.
     plasticity
         How the synapses change (:mod:`spikesim.models.synapses`); not at all by default.
+    norm
+        Batch normalisation of what arrives. Training learns it; everything else sees it folded into weights and the
+        target's bias (:meth:`Network.folded`).
+    dropout
+        Probability that training leaves a source element out, for all steps of a sample.
     """
 
     pre: str
@@ -85,6 +91,8 @@ class Projection(Value):
     port: str | None = None
     name: str = ""
     plasticity: Plasticity | None = None
+    norm: BatchNorm | None = None
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.plasticity, SynapseModel):
@@ -212,6 +220,12 @@ class Network(Value):
             stimuli=tuple(new.get(p.name, p) for p in self.stimuli),
         )
 
+    def folded(self) -> Network:
+        """Return the network as it is run: batch norms folded into weights and biases, no dropout."""
+        from spikesim.fold import fold
+
+        return fold(self)
+
     def save(self, path: str | Path) -> None:
         """Write the network to an HDF5 file; it comes back exactly, user-written neurons included."""
         from spikesim.files.storage import save_network
@@ -330,6 +344,7 @@ def _projection_problems(
             if own_weights
             else f"{subject}: no weight given; pass weight= a number, an array or a distribution"
         )
+    yield from (f"{subject}: {problem}" for problem in _training_problems(projection))
     for label, value in (("weight", projection.weight), ("delay", projection.delay)):
         if value is None or hasattr(value, "sample"):
             continue
@@ -338,6 +353,16 @@ def _projection_problems(
             yield f"{subject}: {label} must be finite, found NaN or infinity"
         elif label == "delay" and (array < 0).any():
             yield f"{subject}: delay must be at least 0 s, found {array.min():g}"
+
+
+def _training_problems(projection: Projection) -> Iterable[str]:
+    """Yield what is wrong with the parts that only training uses."""
+    if not isinstance(projection.dropout, (int, float)) or not 0.0 <= projection.dropout < 1.0:
+        yield f"dropout must be from 0 to below 1, found {projection.dropout!r}"
+    if projection.norm is not None:
+        yield from norm_problems(projection.norm, projection.rule)
+        if projection.plasticity is not None:
+            yield "a plastic projection cannot carry a batch norm; its weights change while it runs"
 
 
 def _probe_problems(probe: Probe, populations: dict[str, Population]) -> Iterable[str]:

@@ -133,6 +133,32 @@ class Given:
 
 
 @dataclass(frozen=True, eq=False)
+class Shared:
+    """Numbers that many synapses have in common, such as the kernel of a convolution; see :class:`Numbers`.
+
+    Parameters
+    ----------
+    values
+        The numbers that occur.
+    pattern
+        Whose rows hold one for each synapse.
+    """
+
+    values: NDArray[np.float64]
+    pattern: Pattern
+    constant: None = None
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """Smallest and largest number."""
+        return (float(self.values.min()), float(self.values.max())) if self.values.size else (0.0, 0.0)
+
+    def part(self, first: int, n: int) -> NDArray[np.float64]:
+        """Draw the rows and return some of the numbers."""
+        return np.asarray(self.pattern.rows.weights)[first : first + n]
+
+
+@dataclass(frozen=True, eq=False)
 class Drawn:
     """``count`` draws from a distribution; see :class:`Numbers`."""
 
@@ -205,7 +231,7 @@ class Snapped:
     @property
     def most_change(self) -> float:
         """What rounding changes no number by more than; drawn ones are not looked at one by one."""
-        values = self.numbers.values if isinstance(self.numbers, Given) else self.numbers.constant
+        values = self.numbers.values if isinstance(self.numbers, (Given, Shared)) else self.numbers.constant
         if values is None:
             return self.grid / 2
         return float(np.abs(snap(values, self.grid) - values).max(initial=0.0))

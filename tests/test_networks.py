@@ -13,7 +13,13 @@ from spikesim.models.networks.microcircuit import POPULATIONS, direct_current, i
 from spikesim.network import Network, Projection
 from spikesim.stimulus import Input, PoissonDrive
 
-SMALL: dict[str, dict[str, Any]] = {"brunel": {"n": 500}, "microcircuit": {"scale": 0.01}}
+SMALL: dict[str, dict[str, Any]] = {
+    "brunel": {"n": 500},
+    "microcircuit": {"scale": 0.01},
+    "resnet19": {"width": 2, "shape": (3, 8, 8)},
+    "resnet20": {"width": 2, "shape": (3, 16, 16)},
+    "vgg16": {"width": 2, "shape": (3, 16, 16)},
+}
 
 
 def edge(graph: Graph, name: str) -> Edge:

@@ -10,8 +10,10 @@ from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.learning import grid_problems
+from spikesim.neuron import Neuron, NeuronModel
 
 if TYPE_CHECKING:
+    from spikesim.backends.torch.layer import OverTime, SpikingLayer
     from spikesim.backends.torch.module import SpikingModule
 
 
@@ -52,6 +54,18 @@ class TorchBackend:
         from spikesim.backends.torch.module import SpikingModule
 
         return SpikingModule(graph, **settings)
+
+    def layer(self, neuron: Neuron | NeuronModel, shape: Any = None, **settings: Any) -> SpikingLayer:
+        """Return neurons as a ``torch.nn.Module``; see :class:`spikesim.backends.torch.layer.SpikingLayer`."""
+        from spikesim.backends.torch.layer import SpikingLayer
+
+        return SpikingLayer(neuron, shape, **settings)
+
+    def over_time(self, module: Any) -> OverTime:
+        """Return a layer without time as one over all steps; see :class:`spikesim.backends.torch.layer.OverTime`."""
+        from spikesim.backends.torch.layer import OverTime
+
+        return OverTime(module)
 
 
 def _check_device(device: str) -> None:

@@ -92,9 +92,11 @@ class PoolMap(LinearMap):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pool."""
-        image = x.reshape(-1, *self.shape)
-        sums = functional.avg_pool2d(image, self.pool.size, self.pool.stride, divisor_override=1)
-        return sums.flatten(1) * self.factor
+        image, size, stride = x.reshape(-1, *self.shape), self.pool.size, self.pool.stride
+        divisor = 1.0 / self.factor
+        if divisor.is_integer() and divisor == 2.0 ** np.log2(divisor).round():  # then dividing is multiplying, exactly
+            return functional.avg_pool2d(image, size, stride, divisor_override=int(divisor)).flatten(1)
+        return functional.avg_pool2d(image, size, stride, divisor_override=1).flatten(1) * self.factor
 
     def rule(self) -> Connection:
         """Return the rule."""
@@ -117,6 +119,19 @@ class ChainMap(LinearMap):
     def rule(self) -> Connection:
         """Return the chain of the parts' rules."""
         return Chain(tuple(part.rule() for part in self.parts))
+
+
+class DiagonalMap(LinearMap):
+    """One source to one target, a weight each."""
+
+    def __init__(self, edge: Edge, learn: bool, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(learn)
+        self.plain = not learn and edge.constant_weight == 1.0
+        self.hold("values", np.broadcast_to(edge.weights, (edge.synapses,)), dtype, device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply; a weight of 1 hands over what comes in."""
+        return x if self.plain else x * self.values
 
 
 class SparseMap(LinearMap):

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from spikesim.backends.torch.linear import LinearMap, SparseMap, linear_map
+from spikesim.backends.torch.delays import DelayedMap, delayed
+from spikesim.backends.torch.linear import DiagonalMap, LinearMap, SparseMap, linear_map
+from spikesim.backends.torch.norm import Dropout, Norm
 from spikesim.backends.torch.ops import DTYPES, step_constants
 from spikesim.backends.torch.scan import Scan
+from spikesim.backends.torch.sharing import clamp_, named, shared, spread
 from spikesim.backends.torch.unroll import Cell, add, advance, components
 from spikesim.backends.torch.wire import Sums, Wire
+from spikesim.connect import OneToOne
 from spikesim.drive import DriveState, source_values
 from spikesim.equations.scan_source import Surrogate
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.graph import Edge, Graph, Node
 from spikesim.learning import plastic_problems
 from spikesim.lowering import is_graded_input
+from spikesim.norm import BatchNorm, channels_of
 from spikesim.stimulus import Input
+from spikesim.synapses import Constant
 
 
 class SpikingModule(nn.Module):  # type: ignore[misc]
@@ -34,11 +41,17 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         Derivative of the spike: a name in :data:`spikesim.equations.surrogates.SURROGATES`, its settings, and whether
         gradients are kept from flowing through the reset.
     weights
-        Projections to learn; all by default.
+        Projections to learn, with their batch norms; by default all but identities (``OneToOne`` with the weight 1).
     params
         Neuron parameters to learn, by population: ``{"hidden": ["tau_m", "v_th"]}``. One number stays one number,
-        an array learns one value per neuron. A learned parameter is held relative to the size of its initial value,
+        an array learns one value per neuron; ``{"hidden": {"bias": "channel"}}`` chooses among ``"shared"``,
+        ``"channel"`` and ``"neuron"``. A learned parameter is held relative to the size of its initial value,
         so that one step of an optimiser means the same for a time constant in seconds and for a threshold.
+    delays, delay_per
+        Projections whose delays are learned, with the longest delay in seconds; one ``"synapse"`` or ``"source"`` each
+        (:mod:`spikesim.backends.torch.delays`).
+    seed
+        Of dropout.
     dtype, device
         Of weights, states and sums.
     fused
@@ -58,7 +71,10 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         settings: Mapping[str, float] | None = None,
         detach_reset: bool = False,
         weights: Sequence[str] | None = None,
-        params: Mapping[str, Sequence[str]] | None = None,
+        params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
+        delays: Mapping[str, float] | None = None,
+        delay_per: str = "synapse",
+        seed: int = 0,
         dtype: str = "float32",
         device: str = "cpu",
         fused: bool = True,
@@ -72,37 +88,70 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         chosen = Surrogate(surrogate, tuple(sorted((settings or {}).items())), detach_reset)
         chosen.function()  # an unknown name is reported here
         self.scans = {n.name: Scan(n.model, chosen, fused) for n in graph.nodes}
-        self.maps = nn.ModuleList(self._map(e, weights is None or e.name in weights) for e in graph.edges)
-        for name in weights or ():
-            if name not in [e.name for e in graph.edges]:
-                raise UnknownNameError("projection", name, [e.name for e in graph.edges])
+        self.parts = components(graph)
+        self._check_names(weights or (), delays or {}, delay_per)
+        self.longest = {name: round(longest / graph.dt) for name, longest in (delays or {}).items()}
+        self.maps = nn.ModuleList(self._map(e, _learns(e, weights), delay_per) for e in graph.edges)
+        # by number: a name may hold what the name of a module must not
+        self.norms, self.dropouts = nn.ModuleDict(), nn.ModuleDict()
+        for k, (edge, linear) in enumerate(zip(graph.edges, self.maps, strict=True)):
+            if edge.norm is not None:
+                channels = int(channels_of(edge.rule) or 0)
+                self.norms[str(k)] = Norm(edge.norm, channels, linear.learn, self.dtype, self.device)
+            if edge.dropout:
+                self.dropouts[str(k)] = Dropout(edge.dropout, seed, edge.name)
         self.learned = nn.ParameterDict()
         self.scales: dict[str, float] = {}
         for population, names in (params or {}).items():
-            self._learn(population, names)
-        self.parts = components(graph)
+            self._learn(population, named(names))
 
     # ------------------------------------------------------------------------------------------------ preparation
+    def _check_names(self, weights: Sequence[str], delays: Mapping[str, float], delay_per: str) -> None:
+        known = [e.name for e in self.graph.edges]
+        for name in (*weights, *delays):
+            if name not in known:
+                raise UnknownNameError("projection", name, known)
+        if delay_per not in ("synapse", "source"):
+            raise UnknownNameError("delay_per", delay_per, ["synapse", "source"])
+        group = {node.name: k for k, part in enumerate(self.parts) for node in part}
+        inside = [e for e in self.graph.edges if e.pre in group and group[e.pre] == group[e.post]]
+        problems = [
+            f"projection {e.name!r} lies on a loop, which is computed step by step; {what} needs all steps at once"
+            for e in inside
+            for what, wanted in (("batch norm", e.norm is not None), ("learning its delays", e.name in delays))
+            if wanted
+        ]
+        if problems:
+            raise UnsupportedError(problems, f"network {self.graph.name!r} cannot be trained:")
+
     def _shape(self, name: str) -> tuple[int, ...]:
         source = self.graph.source(name)
         return source.shape if source is not None else self.graph.node(name).shape
 
-    def _map(self, edge: Edge, learn: bool) -> LinearMap:
-        found = None
-        if np.ndim(edge.delays) == 0:
+    def _map(self, edge: Edge, learn: bool, delay_per: str) -> LinearMap:
+        found: LinearMap | None = None
+        if np.ndim(edge.delays) == 0 or edge.name in self.longest:
             found = linear_map(edge.rule, self._shape(edge.pre), learn, self.dtype, self.device)
+            if isinstance(edge.rule, OneToOne):
+                found = DiagonalMap(edge, learn, self.dtype, self.device)
+        if edge.name in self.longest:
+            undelayed = replace(edge, delay=Constant(0.0))
+            found = SparseMap(undelayed, learn, self.dtype, self.device) if found is None else found
+            found = delayed(edge, found, self.longest[edge.name], delay_per, self.dtype, self.device)
         found = SparseMap(edge, learn, self.dtype, self.device) if found is None else found
         found.spikes = edge.pre in self.scans  # a user may feed values into an input declared for spikes
         return found
 
-    def _learn(self, population: str, names: Sequence[str]) -> None:
+    def _learn(self, population: str, names: Mapping[str, str | None]) -> None:
         nodes = {n.name: n for n in self.graph.nodes}
         if population not in nodes:
             raise UnknownNameError("population", population, list(nodes))
-        for name in names:
-            if name not in nodes[population].params:
-                raise UnknownNameError(f"parameter of population {population!r}:", name, list(nodes[population].params))
-            initial = np.asarray(nodes[population].params[name], np.float64)
+        node = nodes[population]
+        for name, per in names.items():
+            if name not in node.params:
+                raise UnknownNameError(f"parameter of population {population!r}:", name, list(node.params))
+            subject = f"parameter {name!r} of population {population!r}"
+            initial = shared(subject, node.params[name], node.shape, per)
             scale = float(np.abs(initial).max()) or 1.0
             key = f"{population}/{name}"
             self.scales[key] = scale
@@ -113,7 +162,7 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         """Return the present value of a parameter in SI units: a tensor if it is learned, else a float or array."""
         key = f"{population}/{name}"
         if key in self.learned:
-            return self.learned[key].double() * self.scales[key]
+            return spread(self.learned[key].double() * self.scales[key], self.graph.node(population).n)
         return self.graph.node(population).params[name]
 
     def learned_weights(self) -> dict[str, Any]:
@@ -121,8 +170,9 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         found: dict[str, Any] = {}
         for edge, linear in zip(self.graph.edges, self.maps, strict=True):
             if linear.learn:
-                rule = linear.rule()
-                found[edge.name] = linear.values.detach().cpu().double().numpy() if rule is None else rule
+                plain = linear.linear if isinstance(linear, DelayedMap) else linear
+                rule = plain.rule()
+                found[edge.name] = plain.values.detach().cpu().double().numpy() if rule is None else rule
         return found
 
     def learned_params(self) -> dict[str, dict[str, Any]]:
@@ -133,15 +183,37 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
             found.setdefault(population, {})[name] = self.parameter(population, name).detach().cpu().numpy()[()]
         return found
 
+    def learned_norms(self) -> dict[str, BatchNorm]:
+        """Return the batch norms by projection, with present values and running statistics."""
+        return {self.graph.edges[int(k)].name: norm.value() for k, norm in self.norms.items() if norm.learn}
+
+    def learned_delays(self) -> dict[str, Any]:
+        """Return the learned delays by projection: whole steps, int64, one per synapse by source, then target."""
+        found = {}
+        for edge, linear in zip(self.graph.edges, self.maps, strict=True):
+            if isinstance(linear, DelayedMap):
+                steps = linear.steps()
+                found[edge.name] = steps.ravel() if steps.ndim == 2 else np.repeat(steps, np.diff(edge.indptr))
+        return found
+
+    def decayed(self) -> list[nn.Parameter]:
+        """Return what weight decay is meant for: weights, not norms, delays or neuron parameters."""
+        return [p for name, p in self.maps.named_parameters() if not name.endswith("delay")]
+
     def constrain_(self) -> None:
-        """Bring learned parameters back into the range that their model allows; call it after an optimiser's step."""
-        with torch.no_grad():
-            for key, tensor in self.learned.items():
-                population, name = key.split("/")
-                param = self.graph.node(population).model.params[name]
-                scale = self.scales[key]
-                margin = 1e-3 if param.open_low else 0.0  # of the initial value
-                tensor.clamp_(param.low / scale + margin, param.high / scale)
+        """Bring learned parameters back into the range that they may have; call it after an optimiser's step."""
+        for key, tensor in self.learned.items():
+            population, name = key.split("/")
+            clamp_(tensor, self.graph.node(population).model.params[name], self.scales[key])
+        for linear in self.maps:
+            if isinstance(linear, DelayedMap):
+                linear.constrain_()
+
+    def anneal_(self, done: float) -> None:
+        """Say what share of training is done, 0 to 1: learned delays become sharper."""
+        for linear in self.maps:
+            if isinstance(linear, DelayedMap):
+                linear.anneal_(done)
 
     def constants(self, node: Node) -> dict[str, torch.Tensor]:
         """Return the step constants of a population as float64 tensors, differentiable for learned parameters."""
@@ -184,11 +256,19 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         drives = self._drives(steps, samples)
         self._check(record)
         states: dict[str, torch.Tensor] = {}
-        wires = [Wire(e, m) for e, m in zip(self.graph.edges, self.maps, strict=True)]
+        wires = [self._wire(k, samples) for k in range(len(self.graph.edges))]
         for part in self.parts:
             cells = [self._cell(node, drives.get(node.name, {}), record) for node in part]
             emitted |= advance(cells, wires, emitted, states, (steps, samples))
         return {n.name: emitted[n.name] for n in self.graph.nodes} | states
+
+    def _wire(self, k: int, samples: int) -> Wire:
+        edge, linear, key = self.graph.edges[k], self.maps[k], str(k)
+        norm = self.norms[key] if key in self.norms else None
+        if not self.training or key not in self.dropouts:
+            return Wire(edge, linear, norm)
+        dropout = self.dropouts[key]
+        return Wire(edge, linear, norm, dropout.mask(samples, edge.n_pre, self.dtype, self.device), dropout.gain)
 
     def _cell(self, node: Node, drives: Sums, record: Sequence[str]) -> Cell:
         constants = {name: c.to(self.dtype) for name, c in self.constants(node).items()}
@@ -244,6 +324,13 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         for name in record:
             if name not in known:
                 raise UnknownNameError("state", name, known)
+
+
+def _learns(edge: Edge, weights: Sequence[str] | None) -> bool:
+    """Tell whether a projection's weights are learned; an identity is a wire and not a weight unless it is named."""
+    if weights is not None:
+        return edge.name in weights
+    return not (isinstance(edge.rule, OneToOne) and edge.constant_weight == 1.0)
 
 
 def _snap(values: torch.Tensor) -> torch.Tensor:

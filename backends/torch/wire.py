@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from spikesim.backends.torch.delays import DelayedMap
 from spikesim.backends.torch.events import weight_gradient
 from spikesim.backends.torch.linear import DenseMap, LinearMap, SparseMap
+from spikesim.backends.torch.norm import Norm
 from spikesim.graph import Edge
 
 Sums = dict[str, torch.Tensor]
@@ -15,30 +17,61 @@ Sums = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Wire:
-    """A projection with its map."""
+    """A projection with its map.
+
+    Parameters
+    ----------
+    edge, linear
+        The projection.
+    norm
+        Normalises what arrives, over all steps.
+    mask, gain
+        Dropout: 0 or 1 for each source element of each sample, ``[samples, n_pre]``, and what makes up for the zeros.
+    """
 
     edge: Edge
     linear: LinearMap
+    norm: Norm | None = None
+    mask: torch.Tensor | None = None
+    gain: float = 1.0
 
     def delays(self) -> list[int]:
         """Return the delays that occur; the map has one part for each."""
         return [d for d, _ in self.linear.groups] if isinstance(self.linear, SparseMap) else [self.edge.max_delay]
 
     def apply(self, x: torch.Tensor, group: int) -> torch.Tensor:
-        """Project ``[m, n_pre]`` over the synapses of one delay."""
+        """Project ``[samples, n_pre]`` over the synapses of one delay."""
+        return self._sums(self._kept(x), group)
+
+    def _sums(self, x: torch.Tensor, group: int) -> torch.Tensor:
         result: torch.Tensor = self.linear(x, group) if isinstance(self.linear, SparseMap) else self.linear(x)
-        return result
+        # the gain comes after the product, so that spikes stay 0 and 1
+        return result if self.gain == 1.0 else result * self.gain
+
+    def _kept(self, x: torch.Tensor) -> torch.Tensor:
+        """Leave out what dropout leaves out; ``[samples, n_pre]`` or ``[steps, samples, n_pre]``."""
+        if self.mask is None:
+            return x
+        if x.ndim == 3 and x.stride(0) == 0:  # the same at every step, and so it stays
+            return (x[0] * self.mask).expand(x.shape)
+        return x * self.mask
 
     def all_steps(self, values: torch.Tensor) -> torch.Tensor:
-        """Project ``[steps, samples, n_pre]`` with one product per delay, and shift by the delay."""
+        """Project ``[steps, samples, n_pre]`` over all steps, with all that the projection does."""
+        values = self._kept(values)
+        arrived = self._sums(values, 0) if isinstance(self.linear, DelayedMap) else self._shifted(values)
+        return arrived if self.norm is None else self.norm(arrived)
+
+    def _shifted(self, values: torch.Tensor) -> torch.Tensor:
+        """Take one product per delay, and shift by the delay."""
         steps, samples, _ = values.shape
         total = values.new_zeros(())
         for group, delay in enumerate(self.delays()):
             rest = max(steps - delay, 0)
             if values.stride(0) == 0:  # the same at every step: one product serves all
-                sums = self.apply(values[0], group).expand(rest, samples, self.edge.n_post)
+                sums = self._sums(values[0], group).expand(rest, samples, self.edge.n_post)
             else:
-                sums = self.apply(values[:rest].reshape(-1, self.edge.n_pre), group)
+                sums = self._sums(values[:rest].reshape(-1, self.edge.n_pre), group)
                 sums = sums.view(rest, samples, self.edge.n_post)
             shifted = sums if not delay else torch.cat([sums.new_zeros((steps - rest, *sums.shape[1:])), sums])
             total = total + shifted if group else shifted
@@ -48,7 +81,7 @@ class Wire:
         """Return the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply`."""
         if isinstance(self.linear, DenseMap):
             back: torch.Tensor = gradient @ self.linear.weight.detach().t()
-            return back
+            return back if self.mask is None else back * self.mask * self.gain
         with torch.enable_grad():
             x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
             return torch.autograd.grad(self.apply(x, group), x, gradient)[0]
@@ -68,8 +101,9 @@ class Wire:
             return []
         if isinstance(self.linear, DenseMap):
             (delay,), steps = self.delays(), len(spikes)
-            emitted = spikes[: max(steps - delay, 0)].reshape(-1, self.edge.n_pre)
-            return [weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)]
+            emitted = self._kept(spikes[: max(steps - delay, 0)]).reshape(-1, self.edge.n_pre)
+            found = weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)
+            return [found if self.gain == 1.0 else found * self.gain]
         with torch.enable_grad():
             arrived = self.all_steps(spikes)
             return list(torch.autograd.grad(arrived, parameters, d_input, allow_unused=True))

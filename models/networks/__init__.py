@@ -4,17 +4,35 @@ from collections.abc import Callable
 
 from spikesim.models.networks.brunel import brunel
 from spikesim.models.networks.coba import coba
+from spikesim.models.networks.conv_net import conv_net
 from spikesim.models.networks.cuba import cuba
 from spikesim.models.networks.digits_mlp import digits_mlp
 from spikesim.models.networks.microcircuit import microcircuit
+from spikesim.models.networks.resnet import resnet19, resnet20
+from spikesim.models.networks.vgg import vgg16
 from spikesim.network import Network
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "brunel": brunel,
     "coba": coba,
+    "conv_net": conv_net,
     "cuba": cuba,
     "digits_mlp": digits_mlp,
     "microcircuit": microcircuit,
+    "resnet19": resnet19,
+    "resnet20": resnet20,
+    "vgg16": vgg16,
 }
 
-__all__ = ["NETWORKS", "brunel", "coba", "cuba", "digits_mlp", "microcircuit"]
+__all__ = [
+    "NETWORKS",
+    "brunel",
+    "coba",
+    "conv_net",
+    "cuba",
+    "digits_mlp",
+    "microcircuit",
+    "resnet19",
+    "resnet20",
+    "vgg16",
+]

@@ -27,6 +27,14 @@ class Weighted(Connection):
         """Return the map as a sparse matrix ``[target, source]``; explicit zeros are synapses."""
         raise NotImplementedError
 
+    def shared(self) -> NDArray[np.float64] | None:
+        """Return the numbers that occur among the weights where they are fewer than the synapses, else None.
+
+        A deep network has more synapses than memory, but its kernels are small. Such rules know :meth:`fits` and
+        :meth:`count` too, so they are lowered without being laid out.
+        """
+        return None
+
     def rows(self, pre: Shape, post: Shape, stream: Stream) -> Rows:
         """Return the synapses."""
         by_source = sparse.csr_array(self.matrix(pre, post).T)
@@ -156,10 +164,32 @@ class Conv2d(Weighted):
         check(min(out) >= 1, f"Conv2d: kernel {self.weights.shape[2:]} is larger than the input {tuple(sides)}")
         return (self.weights.shape[0], *out)
 
-    def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
-        """Return the map."""
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse shapes that do not lead from one to the other."""
         shape = self.output_shape(pre)
         check(elements(shape) == elements(post), f"Conv2d: the output has shape {shape}, the target {post}")
+        return True
+
+    def count(self, pre: Shape, post: Shape) -> int:
+        """Return the number of synapses: pairs of a kernel entry and a position at which it meets the image."""
+        met = int(self.weights.shape[0]) * int(self.weights.shape[1])
+        for side, out, kernel in zip(pre[1:], self.output_shape(pre)[1:], self.weights.shape[2:], strict=True):
+            at = np.arange(out)[:, None] * self.stride + np.arange(kernel) - self.padding
+            met *= int(((at >= 0) & (at < side)).sum())
+        return met
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int:
+        """Return the kernel entries of an output channel."""
+        return int(np.prod(self.weights.shape[1:]))
+
+    def shared(self) -> NDArray[np.float64]:
+        """Return the kernel."""
+        return self.weights
+
+    def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
+        """Return the map."""
+        self.fits(pre, post)
+        shape = self.output_shape(pre)
         c_out, c_in, height, width = self.weights.shape
         co, ci, ky, kx, oy, ox = np.meshgrid(
             *(np.arange(k) for k in (c_out, c_in, height, width, shape[1], shape[2])), indexing="ij", sparse=True
@@ -241,6 +271,41 @@ class Chain(Weighted):
             shapes.append(rule.output_shape(shapes[-1]) if known else (rule.weights.shape[0],))
         check(elements(shapes[-1]) == elements(post), f"Chain: the output has shape {shapes[-1]}, the target {post}")
         return [*shapes[:-1], post]
+
+    @property
+    def _pooled(self) -> int | None:
+        """Inputs of each pooled value, where all but the last rule are pools whose squares do not overlap."""
+        *first, last = self.rules
+        apart = all(isinstance(r, Pool2d) and (r.stride or r.size) >= r.size for r in first)
+        return int(np.prod([r.size**2 for r in first])) if apart and isinstance(last, (Dense, Conv2d)) else None
+
+    def fits(self, pre: Shape, post: Shape) -> bool:
+        """Refuse shapes that do not lead from one to the other; False where only the rows tell the weights."""
+        shapes = self.shapes(pre, post)
+        if isinstance(self.rules[-1], Dense):
+            _check_size("Dense", self.rules[-1].weights.shape, (elements(post), elements(shapes[-2])))
+        return self._pooled is not None
+
+    def count(self, pre: Shape, post: Shape) -> int | None:
+        """Return the number of synapses, or None where only the rows tell it."""
+        if self._pooled is None:
+            return None
+        last, here = self.rules[-1], self.shapes(pre, post)[-2]
+        known = last.count(here, post) if isinstance(last, Conv2d) else last.weights.size
+        return int(known) * self._pooled
+
+    def most_inputs(self, pre: Shape, post: Shape) -> int | None:
+        """Return what no target's number of synapses exceeds, or None where only the rows tell it."""
+        return None if self._pooled is None else int(self.rules[-1].weights[0].size * self._pooled)
+
+    def shared(self) -> NDArray[np.float64] | None:
+        """Return the last rule's weights times the factors of the pools before it."""
+        if self._pooled is None:
+            return None
+        weights: NDArray[np.float64] = self.rules[-1].weights
+        for rule in self.rules[:-1]:
+            weights = weights * (1.0 / rule.size**2) if rule.kind == "average" else weights
+        return weights
 
     def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
         """Return the map."""

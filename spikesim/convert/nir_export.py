@@ -68,6 +68,7 @@ class Exporter:
 def export(network: Network, on_lossy: OnLossy, euler_dt: float | None) -> tuple[Any, ExportReport]:
     """See :func:`spikesim.convert.nir.to_nir`."""
     nir = require("nir", "export to NIR")
+    network = network.folded()
     graph = lower(network, snap=False)
     ex = Exporter(network, graph, nir, euler_dt, on_lossy != "hard", ExportReport("NIR"))
     membranes, problems = _membranes(ex)

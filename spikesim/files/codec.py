@@ -31,11 +31,12 @@ def classes() -> dict[str, type]:
     from spikesim.files.training import TrainingState
     from spikesim.network import Network, Population, Probe, Projection
     from spikesim.neuron import Neuron, NeuronModel, Param, State
+    from spikesim.norm import BatchNorm
     from spikesim.stimulus import Current, Input, OrnsteinUhlenbeck, Poisson, PoissonDrive, Rate, SpikeTrains
     from spikesim.synapse import Plasticity, SynapseModel
 
     parts = [Checkpoint, TrainingState, Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
-    parts += [Plasticity, SynapseModel]
+    parts += [Plasticity, SynapseModel, BatchNorm]
     stimuli = [Rate, Input, SpikeTrains, Poisson, PoissonDrive, Current, OrnsteinUhlenbeck]
     return {c.__name__: c for c in (*parts, *stimuli, *DISTRIBUTIONS.values())}
 

@@ -7,6 +7,7 @@ from spikesim.train.readout import READOUTS
 from spikesim.train.result import Epoch, Trained
 from spikesim.train.samples import Augment
 from spikesim.train.schedules import SCHEDULES
+from spikesim.train.spiking import over_time, spiking
 
 __all__ = [
     "LOSSES",
@@ -19,5 +20,7 @@ __all__ = [
     "Trained",
     "evaluate",
     "loss",
+    "over_time",
+    "spiking",
     "train",
 ]

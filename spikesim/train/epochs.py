@@ -145,6 +145,8 @@ class Trainer:
         share = self.schedule(done, part, self.monitored() if self.schedule.name == "plateau" else ())
         for group in self.optimiser.param_groups:
             group["lr"] = self.config["learning_rate"] * share
+        if hasattr(self.module, "anneal_"):
+            self.module.anneal_(done / self.config["epochs"])
         if self.config["augment"] is not None:
             batch = batch._replace(x=self.config["augment"](batch.x, self.randomness.own))
         loss, score = self.task(batch)

@@ -68,8 +68,8 @@ class NetworkLearner:
         Names the last population and what is read from it.
     """
 
-    def __init__(self, network: Network, module: Any, entry: Input, reader: Readout) -> None:
-        self.network, self.module, self.entry, self.reader = network, module, entry, reader
+    def __init__(self, network: Network, module: Any, entry: Input, reader: Readout, fold: bool = True) -> None:
+        self.network, self.module, self.entry, self.reader, self.fold = network, module, entry, reader, fold
         self.dtype, self.device, self.n = module.dtype, module.device, reader.n
 
     def __call__(self, given: torch.Tensor) -> Outputs:
@@ -80,9 +80,11 @@ class NetworkLearner:
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return weights, which decay, and neuron parameters, which do not."""
+        decayed = self.module.decayed()
+        chosen = {id(p) for p in decayed}
         groups = [
-            {"params": list(self.module.maps.parameters()), "weight_decay": weight_decay},
-            {"params": list(self.module.learned.parameters()), "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": [p for p in self.module.parameters() if id(p) not in chosen], "weight_decay": 0.0},
         ]
         return [g for g in groups if g["params"]]
 
@@ -96,7 +98,7 @@ class NetworkLearner:
 
     def result(self) -> Network:
         """Return the network with what was learned."""
-        return with_learned(self.network, self.module)
+        return with_learned(self.network, self.module, fold=self.fold)
 
 
 class ModuleLearner:

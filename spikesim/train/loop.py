@@ -58,7 +58,10 @@ def train(
     surrogate_settings: Mapping[str, float] | None = None,
     detach_reset: bool = False,
     weights: Sequence[str] | None = None,
-    params: Mapping[str, Sequence[str]] | None = None,
+    params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
+    delays: Mapping[str, float] | None = None,
+    delay_per: str = "synapse",
+    fold: bool = True,
     encode: Encode = "constant",
     steps: int = 8,
     augment: Callable[[Any, Any], Any] | None = None,
@@ -109,7 +112,12 @@ def train(
     surrogate, surrogate_settings, detach_reset
         Derivative of the spike; see :class:`spikesim.backends.torch.module.SpikingModule`.
     weights, params
-        Projections (all by default) and neuron parameters by population (none by default) that are learned.
+        Projections (all by default) and neuron parameters by population (none by default) that are learned;
+        ``{"layer1": {"bias": "channel"}}`` says how a parameter is shared.
+    delays, delay_per
+        Projections whose delays are learned, with the longest in seconds; one per ``"synapse"`` or per ``"source"``.
+    fold
+        Return the network with batch norms folded into weights and biases, and without dropout; False keeps them.
     encode, steps
         How a sample is presented: a name in :data:`spikesim.train.samples.ENCODINGS` (``"constant"`` is the same
         current at every step), or a function of (samples, steps) that returns ``[steps, samples, ...]``.
@@ -207,10 +215,10 @@ def _learner(network: Any, entry: Any, reader: Readout, config: Mapping[str, Any
         return ModuleLearner(network, getattr(torch, config["dtype"]), torch.device(config["device"]))
     if not isinstance(network, Network):
         raise InvalidValueError(f"train takes a Network or a torch.nn.Module, found {type(network).__name__}")
-    names = ("detach_reset", "weights", "params", "dtype", "device", "surrogate")
+    names = ("detach_reset", "weights", "params", "delays", "delay_per", "seed", "dtype", "device", "surrogate")
     settings = {name: config[name] for name in names} | {"settings": config["surrogate_settings"]}
-    module = backend("torch").module(lower(network), **settings)  # type: ignore[attr-defined]
-    return NetworkLearner(network, module, entry, reader)
+    module = backend("torch").module(lower(network, folded=False), **settings)  # type: ignore[attr-defined]
+    return NetworkLearner(network, module, entry, reader, config["fold"])
 
 
 def _generators(learner: Learner, data: Any) -> dict[str, Any]:
