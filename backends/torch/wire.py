@@ -46,6 +46,8 @@ class Wire:
 
     def transposed(self, gradient: torch.Tensor, group: int) -> torch.Tensor:
         """Return the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply`."""
+        if self.linear.back is not None:
+            return self.linear.back(self.linear, gradient, group)
         if isinstance(self.linear, DenseMap):
             back: torch.Tensor = gradient @ self.linear.weight.detach().t()
             return back

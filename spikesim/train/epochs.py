@@ -17,6 +17,7 @@ from spikesim.stimulus import Input
 from spikesim.train.losses import Loss, rate_penalty
 from spikesim.train.readout import Readout
 from spikesim.train.result import Epoch
+from spikesim.train.rules import Rule
 from spikesim.train.samples import Encode, present
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Task:
         Where samples go in, and how they are presented.
     reader, loss, rate_penalty, rate_target
         What is read and what is minimised.
+    rule
+        Learns from a batch.
     """
 
     module: Any
@@ -54,24 +57,39 @@ class Task:
     steps: int
     rate_penalty: float
     rate_target: float
+    rule: Rule
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss and the number of right answers of a batch."""
+        given = self.present(x)
+        outputs = self.module(given, record=self.reader.record)
+        return self.judge(outputs, y, len(given[self.entry.name])), self.right(self.reader.scores(outputs), y)
+
+    def present(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the module's inputs for a batch, ``[steps, samples, *shape]``."""
         import torch
 
         if self.encode == "constant":  # stays a tensor that is the same at every step
             given = x.reshape(len(x), *self.entry.shape).expand(self.steps, -1, *self.entry.shape)
         else:
             given = torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
-        outputs = self.module({self.entry.name: given}, record=self.reader.record)
-        scores, labels = self.reader.scores(outputs), y.to(self.module.device)
-        value = self.loss(scores, labels, len(given))
+        return {self.entry.name: given}
+
+    def judge(self, outputs: Mapping[str, torch.Tensor], y: torch.Tensor, steps: int) -> torch.Tensor:
+        """Return the loss of what the module gave over some steps."""
+        value = self.loss(self.reader.scores(outputs), y.to(self.module.device), steps)
         if self.rate_penalty:
             hidden = [outputs[n.name] for n in self.module.graph.nodes if n.name != self.reader.population]
             value = value + self.rate_penalty * rate_penalty(hidden, self.rate_target)
+        return value
+
+    def right(self, scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the number of right answers."""
+        import torch
+
         # the first of equals wins, as in a read-out of a recording
         best = scores.detach().cpu().numpy().argmax(1)
-        return value, torch.as_tensor(best == y.numpy()).sum()
+        return torch.as_tensor(best == y.numpy()).sum()
 
 
 def train_epochs(
@@ -154,6 +172,13 @@ def _one_epoch(
     """Go through the training samples once; return the mean loss and the accuracy."""
     import torch
 
+    def update() -> None:
+        if config["clip"] is not None:
+            torch.nn.utils.clip_grad_norm_(task.module.parameters(), config["clip"])
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        task.module.constrain_()
+
     batches = order.split(config["batch_size"])
     total, right = 0.0, 0
     for k, batch in enumerate(batches):
@@ -163,13 +188,7 @@ def _one_epoch(
         x = samples[batch]
         if config["augment"] is not None:
             x = config["augment"](x, generator)
-        value, correct = task(x, labels[batch])
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        if config["clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(task.module.parameters(), config["clip"])
-        optimiser.step()
-        task.module.constrain_()
+        value, correct = task.rule(task, x, labels[batch], update)
         total += float(value.detach()) * len(batch)
         right += int(correct)
     # weights too: a membrane of NaN never fires, and the loss of silence is finite

@@ -15,6 +15,7 @@ from spikesim.train.losses import Loss
 from spikesim.train.losses import loss as loss_by_name
 from spikesim.train.readout import Readout, read_out
 from spikesim.train.result import Epoch, Trained
+from spikesim.train.rules import Hook, Learning, Rule, backpropagate
 from spikesim.train.samples import Encode, check_encoding, labelled, present, the_input
 
 
@@ -36,6 +37,11 @@ def train(
     surrogate: str = "arctan",
     surrogate_settings: Mapping[str, float] | None = None,
     detach_reset: bool = False,
+    rule: str | Rule = "bptt",
+    rule_settings: Mapping[str, Any] | None = None,
+    errors: str = "exact",
+    hook: Hook | None = None,
+    hook_rows: int | None = None,
     weights: Sequence[str] | None = None,
     params: Mapping[str, Sequence[str]] | None = None,
     encode: Encode = "constant",
@@ -70,6 +76,8 @@ def train(
         Weight of the mean squared excess of hidden neurons' rates (spikes per step) over a target.
     surrogate, surrogate_settings, detach_reset
         Derivative of the spike; see :class:`spikesim.backends.torch.module.SpikingModule`.
+    rule, rule_settings, errors, hook, hook_rows
+        What gradients are made of and how errors travel back; see :class:`spikesim.train.rules.Learning`.
     weights, params
         Projections (all by default) and neuron parameters by population (none by default) that are learned.
     encode, steps
@@ -102,10 +110,11 @@ def train(
     MissingPackageError
         If torch is not installed.
     """
-    config = {k: v for k, v in locals().items() if k not in ("network", "data", "progress")}
+    config = {k: v for k, v in locals().items() if k not in ("network", "data", "progress", "hook")}
     chosen = loss_by_name(loss, **(loss_settings or {}))
     reader, entry = read_out(network, readout or chosen.readout), the_input(network)
     _check(config, reader, chosen)
+    learning = Learning(rule, tuple(sorted((rule_settings or {}).items())), errors, hook, hook_rows, seed)
     check_encoding(encode, entry)
     x, y = labelled(data)
     present(x[:1], encode, steps, entry)  # reports samples that do not fit the input
@@ -123,7 +132,10 @@ def train(
         dtype=dtype,
         device=device,
     )
-    task = Task(module, entry, reader, chosen, encode, steps, rate_penalty, rate_target)
+    learner: Rule = backpropagate
+    if not learning.plain:
+        learner = backend("torch").rule(module, learning, reader.record)  # type: ignore[attr-defined]
+    task = Task(module, entry, reader, chosen, encode, steps, rate_penalty, rate_target, learner)
     history = tuple(train_epochs(task, x, y, config, progress))
     return Trained(with_learned(network, module), history, seed, config)
 
