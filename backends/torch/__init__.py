@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spikesim.engine import Availability, Options, Program
@@ -13,6 +13,7 @@ from spikesim.learning import grid_problems
 
 if TYPE_CHECKING:
     from spikesim.backends.torch.module import SpikingModule
+    from spikesim.train.readout import Readout
     from spikesim.train.rules import Learning, Rule
 
 
@@ -54,11 +55,11 @@ class TorchBackend:
 
         return SpikingModule(graph, **settings)
 
-    def rule(self, module: SpikingModule, learning: Learning, record: Sequence[str]) -> Rule:
+    def rule(self, module: SpikingModule, learning: Learning, reader: Readout) -> Rule:
         """Return what learns from a batch; see :func:`spikesim.backends.torch.rules.make_rule`."""
         from spikesim.backends.torch.rules import make_rule
 
-        return make_rule(module, learning, record)
+        return make_rule(module, learning, reader)
 
 
 def _check_device(device: str) -> None:

@@ -38,7 +38,8 @@ class LinearMap(nn.Module):  # type: ignore[misc]
         """Project; the gradient for ``x`` takes the way of ``back`` if there is one."""
         back = self.back
         if back is None:
-            return super().__call__(x, *group)  # type: ignore[no-any-return]
+            result: torch.Tensor = super().__call__(x, *group)
+            return result
         return rerouted(x, super().__call__(x.detach(), *group), lambda gradient: back(self, gradient, *group))
 
     def hold(self, name: str, values: Any, dtype: torch.dtype, device: torch.device) -> None:

@@ -134,7 +134,7 @@ def train(
     )
     learner: Rule = backpropagate
     if not learning.plain:
-        learner = backend("torch").rule(module, learning, reader.record)  # type: ignore[attr-defined]
+        learner = backend("torch").rule(module, learning, reader)  # type: ignore[attr-defined]
     task = Task(module, entry, reader, chosen, encode, steps, rate_penalty, rate_target, learner)
     history = tuple(train_epochs(task, x, y, config, progress))
     return Trained(with_learned(network, module), history, seed, config)

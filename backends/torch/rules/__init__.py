@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 
 from spikesim.backends.torch.module import SpikingModule
@@ -13,10 +10,14 @@ from spikesim.backends.torch.rules.dsr import Dsr
 from spikesim.backends.torch.rules.feedback import set_feedback
 from spikesim.backends.torch.rules.ottt import Ottt
 from spikesim.backends.torch.rules.parts import Watcher, parts
+from spikesim.errors import InvalidValueError
+from spikesim.train.readout import Readout
 from spikesim.train.rules import Learning, Rule
 
+READOUTS = ("rate", "membrane_mean", "membrane_last")  # of which every step, or the last, can be judged by itself
 
-def make_rule(module: SpikingModule, learning: Learning, record: Sequence[str]) -> Rule:
+
+def make_rule(module: SpikingModule, learning: Learning, reader: Readout) -> Rule:
     """Return the rule that a module learns by, and let its errors travel as was asked for.
 
     Parameters
@@ -25,11 +26,13 @@ def make_rule(module: SpikingModule, learning: Learning, record: Sequence[str]) 
         The network.
     learning
         What was asked for.
-    record
-        States that the read-out reads, as ``"population/state"``.
+    reader
+        How the last population is read.
 
     Raises
     ------
+    InvalidValueError
+        If the read-out does not fit the rule.
     UnsupportedError
         If the network does not fit the rule; says all reasons.
     """
@@ -41,7 +44,12 @@ def make_rule(module: SpikingModule, learning: Learning, record: Sequence[str]) 
     if not isinstance(learning.rule, str):
         return learning.rule
     watcher = Watcher(learning.hook, learning.hook_rows, torch.Generator().manual_seed(learning.seed))
-    read: dict[str, Any] = dict(name.split("/") for name in record)
+    if learning.rule != "bptt" and reader.name not in READOUTS:
+        raise InvalidValueError(
+            f"rule {learning.rule!r}: the read-out {reader.name!r} looks at all steps at once; "
+            f"use {', '.join(READOUTS)}, or rule 'bptt'"
+        )
+    read = {reader.population: reader.state} if reader.state else {}
     match learning.rule:
         case "ottt":
             return Ottt(module, watcher, read, **dict(learning.settings))

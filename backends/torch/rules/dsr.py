@@ -26,7 +26,7 @@ from spikesim.backends.torch.module import SpikingModule
 from spikesim.backends.torch.rules.parts import Watcher
 from spikesim.backends.torch.rules.representation import Representation, represent
 from spikesim.backends.torch.wire import Wire
-from spikesim.errors import InvalidValueError, UnsupportedError
+from spikesim.errors import UnsupportedError
 from spikesim.graph import Node
 
 
@@ -66,12 +66,6 @@ class Dsr:
         steps = len(next(iter(given.values())))
         value = task.judge(outputs, y, steps)
         value.backward()
-        for name, parameter in self.module.learned.items():
-            if parameter.grad is None:
-                raise InvalidValueError(
-                    f"rule 'dsr': the weighted rate does not depend on the parameter {name!r}; leave it out of params, "
-                    "or use rule 'bptt'"
-                )
         for wire in self.module.wires():
             rows = averages[wire.edge.name]
             self.watcher(wire, torch.cat(rows) if len(rows) > 1 else rows[0])
@@ -149,8 +143,21 @@ def _problems(module: SpikingModule, read: Mapping[str, str]) -> list[str]:
         except UnsupportedError as error:
             problems.append(f"{who}: {error}; use rule 'bptt'")
             continue
+        learned = {key.split("/")[1]: p for key, p in module.learned.items() if key.startswith(f"{node.name}/")}
+        problems += [
+            f"{who}: the weighted rate does not depend on {name!r}; leave it out of params"
+            for name, parameter in learned.items()
+            if not _matters(parameter, form)
+        ]
         if form.quantum is not None and node.name in read:
             problems.append(f"{who} fires, so its rate is what is represented, not its membrane; use readout 'rate'")
         if form.quantum is None and node.name not in read:
             problems.append(f"{who} never fires, so it passes nothing on to the layers after it; leave it out")
     return problems
+
+
+def _matters(parameter: torch.Tensor, form: Representation) -> bool:
+    """Tell whether what a representation is made of has a slope for a parameter."""
+    made_of = [x for x in (*form.gain.values(), form.bias, form.quantum) if x is not None and x.requires_grad]
+    slopes = [torch.autograd.grad(x.sum(), parameter, retain_graph=True, allow_unused=True)[0] for x in made_of]
+    return any(bool((slope != 0).any()) for slope in slopes if slope is not None)

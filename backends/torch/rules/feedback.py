@@ -1,7 +1,7 @@
 """Error propagation without the transposed weights: feedback alignment and sign-symmetric feedback.
 
-- ``"feedback"``: a fixed random matrix per projection (Lillicrap et al., "Random synaptic feedback weights support error
-  backpropagation for deep learning", Nat. Commun. 7:13276, 2016), drawn Kaiming-uniform.
+- ``"feedback"``: a fixed random matrix per projection, drawn Kaiming-uniform (Lillicrap et al., "Random synaptic
+  feedback weights support error backpropagation for deep learning", Nat. Commun. 7:13276, 2016).
 - ``"sign"``: the signs of the present weights times one size (Xiao et al., "Biologically-Plausible Learning Algorithms
   Can Scale to Large Datasets", ICLR 2019): ``1 / sqrt(inputs)`` of a dense layer,
   ``sqrt(2 / (kernel height * kernel width * output channels))`` of a convolution.
@@ -72,10 +72,10 @@ def set_feedback(part: Part, kind: str, seed: int) -> None:
 def _fan_in(linear: LinearMap) -> int:
     """Return the inputs per target, of sparse rows on average."""
     if isinstance(linear, DenseMap):
-        return int(linear.weight.shape[0])
+        return len(linear.weight)
     if isinstance(linear, SparseMap):
-        return max(1, round(linear.values.numel() / linear.shape[1]))
-    return int(linear.weight[0].numel())
+        return max(1, round(len(linear.values) / linear.shape[1]))
+    return int(np.prod(linear.weight.shape[1:]))
 
 
 def _conv_back(linear: Conv2dMap, weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

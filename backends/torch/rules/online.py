@@ -1,9 +1,9 @@
-"""A network step by step, with what a rule that never looks back keeps of the past: states, traces, spikes under way."""
+"""A network step by step, with what an online rule keeps of the past: states, traces, spikes under way."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -44,7 +44,7 @@ class Trace:
         return trace
 
 
-def _combined(factors: Sequence[float], states: Sequence[torch.Tensor], take: float, x: torch.Tensor) -> torch.Tensor:
+def _combined(factors: Iterable[float], states: Sequence[torch.Tensor], take: float, x: torch.Tensor) -> torch.Tensor:
     total = x * take
     for factor, state in zip(factors, states, strict=True):
         if factor:
@@ -130,7 +130,7 @@ class Walk:
         return list(dict.fromkeys([*arriving, *self.drives.get(name, {})]))
 
     def forward(self, t: int) -> Sums:
-        """Take step ``t``; return spikes by population and recorded states, ``[1, samples, n]``, to differentiate for."""
+        """Take step ``t``; return spikes by population and recorded states, ``[1, samples, n]``, as leaves."""
         with torch.no_grad():
             for past in self.past.values():
                 past.appendleft(None)

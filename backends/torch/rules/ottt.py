@@ -1,9 +1,9 @@
 """Online training through time (OTTT): gradients step by step, from decaying traces of what came in.
 
 With spikes of the past taken as given, the membrane of a neuron depends on a weight through a trace of its source,
-``a[t] = lam a[t-1] + s[t]``, and ``lam`` is the decay of the membrane between spikes. The error ``g[t]`` of a membrane is
-that of the loss of the same step, passed back through the layers within the step. The gradient is the sum over steps of
-``g[t]^T a[t]``: nothing of a step is needed once it is over.
+``a[t] = lam a[t-1] + s[t]``, where ``lam`` is the decay of the membrane between spikes. The error ``g[t]`` of a
+membrane is that of the loss of the same step, passed back through the layers within the step. The gradient is the sum
+over steps of ``g[t]^T a[t]``: nothing of a step is needed once it is over.
 
 Reference: Xiao, Meng, Zhang, He and Lin, "Online Training Through Time for Spiking Neural Networks", NeurIPS 2022,
 arXiv 2210.04195. There the current of an input that never changes is not traced; here every source is, as follows from
@@ -22,8 +22,6 @@ from spikesim.backends.torch.rules.membrane import Decay, decay
 from spikesim.backends.torch.rules.online import Walk
 from spikesim.backends.torch.rules.parts import Watcher
 from spikesim.errors import UnsupportedError
-
-READOUTS = ("rate", "membrane_mean", "membrane_last")
 
 
 class Ottt:

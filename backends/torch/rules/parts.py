@@ -44,7 +44,7 @@ class Part:
         return found
 
     def matrix(self, values: torch.Tensor) -> torch.Tensor:
-        """Bring weights, or their gradient, into the form ``[n_post, n]`` (one-dimensional where synapses are sparse)."""
+        """Bring weights, or their gradient, into the form ``[n_post, n]`` (of sparse synapses: ``[synapses]``)."""
         if isinstance(self.linear, DenseMap):
             return values.t()
         return values.flatten(1) if isinstance(self.linear, Conv2dMap) else values

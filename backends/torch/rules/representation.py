@@ -74,7 +74,7 @@ def _quantum(model: NeuronModel, constants: Constants, bias: torch.Tensor, keep:
     ops = table(torch.float64, bias.device)
     cotangent = {"spike": ops["const"](0.0), state: ops["const"](1.0)}
     left = fired.evaluate({"cotangent": cotangent, "param": constants}, ops)[f"d_state_{state}"]
-    if not bool((left == keep).all()):
+    if not bool(torch.isclose(left, torch.full_like(left, keep)).all()):
         raise UnsupportedError(["a spike must subtract from the membrane, not set it (reset='subtract')"])
     quantum = bias - _at_rest(model, held(model.dynamics, 1.0, 0.0), constants)
     if not bool((quantum != 0).any()):  # taken away in the next step, when the leak has passed
