@@ -23,7 +23,7 @@ from spikesim.models.neurons import alif, cuba_lif, integrate_and_fire, izhikevi
 from spikesim.network import Network, Population, Projection  # noqa: E402
 from spikesim.stimulus import Input  # noqa: E402
 from spikesim.train import evaluate, loss, train  # noqa: E402
-from spikesim.train.epochs import Task  # noqa: E402
+from spikesim.train.epochs import Batch, Task  # noqa: E402
 from spikesim.train.readout import read_out  # noqa: E402
 from spikesim.train.rules import Learning  # noqa: E402
 
@@ -39,8 +39,8 @@ def gradients(net, x, y, readout="rate", steps=STEPS, params=None, **learning):
     how = "membrane_cross_entropy" if reader.state else "rate_cross_entropy"
     encode = "constant" if x.ndim == 1 + len(entry.shape) else "sequence"
     task = Task(module, entry, reader, loss(how), encode, steps, 0.0, 0.0, rule)
-    value, right = rule(task, x, y, lambda: None)
-    assert 0 <= int(right) <= len(y)
+    value, right = rule(task, Batch(x, y), lambda: None)
+    assert 0 <= right <= len(y)
     found = {
         n.name: m.weight.grad for n, m in zip(module.graph.edges, module.maps, strict=True) if hasattr(m, "weight")
     }
@@ -375,14 +375,15 @@ def test_a_rule_of_ones_own():
     """One that moves the last layer only, by the delta rule on the spikes of the last step."""
     seen = []
 
-    def delta(task, x, y, update):
+    def delta(task, batch, update):
         with torch.no_grad():
-            outputs = task.module(task.present(x), record=task.reader.record)
-        error = outputs["layer2"].mean(0) - functional.one_hot(y, CLASSES)
-        task.module.maps[1].weight.grad = outputs["layer1"].mean(0).t() @ error / len(x)
+            outputs = task.module({"x": task.over_time(batch.x)})
+            found = task.judge(outputs["layer2"], {"layer1": outputs["layer1"]}, batch)
+        error = outputs["layer2"].mean(0) - functional.one_hot(batch.y, CLASSES)
+        task.module.maps[1].weight.grad = outputs["layer1"].mean(0).t() @ error / len(batch.x)
         update()
         seen.append(float(error.abs().mean()))
-        return error.square().mean(), task.right(task.reader.scores(outputs), y)
+        return found
 
     x = np.random.default_rng(0).uniform(0, 0.3, (60, 5))
     x[np.arange(60), np.arange(60) % CLASSES] += 1.0

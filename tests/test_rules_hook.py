@@ -21,7 +21,7 @@ from spikesim.models.neurons import li, lif_soft  # noqa: E402
 from spikesim.network import Projection  # noqa: E402
 from spikesim.stimulus import Input  # noqa: E402
 from spikesim.train import loss, train  # noqa: E402
-from spikesim.train.epochs import Task  # noqa: E402
+from spikesim.train.epochs import Batch, Task  # noqa: E402
 from spikesim.train.readout import read_out  # noqa: E402
 from spikesim.train.rules import Learning  # noqa: E402
 
@@ -53,7 +53,7 @@ def learn(module, network, rule="bptt", seed=0, steps=STEPS, hook=None, constant
     size = (SAMPLES, *entry.shape) if constant else (SAMPLES, steps, *entry.shape)
     x, y = torch.tensor(generator.uniform(0, 1, size)), torch.tensor(generator.integers(0, CLASSES, SAMPLES))
     found = []
-    learner(task, x, y, lambda: found.extend(p.grad.clone() for p in module.parameters()))
+    learner(task, Batch(x, y), lambda: found.extend(p.grad.clone() for p in module.parameters()))
     for parameter in module.parameters():
         parameter.grad = None
     return found
@@ -274,7 +274,7 @@ def test_sparse_synapses_with_delays_of_their_own():
         task = Task(
             module, network.stimuli[0], reader, loss("membrane_cross_entropy"), "sequence", STEPS, 0.0, 0.0, learner
         )
-        learner(task, x, y, lambda: None)
+        learner(task, Batch(x, y), lambda: None)
         found.append(module.maps[0].values.grad)
         module.maps[0].values.grad = None
     torch.testing.assert_close(*found, rtol=0, atol=1e-13)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,20 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1.0 - done,
 }
 EVALUATION_BATCH = 256
+
+
+class Batch(NamedTuple):
+    """Samples and their labels."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+class Outcome(NamedTuple):
+    """Of a batch: the loss, to be differentiated, and how many answers were right."""
+
+    loss: torch.Tensor
+    score: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,37 +73,30 @@ class Task:
     rate_target: float
     rule: Rule
 
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the loss and the number of right answers of a batch."""
-        given = self.present(x)
-        outputs = self.module(given, record=self.reader.record)
-        return self.judge(outputs, y, len(given[self.entry.name])), self.right(self.reader.scores(outputs), y)
+    def __call__(self, batch: Batch) -> Outcome:
+        """Return the outcome of a batch."""
+        given = self.over_time(batch.x)
+        outputs = self.module({self.entry.name: given}, record=self.reader.record)
+        hidden = {n.name: outputs[n.name] for n in self.module.graph.nodes if n.name != self.reader.population}
+        return self.judge(outputs[self.reader.output], hidden, batch)
 
-    def present(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the module's inputs for a batch, ``[steps, samples, *shape]``."""
+    def over_time(self, x: torch.Tensor) -> torch.Tensor:
+        """Return samples as ``[steps, samples, *shape]``."""
         import torch
 
         if self.encode == "constant":  # stays a tensor that is the same at every step
-            given = x.reshape(len(x), *self.entry.shape).expand(self.steps, -1, *self.entry.shape)
-        else:
-            given = torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
-        return {self.entry.name: given}
+            return x.reshape(len(x), *self.entry.shape).expand(self.steps, -1, *self.entry.shape)
+        return torch.as_tensor(np.array(present(x.numpy(), self.encode, self.steps, self.entry)))
 
-    def judge(self, outputs: Mapping[str, torch.Tensor], y: torch.Tensor, steps: int) -> torch.Tensor:
-        """Return the loss of what the module gave over some steps."""
-        value = self.loss(self.reader.scores(outputs), y.to(self.module.device), steps)
+    def judge(self, values: torch.Tensor, rasters: Mapping[str, torch.Tensor], batch: Batch) -> Outcome:
+        """Return the outcome of what the module gave: the last population's values, and spikes of those before it."""
+        scores = self.reader.scores({self.reader.output: values})
+        value = self.loss(scores, batch.y.to(self.module.device), len(values))
         if self.rate_penalty:
-            hidden = [outputs[n.name] for n in self.module.graph.nodes if n.name != self.reader.population]
-            value = value + self.rate_penalty * rate_penalty(hidden, self.rate_target)
-        return value
-
-    def right(self, scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the number of right answers."""
-        import torch
-
+            value = value + self.rate_penalty * rate_penalty(rasters.values(), self.rate_target)
         # the first of equals wins, as in a read-out of a recording
         best = scores.detach().cpu().numpy().argmax(1)
-        return torch.as_tensor(best == y.numpy()).sum()
+        return Outcome(value, float((best == batch.y.numpy()).sum()))
 
 
 def train_epochs(
@@ -180,7 +187,7 @@ def _one_epoch(
         task.module.constrain_()
 
     batches = order.split(config["batch_size"])
-    total, right = 0.0, 0
+    total, right = 0.0, 0.0
     for k, batch in enumerate(batches):
         share = SCHEDULES[config["schedule"]](done + k / len(batches) / config["epochs"])
         for group in optimiser.param_groups:
@@ -188,9 +195,9 @@ def _one_epoch(
         x = samples[batch]
         if config["augment"] is not None:
             x = config["augment"](x, generator)
-        value, correct = task.rule(task, x, labels[batch], update)
-        total += float(value.detach()) * len(batch)
-        right += int(correct)
+        value, correct = task.rule(task, Batch(x, labels[batch]), update)
+        total += float(value) * len(batch)
+        right += correct
     # weights too: a membrane of NaN never fires, and the loss of silence is finite
     if not math.isfinite(total) or not all(bool(p.isfinite().all()) for p in task.module.parameters()):
         raise InvalidValueError(
@@ -208,10 +215,10 @@ def _evaluate(
 
     if not len(chosen):
         return None, None
-    total, right = 0.0, 0
+    total, right = 0.0, 0.0
     with torch.no_grad():
         for batch in chosen.split(EVALUATION_BATCH):
-            value, correct = task(samples[batch], labels[batch])
+            value, correct = task(Batch(samples[batch], labels[batch]))
             total += float(value) * len(batch)
-            right += int(correct)
+            right += correct
     return total / len(chosen), right / len(chosen)

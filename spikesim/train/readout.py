@@ -50,9 +50,14 @@ class Readout:
         """States that the network must return."""
         return (f"{self.population}/{self.state}",) if self.state else ()
 
+    @property
+    def output(self) -> str:
+        """Which of a module's outputs is read."""
+        return f"{self.population}/{self.state}" if self.state else self.population
+
     def scores(self, outputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return ``[samples, n]`` from a module's outputs, differentiable."""
-        values = outputs[self.record[0] if self.state else self.population]
+        values = outputs[self.output]
         match self.name:
             case "membrane_mean":
                 return values.mean(0)

@@ -47,37 +47,35 @@ class Hook(Protocol):
 class Rule(Protocol):
     """Learns from one batch. A function of the same arguments is a user's own rule."""
 
-    def __call__(
-        self, task: Any, x: torch.Tensor, y: torch.Tensor, update: Callable[[], None]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Leave a gradient in ``.grad`` of the parameters of ``task.module`` and call ``update``.
+    def __call__(self, task: Any, batch: Any, update: Callable[[], None]) -> tuple[Any, float]:
+        """Leave gradients in ``.grad`` of the parameters of ``task.module``, and call ``update``.
 
         Parameters
         ----------
         task
-            The network and its purpose: ``task.present(x)`` gives inputs of ``task.module``,
-            ``task.judge(outputs, y, steps)`` the loss of what comes out.
-        x, y
-            Samples and labels of the batch.
+            The module and its purpose. ``task.over_time(batch.x)`` are samples as ``[steps, samples, *shape]``;
+            ``task.judge(values, rasters, batch)`` gives loss and score of the last population's spikes or membranes
+            and the other populations' spikes, ``[steps, samples, n]``; ``task(batch)`` does both and runs the module
+            in between.
+        batch
+            ``batch.x`` are samples, ``batch.y`` labels.
         update
             Clips the gradients, takes the optimiser's step and clears the gradients.
 
         Returns
         -------
-        loss, right
-            Loss, and number of right answers.
+        loss, score
+            Loss, and number of right answers, as ``task(batch)`` returns them; nothing is differentiated any more.
         """
         ...
 
 
-def backpropagate(
-    task: Any, x: torch.Tensor, y: torch.Tensor, update: Callable[[], None]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def backpropagate(task: Any, batch: Any, update: Callable[[], None]) -> tuple[Any, float]:
     """Learn from a batch by the module's own gradients: the rule ``"bptt"`` where nobody looks on."""
-    value, right = task(x, y)
-    value.backward()
+    loss, score = task(batch)
+    loss.backward()
     update()
-    return value.detach(), right
+    return loss.detach(), score
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,11 @@ def make_rule(module: SpikingModule, learning: Learning, reader: Readout) -> Rul
             f"rule {learning.rule!r}: the read-out {reader.name!r} looks at all steps at once; "
             f"use {', '.join(READOUTS)}, or rule 'bptt'"
         )
-    read = {reader.population: reader.state} if reader.state else {}
     match learning.rule:
         case "ottt":
-            return Ottt(module, watcher, read, **dict(learning.settings))
+            return Ottt(module, watcher, reader, **dict(learning.settings))
         case "dsr":
-            return Dsr(module, watcher, read)
+            return Dsr(module, watcher, reader)
     return Bptt(module, watcher)
 
 

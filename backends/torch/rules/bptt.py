@@ -26,9 +26,7 @@ class Bptt:
     def __init__(self, module: SpikingModule, watcher: Watcher) -> None:
         self.module, self.watcher = module, watcher
 
-    def __call__(
-        self, task: Any, x: torch.Tensor, y: torch.Tensor, update: Callable[[], None]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, task: Any, batch: Any, update: Callable[[], None]) -> tuple[torch.Tensor, float]:
         """Learn from a batch; see :class:`spikesim.train.rules.Rule`."""
         emitted: dict[str, torch.Tensor] = {}
 
@@ -37,14 +35,14 @@ class Bptt:
 
         handle = self.module.register_forward_hook(look)
         try:
-            value, right = task(x, y)
+            loss, score = task(batch)
         finally:
             handle.remove()
-        value.backward()
+        loss.backward()
         for wire in self.module.wires():
             self.watcher(wire, _rows(wire, emitted[wire.edge.pre].detach()))
         update()
-        return value.detach(), right
+        return loss.detach(), score
 
 
 def _rows(wire: Wire, values: torch.Tensor) -> torch.Tensor:

@@ -23,11 +23,12 @@ from typing import Any
 import torch
 
 from spikesim.backends.torch.module import SpikingModule
-from spikesim.backends.torch.rules.parts import Watcher
+from spikesim.backends.torch.rules.parts import Watcher, rasters
 from spikesim.backends.torch.rules.representation import Representation, represent
 from spikesim.backends.torch.wire import Wire
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Node
+from spikesim.train.readout import Readout
 
 
 class Dsr:
@@ -39,8 +40,8 @@ class Dsr:
         The network.
     watcher
         Shows weighted averages and gradients.
-    read
-        Population to the state that is read out in place of its spikes.
+    reader
+        How the last population is read.
 
     Raises
     ------
@@ -48,35 +49,31 @@ class Dsr:
         If the network does not fit the rule; says all reasons.
     """
 
-    def __init__(self, module: SpikingModule, watcher: Watcher, read: Mapping[str, str]) -> None:
-        self.module, self.watcher, self.read = module, watcher, read
-        problems = _problems(module, read)
+    def __init__(self, module: SpikingModule, watcher: Watcher, reader: Readout) -> None:
+        self.module, self.watcher, self.reader = module, watcher, reader
+        problems = _problems(module, reader)
         if problems:
             raise UnsupportedError(problems, f"network {module.graph.name!r} cannot be trained with rule 'dsr':")
 
-    def __call__(
-        self, task: Any, x: torch.Tensor, y: torch.Tensor, update: Callable[[], None]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, task: Any, batch: Any, update: Callable[[], None]) -> tuple[torch.Tensor, float]:
         """Learn from a batch; see :class:`spikesim.train.rules.Rule`."""
-        given = task.present(x)
+        given = {task.entry.name: task.over_time(batch.x)}
         with torch.no_grad():
-            outputs = self.module(given, record=task.reader.record)
+            outputs = self.module(given, record=self.reader.record)
         averages: dict[str, list[torch.Tensor]] = {}
-        self._represent(given, outputs, task.reader.name, averages)
-        steps = len(next(iter(given.values())))
-        value = task.judge(outputs, y, steps)
-        value.backward()
+        self._represent(given, outputs, averages)
+        loss, score = task.judge(outputs[self.reader.output], rasters(self.module, outputs, self.reader), batch)
+        loss.backward()
         for wire in self.module.wires():
             rows = averages[wire.edge.name]
             self.watcher(wire, torch.cat(rows) if len(rows) > 1 else rows[0])
         update()
-        return value.detach(), task.right(task.reader.scores(outputs), y)
+        return loss.detach(), score
 
     def _represent(
         self,
         given: Mapping[str, torch.Tensor],
         outputs: dict[str, torch.Tensor],
-        readout: str,
         averages: dict[str, list[torch.Tensor]],
     ) -> None:
         """Give the outputs, measured without gradients, those of the representation; keep the average inputs."""
@@ -86,7 +83,7 @@ class Dsr:
         rates: dict[str, torch.Tensor] = {}
         for node in self.module.graph.nodes:
             form = represent(node.model, self.module.constants(node))
-            over_time = self._weights(node, form, steps, readout)
+            over_time = self._weights(node, form, steps)
             share = over_time / over_time.sum()
             total = form.bias.to(self.module.dtype)
             for wire in wires:
@@ -99,16 +96,15 @@ class Dsr:
                 drive = torch.tensordot(share, drive.to(self.module.dtype), 1)
                 total = total + form.gain[port].to(self.module.dtype) * drive
             if form.quantum is None:
-                name = f"{node.name}/{self.read[node.name]}"
-                outputs[name] = _through(outputs[name], total * over_time.sum())
+                outputs[self.reader.output] = _through(outputs[self.reader.output], total * over_time.sum())
             else:
                 rates[node.name] = (total / form.quantum.to(self.module.dtype)).clamp(0.0, 1.0)
                 outputs[node.name] = _through(outputs[node.name], rates[node.name])
 
-    def _weights(self, node: Node, form: Representation, steps: int, readout: str) -> torch.Tensor:
+    def _weights(self, node: Node, form: Representation, steps: int) -> torch.Tensor:
         """Return what counts how much: what is left of each step's input at the end, or on average over the steps."""
         left = form.keep ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
-        if form.quantum is None and readout == "membrane_mean":
+        if form.quantum is None and self.reader.name == "membrane_mean":
             left = left.flip(0).cumsum(0).flip(0) / steps
         return left.to(self.module.device, self.module.dtype)
 
@@ -130,7 +126,7 @@ def _averages(wire: Wire, values: torch.Tensor, share: torch.Tensor) -> list[tor
     return found
 
 
-def _problems(module: SpikingModule, read: Mapping[str, str]) -> list[str]:
+def _problems(module: SpikingModule, reader: Readout) -> list[str]:
     """Say what of a network has no representation by rates."""
     problems = [
         f"projection {name!r} lies on a cycle, which weighted rates cannot represent; use rule 'bptt' or 'ottt'"
@@ -149,9 +145,10 @@ def _problems(module: SpikingModule, read: Mapping[str, str]) -> list[str]:
             for name, parameter in learned.items()
             if not _matters(parameter, form)
         ]
-        if form.quantum is not None and node.name in read:
+        read = reader.state and node.name == reader.population
+        if form.quantum is not None and read:
             problems.append(f"{who} fires, so its rate is what is represented, not its membrane; use readout 'rate'")
-        if form.quantum is None and node.name not in read:
+        if form.quantum is None and not read:
             problems.append(f"{who} never fires, so it passes nothing on to the layers after it; leave it out")
     return problems
 

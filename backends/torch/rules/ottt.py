@@ -12,7 +12,7 @@ the same equations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,8 +20,9 @@ import torch
 from spikesim.backends.torch.module import SpikingModule
 from spikesim.backends.torch.rules.membrane import Decay, decay
 from spikesim.backends.torch.rules.online import Walk
-from spikesim.backends.torch.rules.parts import Watcher
+from spikesim.backends.torch.rules.parts import Watcher, rasters
 from spikesim.errors import UnsupportedError
+from spikesim.train.readout import Readout
 
 
 class Ottt:
@@ -33,8 +34,8 @@ class Ottt:
         The network.
     watcher
         Shows traces and gradients of every step.
-    read
-        Population to the state that is read out in place of its spikes.
+    reader
+        How the last population is read.
     every_step
         Update the weights after every step instead of once for all steps.
 
@@ -44,49 +45,49 @@ class Ottt:
         If the network does not fit the rule; says all reasons.
     """
 
-    def __init__(
-        self, module: SpikingModule, watcher: Watcher, read: Mapping[str, str], every_step: bool = False
-    ) -> None:
-        self.module, self.watcher, self.every_step = module, watcher, every_step
-        self.decays, problems = _decays(module, read)
+    def __init__(self, module: SpikingModule, watcher: Watcher, reader: Readout, every_step: bool = False) -> None:
+        self.module, self.watcher, self.reader, self.every_step = module, watcher, reader, every_step
+        self.decays, problems = _decays(module, reader)
         problems += _delay_problems(module)
         if len(module.learned):
             problems.append("neuron parameters are learned by rule 'bptt' only; leave params out")
         if problems:
             raise UnsupportedError(problems, f"network {module.graph.name!r} cannot be trained with rule 'ottt':")
 
-    def __call__(
-        self, task: Any, x: torch.Tensor, y: torch.Tensor, update: Callable[[], None]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, task: Any, batch: Any, update: Callable[[], None]) -> tuple[torch.Tensor, float]:
         """Learn from a batch; see :class:`spikesim.train.rules.Rule`."""
-        given = task.present(x)
-        walk = Walk(self.module, given, task.reader.record, self.decays, self.watcher)
-        last = task.reader.name == "membrane_last"
-        value = scores = None
-        for t in range(walk.steps):
+        given = task.over_time(batch.x)
+        steps, reader = len(given), self.reader
+        walk = Walk(self.module, {task.entry.name: given}, reader.record, self.decays, self.watcher)
+        last = reader.name == "membrane_last"
+        losses, read = [], torch.zeros(())
+        for t in range(steps):
             outputs = walk.forward(t)
-            now = task.reader.scores(outputs)
-            scores = now.detach() if scores is None or last else scores + now.detach()
-            if last and t < walk.steps - 1:
+            now = outputs[reader.output]
+            read = now.detach() if last else read + now.detach()
+            if last and t < steps - 1:
                 continue  # nothing is read yet
-            share = task.judge(outputs, y, 1) / (1 if last else walk.steps)
-            share.backward()
+            loss = task.judge(now, rasters(self.module, outputs, reader), batch).loss / (1 if last else steps)
+            loss.backward()
             walk.backward(total=not self.every_step)
-            value = share.detach() if value is None else value + share.detach()
+            losses.append(loss.detach())
             if self.every_step:
                 update()
         if not self.every_step:
             update()
-        return value, task.right(scores, y)
+        with torch.no_grad():  # what all steps said, as if it were one
+            score = task.judge(read / steps if reader.name == "membrane_mean" else read, {}, batch).score
+        return torch.stack(losses).sum(), score
 
 
-def _decays(module: SpikingModule, read: Mapping[str, str]) -> tuple[dict[str, Decay], list[str]]:
+def _decays(module: SpikingModule, reader: Readout) -> tuple[dict[str, Decay], list[str]]:
     """Return the decay of each projection's trace, and for which there is none."""
     found, problems = {}, []
     for edge in module.graph.edges:
         node = module.graph.node(edge.post)
         try:
-            found[edge.name] = decay(node.model, edge.port, module.constants(node), read.get(node.name, "spike"))
+            reads = reader.state if node.name == reader.population and reader.state else "spike"
+            found[edge.name] = decay(node.model, edge.port, module.constants(node), reads)
         except UnsupportedError as error:
             problem = f"population {node.name!r} (neuron {node.model.name!r}): {error}; use rule 'bptt'"
             if problem not in problems:

@@ -7,15 +7,17 @@ gradient of every matrix then is ``error^T rows``, ``[n_post, n]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from spikesim.backends.torch.linear import ChainMap, Conv2dMap, DenseMap, LinearMap, SparseMap
+from spikesim.backends.torch.module import SpikingModule
 from spikesim.backends.torch.wire import Wire
 from spikesim.errors import InvalidValueError
+from spikesim.train.readout import Readout
 from spikesim.train.rules import Hook
 
 
@@ -97,6 +99,11 @@ def _leaves(linear: LinearMap, before: tuple[LinearMap, ...]) -> Iterator[tuple[
             before = (*before, part)
     elif isinstance(linear, (DenseMap, Conv2dMap, SparseMap)):
         yield linear, before
+
+
+def rasters(module: SpikingModule, outputs: Mapping[str, torch.Tensor], reader: Readout) -> dict[str, torch.Tensor]:
+    """Return the spikes of the populations before the last one, as a task judges them."""
+    return {n.name: outputs[n.name] for n in module.graph.nodes if n.name != reader.population}
 
 
 @dataclass(frozen=True, eq=False)
