@@ -41,14 +41,14 @@ class Wire:
 
     def apply(self, x: torch.Tensor, group: int) -> torch.Tensor:
         """Project ``[samples, n_pre]`` over the synapses of one delay."""
-        return self._sums(self._kept(x), group)
+        return self._sums(self.kept(x), group)
 
     def _sums(self, x: torch.Tensor, group: int) -> torch.Tensor:
         result: torch.Tensor = self.linear(x, group) if isinstance(self.linear, SparseMap) else self.linear(x)
         # the gain comes after the product, so that spikes stay 0 and 1
         return result if self.gain == 1.0 else result * self.gain
 
-    def _kept(self, x: torch.Tensor) -> torch.Tensor:
+    def kept(self, x: torch.Tensor) -> torch.Tensor:
         """Leave out what dropout leaves out; ``[samples, n_pre]`` or ``[steps, samples, n_pre]``."""
         if self.mask is None:
             return x
@@ -58,7 +58,7 @@ class Wire:
 
     def all_steps(self, values: torch.Tensor) -> torch.Tensor:
         """Project ``[steps, samples, n_pre]`` over all steps, with all that the projection does."""
-        values = self._kept(values)
+        values = self.kept(values)
         arrived = self._sums(values, 0) if isinstance(self.linear, DelayedMap) else self._shifted(values)
         return arrived if self.norm is None else self.norm(arrived)
 
@@ -79,8 +79,12 @@ class Wire:
 
     def transposed(self, gradient: torch.Tensor, group: int) -> torch.Tensor:
         """Return the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply`."""
-        if isinstance(self.linear, DenseMap):
-            back: torch.Tensor = gradient @ self.linear.weight.detach().t()
+        back = None
+        if self.linear.back is not None:
+            back = self.linear.back(self.linear, gradient, group)
+        elif isinstance(self.linear, DenseMap):
+            back = gradient @ self.linear.weight.detach().t()
+        if back is not None:
             return back if self.mask is None else back * self.mask * self.gain
         with torch.enable_grad():
             x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
@@ -101,7 +105,7 @@ class Wire:
             return []
         if isinstance(self.linear, DenseMap):
             (delay,), steps = self.delays(), len(spikes)
-            emitted = self._kept(spikes[: max(steps - delay, 0)]).reshape(-1, self.edge.n_pre)
+            emitted = self.kept(spikes[: max(steps - delay, 0)]).reshape(-1, self.edge.n_pre)
             found = weight_gradient(emitted, d_input[delay:].reshape(-1, self.edge.n_post), self.linear.spikes)
             return [found if self.gain == 1.0 else found * self.gain]
         with torch.enable_grad():
