@@ -107,19 +107,25 @@ def digits(**settings: Any) -> Any:
     return train(start, part, **config)
 
 
+def place(path: Path) -> tuple[int, int]:
+    if not path.exists():
+        return 0, 0
+    state = load_training(path)
+    return len(state.history), state.batch
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_kill_minus_nine_at_random_moments(threads: int, tmp_path: Path) -> None:
     path, chance, places = tmp_path / "run.ckpt.h5", random.Random(threads), [(0, 0)]
     command = [sys.executable, "-c", RUNNER, str(Path(__file__).parent), str(path), str(threads)]
     for _ in range(threads):
-        process, before = subprocess.Popen(command), path.stat().st_mtime_ns if path.exists() else 0
-        while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == before):
-            time.sleep(0.002)
+        process = subprocess.Popen(command)
+        while process.poll() is None and place(path) <= places[-1]:
+            time.sleep(0.005)
         time.sleep(chance.uniform(0.0, 0.15))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        state = load_training(path)
-        places.append((len(state.history), state.batch))
+        places.append(place(path))
     assert places == sorted(set(places)) and places[-1] < (3, 0), "it was not killed in time"
     kept = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -19,6 +19,7 @@ from spikesim.cli.common import (
     print_table,
 )
 from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.files.envelope import check_target
 
 ENCODINGS = ("regular", "rate", "latency", "constant", "sequence")
 NEW = ("resume", "json", "threads", "out", "log", "epochs", "patience", "checkpoint_every")
@@ -108,8 +109,9 @@ def _train(options: dict[str, Any]) -> None:
     from spikesim.train import evaluate, train
 
     out, seed, coding = Path(options["out"]), options["seed"], encoding(options["encode"], options["seed"])
-    check_folder(out)
-    check_folder(options["checkpoint"])
+    for path in (out, options["checkpoint"]):
+        check_folder(path)
+    check_target(out, "spikesim network")
     _use_threads(options["threads"])
     values = load(options["data"], seed=seed) if options["data"] == "digits" else load(options["data"])
     network = find_network(options["network"], parse_settings(options["settings"]), seed)

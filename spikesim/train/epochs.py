@@ -93,6 +93,8 @@ class Trainer:
         epochs, per_epoch = self.config["epochs"], len(self.data)
         for log in self.logs:
             log.begin(self.history)
+        if self.checkpoints.start is None:
+            self.save()  # a file that cannot be written is found out now, and training killed from now on can go on
         with shown(progress, epochs, len(self.history) * per_epoch + self.batch) as self.shown, Stop() as self.stop:
             while len(self.history) < epochs and not self._exhausted() and not self.interrupted:
                 self._epoch()

@@ -158,13 +158,14 @@ def checked(x: Any, y: Any, lengths: Any = None, full_scale: float = 1.0) -> Sam
         problems.append(f"targets must be finite numbers, found {y.dtype} with NaN or infinity")
     lengths = None if lengths is None else np.asarray(lengths)
     if lengths is not None and (
-        lengths.dtype.kind not in "iu" or lengths.shape != (len(x),) or (lengths.size and lengths.min() < 1)
+        lengths.dtype.kind not in "iu" or lengths.shape != (len(x),) or (lengths.size and lengths.min() < 0)
     ):
-        problems.append(f"lengths must be one whole number from 1 per sample, found {lengths.dtype} {lengths.shape}")
+        problems.append(f"lengths must be one whole number from 0 per sample, found {lengths.dtype} {lengths.shape}")
     if problems:
         raise InvalidValueError("\n".join(problems))
     y = y.astype(np.int64 if y.ndim == 1 else np.float64)
-    return Samples(x, y, None if lengths is None else lengths.astype(np.int64), full_scale)
+    # a recording without events is looked at for one step
+    return Samples(x, y, None if lengths is None else np.maximum(lengths.astype(np.int64), 1), full_scale)
 
 
 def the_input(network: Network) -> Input:
