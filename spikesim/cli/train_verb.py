@@ -117,7 +117,8 @@ def _train(options: dict[str, Any]) -> None:
     network = find_network(options["network"], parse_settings(options["settings"]), seed)
     same = (
         "epochs steps batch_size learning_rate optimiser weight_decay schedule warmup clip loss readout rate_penalty "
-        "rate_target surrogate detach_reset rule errors keep monitor patience seed mixed_precision device log checkpoint"
+        "rate_target surrogate detach_reset rule errors keep monitor patience seed mixed_precision device log "
+        "checkpoint"
     )
     trained = train(
         network,

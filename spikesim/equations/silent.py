@@ -14,7 +14,7 @@ from spikesim.equations.expression import Expressions, Symbol, Tape
 from spikesim.errors import UnsupportedError
 
 
-def tested(step: Expressions) -> int | None:
+def firing_test(step: Expressions) -> int | None:
     """Return the spike operation that the neuron's spike is made of; None if it never fires.
 
     Raises
@@ -55,7 +55,7 @@ def held(step: Expressions, emitted: float, earlier: float, reads: str = "spike"
     Expressions
         Outputs ``"spike"`` and the next states.
     """
-    now = tested(step)
+    now = firing_test(step)
     tape, index = Tape(), list[int]()
     for k, node in enumerate(step.nodes):
         if node.op == "spike":

@@ -10,7 +10,7 @@ import torch
 from spikesim.backends.torch.ops import table
 from spikesim.backends.torch.rules.membrane import Constants, between_spikes
 from spikesim.equations.expression import Expressions
-from spikesim.equations.silent import held, slopes, tested
+from spikesim.equations.silent import firing_test, held, slopes
 from spikesim.errors import UnsupportedError
 from spikesim.neuron import NeuronModel
 
@@ -63,7 +63,7 @@ def represent(model: NeuronModel, constants: Constants) -> Representation:
         )
     bias = _at_rest(model, held(model.dynamics, 0.0, 0.0), constants)
     gain = {port: slope.take[0] for port, slope in found.items()}
-    quantum = None if tested(model.dynamics) is None else _quantum(model, constants, bias, float(keep))
+    quantum = None if firing_test(model.dynamics) is None else _quantum(model, constants, bias, float(keep))
     return Representation(float(keep), gain, bias, quantum)
 
 
