@@ -15,6 +15,8 @@ from spikesim.neuron import Neuron, NeuronModel
 if TYPE_CHECKING:
     from spikesim.backends.torch.layer import OverTime, SpikingLayer
     from spikesim.backends.torch.module import SpikingModule
+    from spikesim.train.readout import Readout
+    from spikesim.train.rules import Learning, Rule
 
 
 class TorchBackend:
@@ -66,6 +68,12 @@ class TorchBackend:
         from spikesim.backends.torch.layer import OverTime
 
         return OverTime(module)
+
+    def rule(self, module: SpikingModule, learning: Learning, reader: Readout) -> Rule:
+        """Return what learns from a batch; see :func:`spikesim.backends.torch.rules.make_rule`."""
+        from spikesim.backends.torch.rules import make_rule
+
+        return make_rule(module, learning, reader)
 
 
 def _check_device(device: str) -> None:

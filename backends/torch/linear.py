@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from spikesim.backends.torch.events import product
+from spikesim.backends.torch.reroute import Back, rerouted
 from spikesim.connect import Chain, Connection, Conv2d, Dense, Pool2d, Sparse
 from spikesim.graph import Edge
 
@@ -27,10 +28,19 @@ class LinearMap(nn.Module):  # type: ignore[misc]
     """
 
     spikes = False  # whether everything that is projected is known to be 0 or 1
+    back: Back | None = None  # how errors travel to the input, if not through the weights themselves
 
     def __init__(self, learn: bool) -> None:
         super().__init__()
         self.learn = learn
+
+    def __call__(self, x: torch.Tensor, *group: int) -> torch.Tensor:
+        """Project; the gradient for ``x`` takes the way of ``back`` if there is one."""
+        back = self.back
+        if back is None:
+            result: torch.Tensor = super().__call__(x, *group)
+            return result
+        return rerouted(x, super().__call__(x.detach(), *group), lambda gradient: back(self, gradient, *group))
 
     def hold(self, name: str, values: Any, dtype: torch.dtype, device: torch.device) -> None:
         """Keep weights as a parameter or as a buffer."""

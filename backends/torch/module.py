@@ -253,24 +253,35 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
         if steps < 1:
             raise InvalidValueError("how long? the network has no input; pass steps")
         emitted = self._sources(given, steps, samples)
-        drives = self._drives(steps, samples)
+        drives = self.drives(steps, samples)
         self._check(record)
         states: dict[str, torch.Tensor] = {}
-        wires = [self._wire(k, samples) for k in range(len(self.graph.edges))]
+        wires = self.wires(samples)
         for part in self.parts:
-            cells = [self._cell(node, drives.get(node.name, {}), record) for node in part]
+            cells = [self.cell(node, drives.get(node.name, {}), record) for node in part]
             emitted |= advance(cells, wires, emitted, states, (steps, samples))
         return {n.name: emitted[n.name] for n in self.graph.nodes} | states
 
-    def _wire(self, k: int, samples: int) -> Wire:
+    def wires(self, samples: int | None = None) -> list[Wire]:
+        """Return the projections with all that they do in a pass; without dropout if no number of samples is given."""
+        return [self._wire(k, samples) for k in range(len(self.graph.edges))]
+
+    def _wire(self, k: int, samples: int | None) -> Wire:
         edge, linear, key = self.graph.edges[k], self.maps[k], str(k)
         norm = self.norms[key] if key in self.norms else None
-        if not self.training or key not in self.dropouts:
+        if samples is None or not self.training or key not in self.dropouts:
             return Wire(edge, linear, norm)
         dropout = self.dropouts[key]
         return Wire(edge, linear, norm, dropout.mask(samples, edge.n_pre, self.dtype, self.device), dropout.gain)
 
-    def _cell(self, node: Node, drives: Sums, record: Sequence[str]) -> Cell:
+    def emitted(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return what every source emits along with the inputs, ``[steps, samples, n]``."""
+        given = self._inputs(inputs)
+        steps, samples = next(iter(given.values())).shape[:2]
+        return self._sources(given, steps, samples)
+
+    def cell(self, node: Node, drives: Sums, record: Sequence[str] = ()) -> Cell:
+        """Return a population as it is needed in one pass."""
         constants = {name: c.to(self.dtype) for name, c in self.constants(node).items()}
         init = {n: torch.as_tensor(v, device=self.device).to(self.dtype) for n, v in node.init.items()}
         wanted = [n for n in node.model.states if f"{node.name}/{n}" in record]
@@ -310,7 +321,7 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
                 values[source.name] = _snap(values[source.name])
         return values
 
-    def _drives(self, steps: int, samples: int) -> dict[str, Sums]:
+    def drives(self, steps: int, samples: int) -> dict[str, Sums]:
         """Sum the drives of each port, ``[steps, samples or 1, n]``."""
         sums: dict[str, Sums] = {}
         for drive in self.graph.drives:

@@ -84,7 +84,7 @@ def step_constants(model: NeuronModel, params: Mapping[str, Any], dt: float, dev
     dict
         What the step reads, by name: float64 tensors, of no dimension or ``[n]``.
     """
-    leaves = {name: torch.as_tensor(value, device=device).to(torch.float64) for name, value in params.items()}
+    leaves = {name: torch.as_tensor(value, dtype=torch.float64, device=device) for name, value in params.items()}
     leaves["dt"] = torch.tensor(dt, dtype=torch.float64, device=device)
     derived = model.constants.evaluate({"param": leaves}, table(torch.float64, device))
     everything = {**leaves, **derived}

@@ -41,14 +41,14 @@ class Wire:
 
     def apply(self, x: torch.Tensor, group: int) -> torch.Tensor:
         """Project ``[samples, n_pre]`` over the synapses of one delay."""
-        return self._sums(self._kept(x), group)
+        return self._sums(self.kept(x), group)
 
     def _sums(self, x: torch.Tensor, group: int) -> torch.Tensor:
         result: torch.Tensor = self.linear(x, group) if isinstance(self.linear, SparseMap) else self.linear(x)
         # the gain comes after the product, so that spikes stay 0 and 1
         return result if self.gain == 1.0 else result * self.gain
 
-    def _kept(self, x: torch.Tensor) -> torch.Tensor:
+    def kept(self, x: torch.Tensor) -> torch.Tensor:
         """Leave out what dropout leaves out; ``[samples, n_pre]`` or ``[steps, samples, n_pre]``."""
         if self.mask is None:
             return x
@@ -58,7 +58,7 @@ class Wire:
 
     def all_steps(self, values: torch.Tensor) -> torch.Tensor:
         """Project ``[steps, samples, n_pre]`` over all steps, with all that the projection does."""
-        values = self._kept(values)
+        values = self.kept(values)
         arrived = self._sums(values, 0) if isinstance(self.linear, DelayedMap) else self._shifted(values)
         return arrived if self.norm is None else self.norm(arrived)
 
@@ -79,11 +79,16 @@ class Wire:
 
     def add_transposed(self, gradient: torch.Tensor, group: int, total: torch.Tensor) -> None:
         """Add the gradient for ``x`` ``[m, n_pre]`` of :meth:`apply` to a total."""
-        if isinstance(self.linear, DenseMap):
+        back = None
+        if self.linear.back is not None:
+            back = self.linear.back(self.linear, gradient, group)
+        elif isinstance(self.linear, DenseMap):
             if self.mask is None:
                 total.addmm_(gradient, self.linear.weight.detach().t(), alpha=self.gain)
-            else:
-                total += (gradient @ self.linear.weight.detach().t()) * self.mask * self.gain
+                return
+            back = gradient @ self.linear.weight.detach().t()
+        if back is not None:
+            total += back if self.mask is None else back * self.mask * self.gain
             return
         with torch.enable_grad():
             x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
@@ -106,7 +111,7 @@ class Wire:
         if isinstance(self.linear, DenseMap):
             (delay,) = self.delays()
             arrived = d_input[delay : delay + steps].reshape(-1, self.edge.n_post)
-            found = weight_gradient(_rows(self._kept(spikes), steps), arrived, self.linear.spikes)
+            found = weight_gradient(_rows(self.kept(spikes), steps), arrived, self.linear.spikes)
             return [found if self.gain == 1.0 else found * self.gain]
         with torch.enable_grad():
             arrived = self.all_steps(spikes)

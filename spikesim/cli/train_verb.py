@@ -53,6 +53,8 @@ def command(
     rate_target: Annotated[float, typer.Option(help="Spikes per step that cost nothing.")] = 0.0,
     surrogate: Annotated[str, typer.Option(help="Derivative of the spike: `spikesim list surrogates`.")] = "arctan",
     detach_reset: Annotated[bool, typer.Option(help="No gradient through the reset.")] = False,
+    rule: Annotated[str, typer.Option(help="What gradients are made of: bptt, ottt or dsr.")] = "bptt",
+    errors: Annotated[str, typer.Option(help="How errors travel back: exact, feedback or sign.")] = "exact",
     encode: Annotated[str, typer.Option(help=f"How samples become input: {', '.join(ENCODINGS)}.")] = "regular",
     noise: Annotated[float, typer.Option(help="Normal noise added to training samples.")] = 0.0,
     shift: Annotated[int, typer.Option(help="Training images move by up to so many pixels.")] = 0,
@@ -114,7 +116,8 @@ def _train(options: dict[str, Any]) -> None:
     network = find_network(options["network"], parse_settings(options["settings"]), seed)
     same = (
         "epochs steps batch_size learning_rate optimiser weight_decay schedule warmup clip loss readout rate_penalty "
-        "rate_target surrogate detach_reset keep monitor patience seed mixed_precision device log checkpoint"
+        "rate_target surrogate detach_reset rule errors keep monitor patience seed mixed_precision device log "
+        "checkpoint"
     )
     trained = train(
         network,

@@ -25,6 +25,7 @@ from spikesim.train.logs import Log
 from spikesim.train.progress import Stop, shown
 from spikesim.train.randomness import Randomness
 from spikesim.train.result import Epoch
+from spikesim.train.rules import Rule, backpropagate
 from spikesim.train.schedules import Schedule, without_improvement
 from spikesim.train.settings import OPTIMISER_SETTINGS, OPTIMISERS
 from spikesim.train.task import Task
@@ -51,6 +52,8 @@ class Trainer:
         Told about every epoch.
     config
         The settings of :func:`spikesim.train.train`.
+    rule
+        What learns from a batch.
 
     Attributes
     ----------
@@ -70,10 +73,11 @@ class Trainer:
         checkpoints: Checkpoints,
         logs: list[Log],
         config: Mapping[str, Any],
+        rule: Rule = backpropagate,
     ) -> None:
         self.task, self.data, self.validation, self.schedule = task, data, validation, schedule
         self.randomness, self.checkpoints, self.logs, self.config = randomness, checkpoints, logs, config
-        self.module = task.learner.module
+        self.rule, self.module = rule, task.learner.module
         self.optimiser = _optimiser(task, config)
         self.history: list[Epoch] = []
         self.batch, self.sums = 0, dict(SUMS)
@@ -147,14 +151,12 @@ class Trainer:
         share = self.schedule(done, part, self.monitored() if self.schedule.name == "plateau" else ())
         for group in self.optimiser.param_groups:
             group["lr"] = self.config["learning_rate"] * share
+        self.task.learner.anneal_(done / self.config["epochs"])
         if self.config["augment"] is not None:
             batch = batch._replace(x=self.config["augment"](batch.x, self.randomness.own))
-        self.task.learner.anneal_(done / self.config["epochs"])
-        loss, score = self.task(batch)
-        loss.backward()
-        self.update()
+        loss, score = self.rule(self.task, batch, self.update)
         self.batch += 1
-        self.sums["loss"] += float(loss.detach()) * len(batch.y)
+        self.sums["loss"] += float(loss) * len(batch.y)
         self.sums["score"] += score
         self.sums["samples"] += len(batch.y)
         self.sums["seal"] = float(getattr(self.data, "seal", 0))

@@ -16,6 +16,7 @@ from spikesim.train.losses import RateRegulariser
 from spikesim.train.losses import loss as loss_by_name
 from spikesim.train.readout import Readout, read_out, readout_name
 from spikesim.train.result import Epoch, Trained
+from spikesim.train.rules import Hook, Learning, Rule, backpropagate
 from spikesim.train.samples import Encode, check_encoding, present, the_input
 from spikesim.train.schedules import Schedule
 from spikesim.train.settings import (
@@ -57,6 +58,11 @@ def train(
     surrogate: str = "arctan",
     surrogate_settings: Mapping[str, float] | None = None,
     detach_reset: bool = False,
+    rule: str | Rule = "bptt",
+    rule_settings: Mapping[str, Any] | None = None,
+    errors: str = "exact",
+    hook: Hook | None = None,
+    hook_rows: int | None = None,
     weights: Sequence[str] | None = None,
     params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
     delays: Mapping[str, float] | None = None,
@@ -111,6 +117,8 @@ def train(
         (spikes per step) over ``rate_target``, short for one :class:`spikesim.train.RateRegulariser`.
     surrogate, surrogate_settings, detach_reset
         Derivative of the spike; see :class:`spikesim.backends.torch.module.SpikingModule`.
+    rule, rule_settings, errors, hook, hook_rows
+        What gradients are made of and how errors travel back; see :class:`spikesim.train.rules.Learning`.
     weights, params
         Projections (all by default) and neuron parameters by population (none by default) that are learned;
         ``{"layer1": {"bias": "channel"}}`` says how a parameter is shared.
@@ -162,6 +170,7 @@ def train(
     named = isinstance(network, Network)
     reader = read_out(network, readout or chosen.readout) if named else _reader(readout or chosen.readout)
     check_settings(config, reader, chosen)
+    learning = Learning(rule, tuple(sorted((rule_settings or {}).items())), errors, hook, hook_rows, seed)
     plan = Schedule(schedule, epochs, warmup, schedule_settings or {})
     entry = the_input(network) if named else None
     check_encoding(encode, entry)
@@ -170,6 +179,8 @@ def train(
     check_regularisers(regularisers, network)
     check_device(device)
     check_mixed_precision(mixed_precision, dtype, device)
+    if mixed_precision and rule in ("ottt", "dsr"):
+        raise InvalidValueError(f"rule {rule!r} computes in dtype {dtype!r} throughout; leave mixed_precision out")
     written = logs(log)
 
     import torch
@@ -188,8 +199,9 @@ def train(
         task = Task(learner, entry, reader, chosen, regularisers, encode, steps, mixed_precision)
         identity = _identity(learner, feed, held, config) if checkpoint is not None else {}
         checkpoints = Checkpoints(checkpoint, identity, checkpoint_every, command or {}, resume)
-        randomness = Randomness(seed, _generators(learner, data), learner.device)
-        trainer = Trainer(task, feed, held, plan, randomness, checkpoints, written, config)
+        by = _rule(learner, learning, reader)
+        randomness = Randomness(seed, _generators(learner, data, by), learner.device)
+        trainer = Trainer(task, feed, held, plan, randomness, checkpoints, written, config, by)
         trainer.run(progress)
     shown = {k: v for k, v in config.items() if k not in ("progress", "command")}
     return Trained(learner.result(), tuple(trainer.history), seed, shown, trainer.interrupted)
@@ -221,11 +233,30 @@ def _learner(network: Any, entry: Any, reader: Readout, config: Mapping[str, Any
     return NetworkLearner(network, module, entry, reader, config["fold"])
 
 
-def _generators(learner: Learner, data: Any) -> dict[str, Any]:
-    """Return the generators that belong to the module or to a DataLoader, by name."""
+def _rule(learner: Learner, learning: Learning, reader: Readout) -> Rule:
+    """Return what learns from a batch."""
+    from spikesim.train.learner import NetworkLearner
+
+    if learning.plain:
+        return backpropagate
+    if not isinstance(learner, NetworkLearner):
+        if callable(learning.rule) and learning.errors == "exact":
+            return learning.rule
+        raise InvalidValueError(
+            "a torch.nn.Module of one's own learns by rule 'bptt' with exact errors and no hook, or by a rule of one's "
+            "own; pass a Network for the others"
+        )
+    made: Rule = backend("torch").rule(learner.module, learning, reader)  # type: ignore[attr-defined]
+    return made
+
+
+def _generators(learner: Learner, data: Any, rule: Rule) -> dict[str, Any]:
+    """Return the generators that belong to the module, to the rule or to a DataLoader, by name."""
     import torch
 
     found = {f"module/{k}": g for k, g in getattr(learner.module, "generators", {}).items()}
+    if hasattr(rule, "watcher"):
+        found["rule"] = rule.watcher.generator
     if isinstance(own := getattr(data, "generator", None), torch.Generator):
         found["data"] = own
     return found
