@@ -201,5 +201,15 @@ def test_the_crossover_decides_and_is_measured_once(tmp_path, monkeypatch):
         crossovers._crossover.cache_clear()
 
 
+def test_a_module_tells_which_way_its_products_took(always_events):
+    network = Network(
+        [Population("a", 40, lif_soft())], [Projection("x", "a", Dense(np.ones((40, 64))))], [Input("x", 64)]
+    )
+    module = TorchBackend().module(lower(network))
+    module((torch.rand(30, 20, 64) < 0.1).float())
+    (seen,) = module.products().values()
+    assert seen.path == "events" and 0.05 < seen.density < 0.15 and seen.crossover == 1.0
+
+
 def test_a_measured_crossover_is_a_density():
     assert 0.0 <= crossovers.measure(64, 64, "float32") <= 1.0

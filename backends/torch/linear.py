@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import nn
 from torch.nn import functional
 
-from spikesim.backends.torch.events import product
+from spikesim.backends.torch.events import Seen, product
 from spikesim.backends.torch.reroute import Back, rerouted
 from spikesim.connect import Chain, Connection, Conv2d, Dense, Pool2d, Sparse
 from spikesim.graph import Edge
@@ -33,6 +33,7 @@ class LinearMap(nn.Module):  # type: ignore[misc]
     def __init__(self, learn: bool) -> None:
         super().__init__()
         self.learn = learn
+        self.seen = Seen()  # what its last product met
 
     def __call__(self, x: torch.Tensor, *group: int) -> torch.Tensor:
         """Project; the gradient for ``x`` takes the way of ``back`` if there is one."""
@@ -64,7 +65,7 @@ class DenseMap(LinearMap):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply."""
-        return product(x, self.weight, self.spikes)
+        return product(x, self.weight, self.spikes, self.seen)
 
     def rule(self) -> Connection:
         """Return the rule, weights ``[n_post, n_pre]``."""
@@ -165,18 +166,36 @@ class SparseMap(LinearMap):
             (int(d), None if np.ndim(edge.delays) == 0 else torch.as_tensor(np.nonzero(delays == d)[0], device=device))
             for d in np.unique(delays)
         ]
+        self.dense = self.shape[0] * self.shape[1] <= DENSE_LIMIT
+        self._held: dict[int, tuple[tuple[int, int], torch.Tensor]] = {}
 
     def forward(self, x: torch.Tensor, group: int = 0) -> torch.Tensor:
         """Multiply by the synapses of one delay."""
-        chosen = self.groups[group][1]
-        values, rows, columns = self.values, self.rows, self.columns
-        if chosen is not None:
-            values, rows, columns = values[chosen], rows[chosen], columns[chosen]
-        if self.shape[0] * self.shape[1] <= DENSE_LIMIT:
-            matrix = values.new_zeros(self.shape).index_put((rows, columns), values, accumulate=True)
-            return product(x, matrix, self.spikes)
+        if self.dense:
+            return product(x, self.matrix(group), self.spikes, self.seen)
+        values, rows, columns = self._synapses(group)
         transposed = torch.sparse_coo_tensor(torch.stack([columns, rows]), values, self.shape[::-1])
         return torch.sparse.mm(transposed, x.t()).t()
+
+    def _synapses(self, group: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        chosen = self.groups[group][1]
+        found = (self.values, self.rows, self.columns)
+        return found if chosen is None else (found[0][chosen], found[1][chosen], found[2][chosen])
+
+    def matrix(self, group: int) -> torch.Tensor:
+        """Return the synapses of one delay as ``[n_pre, n_post]``, made once until the weights change.
+
+        Where gradients are followed it is made anew, as part of what leads to the weights.
+        """
+        state = (self.values._version, self.values.data_ptr())
+        known = self._held.get(group)
+        if known is not None and known[0] == state and not torch.is_grad_enabled():
+            return known[1]
+        values, rows, columns = self._synapses(group)
+        made = values.new_zeros(self.shape).index_put((rows, columns), values, accumulate=True)
+        if not torch.is_grad_enabled():
+            self._held[group] = (state, made)
+        return made
 
     def rule(self) -> Connection | None:
         """Return a sparse matrix if the weights belonged to the rule, else None."""

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from spikesim.backends.torch.delays import DelayedMap, delayed
-from spikesim.backends.torch.linear import DiagonalMap, LinearMap, SparseMap, linear_map
+from spikesim.backends.torch.events import Seen
+from spikesim.backends.torch.linear import DenseMap, DiagonalMap, LinearMap, SparseMap, linear_map
 from spikesim.backends.torch.norm import Dropout, Norm
 from spikesim.backends.torch.ops import DTYPES, step_constants
 from spikesim.backends.torch.scan import Scan
@@ -174,6 +175,18 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
                 rule = plain.rule()
                 found[edge.name] = plain.values.detach().cpu().double().numpy() if rule is None else rule
         return found
+
+    def products(self) -> dict[str, Seen]:
+        """Tell how each projection with a matrix was multiplied in the last pass, densely or from event to event.
+
+        Returns
+        -------
+        dict
+            By projection: density of what came in, the density below which events are faster (measured on this
+            machine), and which way was taken.
+        """
+        matrices = {e.name: m for e, m in zip(self.graph.edges, self.maps, strict=True)}
+        return {name: m.seen for name, m in matrices.items() if isinstance(m, DenseMap | SparseMap)}
 
     def learned_params(self) -> dict[str, dict[str, Any]]:
         """Return the learned parameters by population, as floats or float64 arrays in SI units."""

@@ -82,17 +82,25 @@ class Wire:
         back = None
         if self.linear.back is not None:
             back = self.linear.back(self.linear, gradient, group)
-        elif isinstance(self.linear, DenseMap):
+        elif (matrix := self._matrix(group)) is not None:
             if self.mask is None:
-                total.addmm_(gradient, self.linear.weight.detach().t(), alpha=self.gain)
+                total.addmm_(gradient, matrix.t(), alpha=self.gain)
                 return
-            back = gradient @ self.linear.weight.detach().t()
+            back = gradient @ matrix.t()
         if back is not None:
             total += back if self.mask is None else back * self.mask * self.gain
             return
         with torch.enable_grad():
             x = gradient.new_zeros((len(gradient), self.edge.n_pre)).requires_grad_()
             total += torch.autograd.grad(self.apply(x, group), x, gradient)[0]
+
+    def _matrix(self, group: int) -> torch.Tensor | None:
+        """Return the weights of one delay as ``[n_pre, n_post]``, if there is such a matrix."""
+        if isinstance(self.linear, DenseMap):
+            weight: torch.Tensor = self.linear.weight.detach()
+            return weight
+        with torch.no_grad():
+            return self.linear.matrix(group) if isinstance(self.linear, SparseMap) and self.linear.dense else None
 
     def weight_gradients(self, spikes: torch.Tensor, d_input: torch.Tensor) -> list[torch.Tensor | None]:
         """Return the gradients of the map's parameters.
