@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 TOP = {"spikesim": "spikesim", "backends": "spikesim.backends", "models": "spikesim.models"}
 LINKS = {"backends", "models", "hw_profiles"}
 
-OPTIONAL = {"torch", "snntorch", "norse", "nir", "nirtorch", "lava", "pint", "xarray", "neo", "quantities", "triton", "tensorboard"}
+OPTIONAL = {"torch", "snntorch", "norse", "nir", "nirtorch", "lava", "pint", "xarray", "neo", "quantities", "triton"}
+OPTIONAL |= {"tensorboard"}
 # A file is about a library if the library's name is a word of its path: convert/nir.py, backends/torch/x.py,
 # equations/elementary_torch.py. Besides, these are about it in all but name:
 ALSO_ABOUT = {"torch": {"train", "snntorch", "norse", "nirtorch", "triton"}, "nir": {"nirtorch"}, "quantities": {"neo"}}

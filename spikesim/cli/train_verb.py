@@ -103,7 +103,6 @@ def _kept(context: typer.Context, path: Path) -> dict[str, Any]:
 
 
 def _train(options: dict[str, Any]) -> None:
-    from spikesim.data import load
     from spikesim.train import evaluate, train
 
     out, seed, coding = Path(options["out"]), options["seed"], encoding(options["encode"], options["seed"])
@@ -111,7 +110,7 @@ def _train(options: dict[str, Any]) -> None:
         check_folder(path)
     check_target(out, "spikesim network")
     _use_threads(options["threads"])
-    values = load(options["data"], seed=seed) if options["data"] == "digits" else load(options["data"])
+    values = _load(options["data"], seed)
     network = find_network(options["network"], parse_settings(options["settings"]), seed)
     same = (
         "epochs steps batch_size learning_rate optimiser weight_decay schedule warmup clip loss readout rate_penalty "
@@ -183,9 +182,14 @@ def _use_threads(threads: int) -> None:
 
 def load_data(name: str, seed: int) -> Any:
     """Return a data set at full intensity 1, one row of features per sample; digits are split by the seed."""
+    return _load(name, seed).scaled().flat()
+
+
+def _load(name: str, seed: int) -> Any:
+    """Return a data set as it is."""
     from spikesim.data import load
 
-    return (load(name, seed=seed) if name == "digits" else load(name)).scaled().flat()
+    return load(name, seed=seed) if name == "digits" else load(name)
 
 
 def encoding(name: str, seed: int) -> Any:
