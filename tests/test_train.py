@@ -188,6 +188,8 @@ def test_unknown_names_are_answered_with_known_ones(settings, word):
     ("settings", "word"),
     [
         ({"epochs": 0, "learning_rate": -1.0}, r"(?s)epochs must be at least 1.*learning_rate must be above 0"),
+        ({"epochs": 2.5, "batch_size": "8"}, r"(?s)epochs must be a whole.*batch_size must be a whole number"),
+        ({"clip": 0.0, "patience": 0, "augment": 3}, r"(?s)patience must be.*clip must be above 0.*augment must be"),
         ({"validation_fraction": 1.0}, "validation_fraction must be from 0 to below 1"),
         ({"keep": "best", "validation_fraction": 0.0}, "keep='best' needs validation samples"),
         ({"readout": "membrane_mean"}, "does not fit read-out 'membrane_mean'; use 'rate'"),

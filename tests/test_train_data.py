@@ -253,6 +253,14 @@ def test_a_torch_module_is_trained_in_place_and_resumes(tmp_path):
     settings = QUICK | {"loss": "step_cross_entropy", "readout": "mean", "schedule": "constant", "steps": 2}
     whole = train(Rates(), samples(), **settings)
     assert isinstance(whole.network, Rates) and whole.history[-1].loss < whole.history[0].loss
+    result = evaluate(whole.network, *samples(), readout="mean", steps=2, batch_size=40)
+    with torch.no_grad():
+        logits = whole.network.eval()(torch.as_tensor(samples()[0]).float()).numpy()
+    np.testing.assert_allclose(result.scores, logits, rtol=1e-5)  # the same current at every step
+    assert result.accuracy == np.mean(logits.argmax(1) == samples()[1]) > 0.5
+    assert result.recording is None and result.confusion().sum() == 96
+    with pytest.raises(InvalidValueError, match="evaluate takes a Network or a torch"):
+        evaluate("digits_mlp", *samples())
     train(Rates(), samples(), **settings | {"epochs": 1}, checkpoint=tmp_path / "a.h5")
     resumed = train(Rates(), samples(), **settings, checkpoint=tmp_path / "a.h5", resume=True)
     for name, tensor in whole.network.state_dict().items():

@@ -199,8 +199,8 @@ def load_data(name: str, seed: int) -> Any:
     found = load(name, seed=seed) if name == "digits" else load(name)
     if isinstance(found, EventDataset):
         raise InvalidValueError(
-            f"--data {name}: holds events; allowed here are images and series. In Python: "
-            f"train(network, data.load({name!r}).train.batches(64, dt=10 * ms, steps=100, seed=0), encode='sequence')"
+            f"--data {name}: holds events; allowed here are images and series. `spikesim train` takes events, and in "
+            f"Python data.load({name!r}).dense(steps=100) makes them a data set of frames"
         )
     return found.scaled().flat()
 

@@ -15,7 +15,7 @@ from spikesim.lowering import lower
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.session import bar
-from spikesim.train.readout import Readout, predict, read_out
+from spikesim.train.readout import Readout, predict, read_out, readout_name
 from spikesim.train.samples import Encode, Samples, check_encoding, checked, is_stream, present, samples_of, the_input
 
 
@@ -33,7 +33,7 @@ class Evaluation:
     scores
         What the read-out said, float64 ``[samples, classes]``.
     recording
-        Spikes and counts of the run; of its last batch, if there were several.
+        Spikes and counts of the run; of its last batch, if there were several. None of a ``torch.nn.Module``.
     spikes
         Spikes of all samples.
     rmse
@@ -44,7 +44,7 @@ class Evaluation:
     predicted: NDArray[Any]
     labels: NDArray[Any]
     scores: NDArray[np.float64]
-    recording: Recording
+    recording: Recording | Any
     spikes: int = 0
     rmse: float = float("nan")
 
@@ -63,7 +63,7 @@ class Evaluation:
 
 
 def evaluate(
-    network: Network,
+    network: Any,
     x: Any,
     y: Any = None,
     *,
@@ -80,7 +80,8 @@ def evaluate(
     Parameters
     ----------
     network
-        A network with one :class:`~spikesim.stimulus.Input`.
+        A network with one :class:`~spikesim.stimulus.Input`; or a ``torch.nn.Module`` as
+        :func:`spikesim.train.train` takes it, which is evaluated where it is.
     x, y
         Samples ``[samples, ...]`` and class numbers ``[samples]``, or targets ``[samples, n]`` or ``[samples, steps,
         n]``. Or ``x`` alone: a :class:`spikesim.data.Dataset` (its test part, at full intensity 1), a triple ``(x, y,
@@ -109,10 +110,12 @@ def evaluate(
     InvalidValueError
         If samples, labels and network do not fit together.
     """
-    reader, entry = read_out(network, readout), the_input(network)
-    check_encoding(encode, entry)
     if batch_size is not None and not batch_size >= 1:
         raise InvalidValueError(f"batch_size must be at least 1, found {batch_size!r}")
+    if not isinstance(network, Network):
+        return _of_module(network, x, y, steps, encode, readout_name(readout), batch_size)
+    reader, entry = read_out(network, readout), the_input(network)
+    check_encoding(encode, entry)
     count, batches = _batches(x, y, batch_size)
     graph = lower(reader.probed(network))
     several = count > 1
@@ -129,8 +132,15 @@ def evaluate(
                 progress=progress if not several else False,
                 **options,
             )
-            parts.append(_part(recording, samples, reader))
+            values = reader.over_time(recording) if samples.y.ndim == 3 else None
+            scores = reader.read(recording, samples.lengths)
+            parts.append(_part(scores, values, samples, recording))
             report(len(parts), count)
+    return _joined(parts)
+
+
+def _joined(parts: list[Evaluation]) -> Evaluation:
+    """Return the evaluation of all batches."""
     scores, predicted, labels = (
         np.concatenate([getattr(p, n) for p in parts]) for n in ("scores", "predicted", "labels")
     )
@@ -173,18 +183,45 @@ def _check(samples: Samples, reader: Readout) -> None:
         )
 
 
-def _part(recording: Recording, samples: Samples, reader: Readout) -> Evaluation:
-    """Evaluate one batch."""
-    scores, labels, spikes = reader.read(recording, samples.lengths), samples.y, recording.counts.spikes
+def _part(scores: Any, values: Any, samples: Samples, recording: Recording | None) -> Evaluation:
+    """Evaluate one batch from its scores, or from ``[steps, samples, n]`` where targets go over time."""
+    labels, spikes = samples.y, 0 if recording is None else recording.counts.spikes
     if samples.classes:
         predicted = predict(scores)
         return Evaluation(float(np.mean(predicted == labels)), predicted, labels, scores, recording, spikes)
-    values = np.moveaxis(reader.over_time(recording), 0, 1) if labels.ndim == 3 else scores
-    if values.shape != labels.shape:
-        raise InvalidValueError(f"targets need the shape {list(values.shape)}, found {list(labels.shape)}")
-    error = np.square(values - labels)
+    outputs = np.moveaxis(values, 0, 1) if labels.ndim == 3 else scores
+    if outputs.shape != labels.shape:
+        raise InvalidValueError(f"targets need the shape {list(outputs.shape)}, found {list(labels.shape)}")
+    error = np.square(outputs - labels)
     if labels.ndim == 3 and samples.lengths is not None:
         real = (np.arange(error.shape[1]) < samples.lengths[:, None])[:, :, None]
         error = (error * real).sum(1) / samples.lengths[:, None]
-    rmse = float(np.sqrt(error.mean()))
-    return Evaluation(float("nan"), values, labels, scores, recording, spikes, rmse)
+    return Evaluation(float("nan"), outputs, labels, scores, recording, spikes, float(np.sqrt(error.mean())))
+
+
+def _of_module(
+    module: Any, x: Any, y: Any, steps: int, encode: Encode, readout: str, batch_size: int | None
+) -> Evaluation:
+    """Evaluate a user's module, in its evaluation mode."""
+    import torch
+
+    from spikesim.train.learner import ModuleLearner
+
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidValueError(f"evaluate takes a Network or a torch.nn.Module, found {type(module).__name__}")
+    check_encoding(encode, None)
+    first = next(module.parameters(), torch.zeros(()))
+    learner, training = ModuleLearner(module, first.dtype, first.device), module.training
+    parts, reader = [], Readout(readout, "output", "", 0)
+    module.eval()
+    try:
+        for samples in _batches(x, y, batch_size)[1]:
+            over_time = np.array(present(samples.scaled(slice(None)), encode, steps, None))
+            with torch.no_grad():
+                values = learner(torch.as_tensor(over_time).to(learner.dtype)).values.double().cpu()
+            lengths = None if samples.lengths is None else torch.as_tensor(samples.lengths)
+            scores = reader.scores(values, lengths).numpy()
+            parts.append(_part(scores, values.numpy(), samples, None))
+    finally:
+        module.train(training)
+    return _joined(parts)

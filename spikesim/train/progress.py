@@ -127,7 +127,7 @@ def duration(seconds: float) -> str:
     """Say a duration.
 
     >>> duration(3.2), duration(250.0), duration(7300.0)
-    ('3 s', '4 min 10 s', '2 h 2 min')
+    ('3 s', '4 min 10 s', '2 h 1 min')
     """
     whole = round(seconds)
     if whole < 120:

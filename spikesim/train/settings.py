@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
+import numpy as np
+
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network
 from spikesim.train.losses import Loss, RateRegulariser
@@ -17,6 +19,12 @@ OPTIMISER_SETTINGS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9}}
 KEEP = ("last", "best")
 MONITORS = ("accuracy", "loss", "rmse")
 FREE = ("progress", "log", "checkpoint", "checkpoint_every", "resume", "patience", "command")
+
+
+WHOLE = {"epochs": 1, "batch_size": 1, "steps": 1, "patience": 1, "seed": 0}
+REAL = {"learning_rate": None, "clip": None, "weight_decay": 0, "rate_penalty": 0, "checkpoint_every": 0, "warmup": 0}
+"""Smallest value of each number; None: anything above 0."""
+MAY_BE_NONE = ("patience", "clip")
 
 
 def check_names(config: Mapping[str, Any]) -> None:
@@ -33,18 +41,10 @@ def check_names(config: Mapping[str, Any]) -> None:
 
 def check_settings(config: Mapping[str, Any], reader: Readout, chosen: Loss) -> None:
     """Raise for numbers out of range and settings that exclude each other; all are reported."""
-    problems = [
-        f"{name} must be {'above' if low == 0 else 'at least'} {low}, found {config[name]!r}"
-        for name, low in (("epochs", 1), ("batch_size", 1), ("steps", 1), ("learning_rate", 0), ("clip", 0))
-        if config[name] is not None and not (config[name] > 0 if low == 0 else config[name] >= low)
-    ]
-    problems += [
-        f"{name} must be at least 0, found {config[name]!r}"
-        for name in ("weight_decay", "rate_penalty", "checkpoint_every", "seed")
-        if not config[name] >= 0
-    ]
-    if config["patience"] is not None and not config["patience"] >= 1:
-        problems.append(f"patience must be at least 1 epoch, found {config['patience']!r}")
+    problems = [p for name, low in WHOLE.items() if (p := _out_of_range(name, config[name], low, whole=True))]
+    problems += [p for name, low in REAL.items() if (p := _out_of_range(name, config[name], low, whole=False))]
+    if config["augment"] is not None and not callable(config["augment"]):
+        problems.append(f"augment must be a function of (batch, generator), found {config['augment']!r}")
     fraction = config["validation_fraction"]
     if fraction is not None and not 0.0 <= fraction < 1.0:
         problems.append(f"validation_fraction must be from 0 to below 1, found {fraction!r}")
@@ -55,6 +55,17 @@ def check_settings(config: Mapping[str, Any], reader: Readout, chosen: Loss) -> 
         problems.append(f"loss {chosen.name!r} does not fit read-out {reader.name!r}; use {use}")
     if problems:
         raise InvalidValueError("\n".join(problems))
+
+
+def _out_of_range(name: str, value: Any, low: int | None, whole: bool) -> str:
+    """Say what is wrong with a number; nothing if it is right."""
+    if value is None and name in MAY_BE_NONE:
+        return ""
+    number = isinstance(value, (int, np.integer) if whole else (int, float, np.number)) and not isinstance(value, bool)
+    if number and (value > 0 if low is None else value >= low):
+        return ""
+    allowed = "above 0" if low is None else f"at least {low}"
+    return f"{name} must be {'a whole number ' if whole and not number else ''}{allowed}, found {value!r}"
 
 
 def check_data(config: Mapping[str, Any], chosen: Loss, classes: bool, validated: bool) -> None:
@@ -135,6 +146,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     if is_dataclass(value):
         return repr(value)
     return _name(value)
