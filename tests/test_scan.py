@@ -316,3 +316,6 @@ def test_source_can_be_read():
 def test_unknown_surrogate_names_the_nearest():
     with pytest.raises(UnknownNameError, match="arctan"):
         Surrogate("arctn").function()
+    with pytest.raises(UnknownNameError, match="slope"):
+        Surrogate("fast_sigmoid", (("slop", 5.0),)).function()
+    assert Surrogate("atan").function()(0.3) == SURROGATES["arctan"](0.3)

@@ -5,6 +5,7 @@ A surrogate replaces ``d spike(x) / dx`` in the backward pass only; the forward 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +107,9 @@ SURROGATES: dict[str, SurrogateFunction] = {
 }
 
 
+ALIASES = {"atan": "arctan", "triangular": "triangle", "rectangular": "rectangle", "boxcar": "rectangle"}
+
+
 def surrogate(name: str, **settings: float) -> Callable[[Any], Any]:
     """Return a surrogate by name, with its settings bound.
 
@@ -115,9 +119,14 @@ def surrogate(name: str, **settings: float) -> Callable[[Any], Any]:
     Raises
     ------
     UnknownNameError
-        If there is no such surrogate.
+        If there is no such surrogate, or it has no such setting.
     """
+    name = ALIASES.get(name, name)
     if name not in SURROGATES:
         raise UnknownNameError("surrogate", name, list(SURROGATES))
     function = SURROGATES[name]
+    known = list(inspect.signature(function).parameters)[1:]
+    for setting in settings:
+        if setting not in known:
+            raise UnknownNameError(f"setting of surrogate {name!r}:", setting, known)
     return lambda x: function(x, **settings)
