@@ -201,6 +201,19 @@ def test_the_crossover_decides_and_is_measured_once(tmp_path, monkeypatch):
         crossovers._crossover.cache_clear()
 
 
+def test_mixed_precision_rounds_the_dense_gradient_only(always_events):
+    torch.manual_seed(0)
+    x, w = (torch.rand(600, 75) < 0.05).float().requires_grad_(), torch.randn(75, 50, requires_grad=True)
+    grad = torch.randn(600, 50)
+    exact = torch.autograd.grad(product(x, w, True), [x, w], grad)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = product(x, w, True)
+    mixed = torch.autograd.grad(found, [x, w], grad)
+    assert found.dtype == torch.float32 and torch.equal(mixed[1], exact[1])
+    error = (mixed[0] - exact[0]).abs().max() / exact[0].abs().max()
+    assert 1e-5 < error < 2e-2
+
+
 def test_a_module_tells_which_way_its_products_took(always_events):
     network = Network(
         [Population("a", 40, lif_soft())], [Projection("x", "a", Dense(np.ones((40, 64))))], [Input("x", 64)]

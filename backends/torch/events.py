@@ -212,7 +212,7 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, events: Events) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        ctx.events = events
+        ctx.events, ctx.mixed = events, torch.is_autocast_enabled("cpu")
         return events.product(weight)
 
     @staticmethod
@@ -220,6 +220,9 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         (weight,) = ctx.saved_tensors
         grad = grad.contiguous()
-        d_x = grad @ weight.t() if ctx.needs_input_grad[0] else None
+        d_x = None
+        if ctx.needs_input_grad[0]:  # the dense product is what mixed precision may round, as in the forward pass
+            with torch.autocast("cpu", torch.bfloat16, enabled=ctx.mixed):
+                d_x = (grad @ weight.t()).to(grad.dtype)
         d_w = ctx.events.weight_gradient(grad) if ctx.needs_input_grad[1] else None
         return d_x, d_w, None
