@@ -2,7 +2,9 @@
 
 __version__ = "0.1.0"
 
+import importlib
 import os
+from types import ModuleType
 
 # Threads of OpenMP (torch, numba) that wait must sleep: by default they spin, and beside one busy process a training
 # that takes 18 s was measured to take 146 s. Read when the runtime is loaded; whoever has set it keeps their choice.
@@ -86,3 +88,12 @@ __all__ = [
     "us",
     "where",
 ]
+
+_ROOMS = ("backends", "convert", "data", "encode", "events", "models", "plot", "profile", "quantise", "train")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a room when it is first asked for: ``spikesim.train(...)`` after ``import spikesim``."""
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

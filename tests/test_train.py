@@ -1,10 +1,14 @@
 """Training: improves, repeats to the same bits, comes back as a plain network; bad input gets clear words."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import spikesim  # noqa: E402
 from spikesim import data  # noqa: E402
 from spikesim.errors import InvalidValueError, UnknownNameError  # noqa: E402
 from spikesim.layers import dense, sequential  # noqa: E402
@@ -230,3 +234,14 @@ def test_digits_reach_their_accuracy():
     trained = train(start, digits, epochs=15, seed=0, **settings)
     result = evaluate(trained.network, digits.x_test, digits.y_test, backend="torch")
     assert result.accuracy > 0.96
+
+
+def test_the_room_is_its_main_function():
+    """In a fresh interpreter, after ``import spikesim`` alone."""
+    code = "import spikesim, inspect; print(list(inspect.signature(spikesim.train).parameters)[:2], spikesim.convert)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("['network', 'data'] <module 'spikesim.convert'")
+    with pytest.raises(InvalidValueError, match="Network or"):
+        spikesim.train("digits", data.load("digits"))
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        spikesim.trian  # noqa: B018

@@ -1,4 +1,10 @@
-"""Training with derived surrogate gradients: network and labelled samples in, network out."""
+"""Training with derived surrogate gradients: network and labelled samples in, network out.
+
+``spikesim.train(network, data)`` is short for :func:`spikesim.train.train`.
+"""
+
+import sys
+from types import ModuleType
 
 from spikesim.train.accuracy import accuracy_over_time
 from spikesim.train.evaluation import Evaluation, evaluate
@@ -26,3 +32,12 @@ __all__ = [
     "spiking",
     "train",
 ]
+
+
+class _Callable(ModuleType):
+    """A room that does its main work when it is called itself."""
+
+    __call__ = staticmethod(train)
+
+
+sys.modules[__name__].__class__ = _Callable
