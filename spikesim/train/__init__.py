@@ -3,6 +3,7 @@
 ``spikesim.train(network, data)`` is short for :func:`spikesim.train.train`.
 """
 
+import inspect
 import sys
 from types import ModuleType
 
@@ -41,3 +42,4 @@ class _Callable(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Callable
+__signature__ = inspect.signature(train)  # what help() and editors show
