@@ -1,0 +1,167 @@
+"""Scans over time printed for Triton: a neuron's step and its exact backward step as two kernels for a GPU.
+
+The counterpart of :mod:`spikesim.equations.scan_source`: the same expressions, the same arrays ``[steps, width]``. One
+program takes a block of columns through all steps and keeps the states in registers; the backward scan computes the
+rest of each step again from the stored states. Results are bit-identical to the other targets as long as products and
+sums are not contracted (launch with ``enable_fp_fusion=False``); divisions and square roots are printed in their IEEE
+form, because Triton's own are approximate in float32.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spikesim.equations.scan_source import Layout, Surrogate, backward_step
+from spikesim.equations.source import import_source, print_lines
+from spikesim.equations.triton_elementary import PUBLIC, elementary_source
+
+HEADER = '''"""Printed by spikesim: {kind} of the neuron {name} in {dtype}. Do not edit; a change has no effect."""
+
+import triton
+import triton.language as tl
+
+'''
+
+_SOURCE: dict[str, str] = {
+    "neg": "{0} * -1.0",  # older versions compute 0 - x, which is +0 for 0
+    "abs": "tl.abs({0})",
+    "floor": "tl.floor({0})",
+    "exp": "exp({0})",
+    "log": "log({0})",
+    "tanh": "tanh({0})",
+    "spike": "tl.where({0} > ZERO, ONE, ZERO)",
+    "detach": "{0}",
+    "not": "~({0})",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "min": "tl.where({0} < {1}, {0}, {1})",
+    "max": "tl.where({0} > {1}, {0}, {1})",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "eq": "{0} == {1}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "where": "tl.where({0}, {1}, {2})",
+}
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "float32": _SOURCE | {"div": "tl.math.div_rn({0}, {1})", "sqrt": "tl.math.sqrt_rn({0})"},
+    "float64": _SOURCE | {"div": "{0} / {1}", "sqrt": "tl.sqrt({0})"},
+}
+
+
+def forward_triton(layout: Layout) -> str:
+    """Print the forward scan for Triton.
+
+    The kernel ``scan(spikes, in_<port>..., x_<state>..., p_<constant>..., steps, width, n, BLOCK)`` fills ``spikes``
+    ``[steps, width]`` and rows 1 and on of each state ``[steps + 1, width]``. A constant is one number, or ``n`` of
+    them; column ``j`` is of neuron ``j % n``.
+    """
+    states, ports = list(layout.model.states), layout.ports
+    lines, results, numbers = print_lines(layout.model.dynamics, _leaf(layout), TABLES[layout.dtype])
+    arguments = ["spikes", *(f"in_{n}" for n in ports), *(f"x_{n}" for n in states)]
+    before = ["at = column", *(f"v_{n} = tl.load(x_{n} + at, inside, ZERO)" for n in states)]
+    body = [f"i_{n} = tl.load(in_{n} + at, inside, ZERO)" for n in ports]
+    body += [*lines, f"tl.store(spikes + at, {results['spike']}, inside)", "at += width"]
+    body += _together({f"v_{n}": results[n] for n in states})
+    body += [f"tl.store(x_{n} + at, v_{n}, inside)" for n in states]
+    return _module("forward scan", layout, arguments, before, body, [], numbers)
+
+
+def backward_triton(layout: Layout, learn: tuple[str, ...], traced: tuple[str, ...], with_: Surrogate) -> str:
+    """Print the backward scan for Triton.
+
+    Its arguments are those of :func:`spikesim.equations.scan_source.backward_source` without the range of columns,
+    then ``steps, width, n, BLOCK``.
+
+    Parameters
+    ----------
+    layout
+        What it is specialised for.
+    learn
+        Step constants that get a gradient, one value per column.
+    traced
+        States whose values over time have a gradient of their own.
+    with_
+        The surrogate.
+    """
+    derived = backward_step(layout.model, layout.ports, learn, with_)
+    lines, results, numbers = print_lines(derived, _leaf(layout), TABLES[layout.dtype])
+    states, ports = list(layout.model.states), layout.ports
+    arguments = ["d_spikes", *(f"in_{n}" for n in ports), *(f"x_{n}" for n in states), *(f"d_x_{n}" for n in traced)]
+    arguments += [*(f"c_{n}" for n in states), *(f"d_in_{n}" for n in ports), *(f"d_p_{n}" for n in learn)]
+    before = [f"C_{n} = tl.load(c_{n} + column, inside, ZERO)" for n in states]
+    before += [f"A_{n} = tl.load(d_p_{n} + column, inside, ZERO)" for n in learn]
+    before += ["at = column + tl.cast(width, tl.int64) * (steps - 1)"]
+    body = [f"v_{n} = tl.load(x_{n} + at, inside, ZERO)" for n in states]
+    body += [f"i_{n} = tl.load(in_{n} + at, inside, ZERO)" for n in ports]
+    body += ["g = tl.load(d_spikes + at, inside, ZERO)"]
+    later = {n: f"C_{n} + tl.load(d_x_{n} + at + width, inside, ZERO)" if n in traced else f"C_{n}" for n in states}
+    body += [f"g_{n} = {value}" for n, value in later.items()]
+    body += [*lines, *(f"tl.store(d_in_{n} + at, {results[f'd_input_{n}']}, inside)" for n in ports)]
+    body += _together({f"C_{n}": results[f"d_state_{n}"] for n in states})
+    body += [f"A_{n} += {results[f'd_param_{n}']}" for n in learn]
+    body += ["at -= width"]
+    after = [f"tl.store(c_{n} + column, C_{n}, inside)" for n in states]
+    after += [f"tl.store(d_p_{n} + column, A_{n}, inside)" for n in learn]
+    return _module("backward scan", layout, arguments, before, body, after, numbers)
+
+
+def load_triton(text: str, kind: str) -> Any:
+    """Import a printed kernel; Triton keeps its compiled code on disk by itself."""
+    return import_source(text, f"triton_{kind}").scan
+
+
+def _leaf(layout: Layout) -> Callable[[str, str], str]:
+    def leaf(kind: str, name: str) -> str:
+        if kind == "cotangent":
+            return "g" if name == "spike" else f"g_{name}"
+        if kind == "param":
+            return f"e_{name}"
+        return f"v_{name}" if kind == "state" else f"i_{name}" if name in layout.ports else "ZERO"
+
+    return leaf
+
+
+def _together(values: Mapping[str, str]) -> list[str]:
+    """Assign all at once: the value of one may be the old value of another. A number becomes a block of its own."""
+    if not values:
+        return []
+    blocks = [f"tl.broadcast_to({value}, [BLOCK])" for value in values.values()]
+    return [f"{', '.join(values)} = {', '.join(blocks)}"]
+
+
+def _constants(layout: Layout) -> list[str]:
+    return [
+        f"e_{n} = tl.load(p_{n} + column % n, inside, ZERO)" if n in layout.arrays else f"e_{n} = tl.load(p_{n})"
+        for n in layout.constants
+    ]
+
+
+def _module(
+    kind: str,
+    layout: Layout,
+    arguments: list[str],
+    before: list[str],
+    body: list[str],
+    after: list[str],
+    numbers: dict[str, float],
+) -> str:
+    """Put a kernel together. The number of steps is left unspecialised: it differs between calls."""
+    text = "\n".join(body)
+    used = {name for name in PUBLIC if re.search(rf"\b{name}\(", text)}
+    constants = {"ZERO": 0.0, "ONE": 1.0} | numbers
+    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n", "BLOCK: tl.constexpr"]
+    lines = [HEADER.format(kind=kind, name=re.sub(r"\W", "_", layout.model.name), dtype=layout.dtype)]
+    lines += [elementary_source(layout.dtype, used)] if used else []
+    lines += ["", '@triton.jit(do_not_specialize=["steps"])', f"def scan({', '.join(arguments)}):"]
+    lines += [f"    {name} = tl.full((), {value!r}, tl.{layout.dtype})" for name, value in constants.items()]
+    lines += ["    column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "    inside = column < width"]
+    lines += [f"    {line}" for line in [*_constants(layout), *before]]
+    lines += ["    for _ in range(steps):", *(f"        {line}" for line in body)]
+    lines += [f"    {line}" for line in after]
+    return "\n".join(lines) + "\n"
