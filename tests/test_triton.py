@@ -26,7 +26,10 @@ from spikesim.equations.triton_source import backward_triton, forward_triton, lo
 from spikesim.models.neurons import NEURONS  # noqa: E402
 from spikesim.neuron import neuron  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter divides in columns beyond the last
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # the interpreter divides in columns beyond the last
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:triton"),  # 3.6's interpreter with numpy 2
+]
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 interpreted = pytest.mark.skipif(not INTERPRETED, reason="runs in the process of test_under_the_interpreter")
