@@ -5,6 +5,7 @@ All draws are counter-based: a function of the seed, the stimulus' name, the ste
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -115,11 +116,25 @@ class DriveState:
         from spikesim.equations.drive_kernels import fill_poisson_rates
 
         out = np.empty((steps, self.samples, self.hi - self.lo))
+        for begin, end, *tables in self.poisson_tables(drive, first, steps):
+            fill_poisson_rates(out[begin:end], drive.weight, *tables, first + begin, *self._place())
+        return out
+
+    def poisson_tables(
+        self, drive: PoissonDrive, first: int, steps: int
+    ) -> Iterator[tuple[int, int, NDArray[np.uint32], NDArray[np.int64], int]]:
+        """Yield, for each range of steps within which the rate does not change, what its draws are made with.
+
+        Yields
+        ------
+        begin, end
+            The range, counted from ``first``.
+        tables, which, parts
+            See :func:`spikesim.equations.drive_kernels.fill_poisson_rates`.
+        """
         for begin, end in _constant(drive.rate, self.graph.dt, first, steps):
             mean = np.asarray(_rate_at(drive.rate, (first + begin) * self.graph.dt) * self.graph.dt, np.float64)
-            tables, which, parts = self._tables(mean)
-            fill_poisson_rates(out[begin:end], drive.weight, tables, which, parts, first + begin, *self._place())
-        return out
+            yield begin, end, *self._tables(mean)
 
     def _tables(self, mean: NDArray[np.float64]) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
         """Return thresholds for each distinct mean, which of them a neuron has, and the number of parts of a draw."""

@@ -46,9 +46,16 @@ class TorchBackend:
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Put a network on a device."""
+        import torch
+
         from spikesim.backends.torch.program import TorchProgram
+        from spikesim.backends.torch.triton_passes import triton_serves
 
         _check_device(options.device)
+        if triton_serves(torch.device(options.device)):
+            from spikesim.backends.torch.triton_program import TritonProgram
+
+            return TritonProgram(graph, options)
         return TorchProgram(graph, options)
 
     def module(self, graph: Graph, **settings: Any) -> SpikingModule:

@@ -111,9 +111,60 @@ def backward_triton(layout: Layout, learn: tuple[str, ...], traced: tuple[str, .
     return _module("backward scan", layout, arguments, before, body, after, numbers)
 
 
+def update_triton(layout: Layout, rings: tuple[str, ...], drives: tuple[str, ...]) -> str:
+    """Print one step of a population in a simulation: take the input, update the states in place, list who fired.
+
+    The kernel is ``update(clock, raster, active, count, listed, ring_<port>..., slots_<port>..., drive_<port>...,
+    every_<port>..., x_<state>..., p_<constant>..., group, n, BLOCK)``, launched over blocks of neurons and samples.
+
+    Parameters
+    ----------
+    layout
+        What it is specialised for; its ports are those with a ring or a drive.
+    rings
+        Ports that synapses reach: ``ring_<port>`` is float64 ``[slots, samples, n]``; slot ``t % slots`` is emptied.
+    drives
+        Ports with drives: ``drive_<port>`` is float64 ``[rows, samples, n]``; row ``k`` times ``every_<port>``.
+
+    Notes
+    -----
+    ``clock`` is int64: the step ``t``, and its number ``k`` in the present stretch. ``raster`` is uint8 ``[steps,
+    samples, n]``, ``active`` int64 ``[samples]``. ``listed`` takes pairs (index in samples times n, group) in any
+    order, ``count`` their number: the sums that they lead to are exact, so the order does not matter.
+    """
+    lines, results, numbers = print_lines(layout.model.dynamics, _leaf(layout), TABLES[layout.dtype])
+    states = list(layout.model.states)
+    arguments = ["clock", "raster", "active", "count", "listed"]
+    arguments += [f"{part}_{n}" for part in ("ring", "slots") for n in rings]
+    arguments += [f"{part}_{n}" for part in ("drive", "every") for n in drives]
+    arguments += [*(f"x_{n}" for n in states), *(f"p_{n}" for n in layout.constants), "group", "n"]
+    body = ["t, k = tl.load(clock), tl.load(clock + 1)", "sample = tl.program_id(1).to(tl.int64)"]
+    body += ["neuron = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)", "inside = neuron < n"]
+    body += ["column = sample * n + neuron", "width = tl.num_programs(1).to(tl.int64) * n", "busy = neuron < 0"]
+    for n in layout.ports:
+        total = []
+        if n in rings:
+            body += [f"R_{n} = ring_{n} + t % slots_{n} * width + column", f"S_{n} = tl.load(R_{n}, inside, 0.0)"]
+            body += [f"tl.store(R_{n}, tl.zeros_like(S_{n}), inside)", f"busy = busy | (S_{n} != 0.0)"]
+            total += [f"S_{n}"]
+        if n in drives:
+            total += [f"tl.load(drive_{n} + k * every_{n} * width + column, inside, 0.0)"]
+        body += [f"i_{n} = ({' + '.join(total)}).to(tl.{layout.dtype})"]
+    body += [*_constants(layout), *(f"v_{n} = tl.load(x_{n} + column, inside, ZERO)" for n in states), *lines]
+    body += [f"tl.store(x_{n} + column, {results[n]}, inside)" for n in states]
+    body += [f"fired = tl.broadcast_to({results['spike']} > ZERO, [BLOCK]) & inside"]
+    body += ["tl.store(raster + k * width + column, fired.to(tl.uint8), inside)"]
+    body += ["tl.atomic_add(active + sample, tl.sum(((busy & inside) | fired).to(tl.int64)))"]
+    body += ["place = tl.atomic_add(count + tl.zeros_like(neuron), tl.full([BLOCK], 1, tl.int32), fired)"]
+    body += ["tl.store(listed + 2 * place, column.to(tl.int32), fired)"]
+    body += ["tl.store(listed + 2 * place + 1, tl.full([BLOCK], group, tl.int32), fired)"]
+    return _kernel("update", "step", layout, arguments, body, numbers, ["group"])
+
+
 def load_triton(text: str, kind: str) -> Any:
     """Import a printed kernel; Triton keeps its compiled code on disk by itself."""
-    return import_source(text, f"triton_{kind}").scan
+    module = import_source(text, f"triton_{kind}")
+    return module.update if kind == "step" else module.scan
 
 
 def _leaf(layout: Layout) -> Callable[[str, str], str]:
@@ -151,17 +202,29 @@ def _module(
     after: list[str],
     numbers: dict[str, float],
 ) -> str:
-    """Put a kernel together. The number of steps is left unspecialised: it differs between calls."""
+    """Put a scan together. The number of steps is left unspecialised: it differs between calls."""
+    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n"]
+    lines = ["column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "inside = column < width"]
+    lines += [*_constants(layout), *before, "for _ in range(steps):", *(f"    {line}" for line in body), *after]
+    return _kernel("scan", kind, layout, arguments, lines, numbers, ["steps"])
+
+
+def _kernel(
+    name: str,
+    kind: str,
+    layout: Layout,
+    arguments: list[str],
+    body: list[str],
+    numbers: dict[str, float],
+    varying: list[str],
+) -> str:
+    """Put a module together: the elementary functions that the body calls, the numbers, the body."""
     text = "\n".join(body)
     used = {name for name in PUBLIC if re.search(rf"\b{name}\(", text)}
     constants = {"ZERO": 0.0, "ONE": 1.0} | numbers
-    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n", "BLOCK: tl.constexpr"]
     lines = [HEADER.format(kind=kind, name=re.sub(r"\W", "_", layout.model.name), dtype=layout.dtype)]
     lines += [elementary_source(layout.dtype, used)] if used else []
-    lines += ["", '@triton.jit(do_not_specialize=["steps"])', f"def scan({', '.join(arguments)}):"]
-    lines += [f"    {name} = tl.full((), {value!r}, tl.{layout.dtype})" for name, value in constants.items()]
-    lines += ["    column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "    inside = column < width"]
-    lines += [f"    {line}" for line in [*_constants(layout), *before]]
-    lines += ["    for _ in range(steps):", *(f"        {line}" for line in body)]
-    lines += [f"    {line}" for line in after]
-    return "\n".join(lines) + "\n"
+    lines += ["", f"@triton.jit(do_not_specialize={varying!r})"]
+    lines += [f"def {name}({', '.join(arguments)}, BLOCK: tl.constexpr):"]
+    lines += [f"    {constant} = tl.full((), {value!r}, tl.{layout.dtype})" for constant, value in constants.items()]
+    return "\n".join([*lines, *(f"    {line}" for line in body)]) + "\n"
