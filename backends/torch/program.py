@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikesim.backends.torch.delivery import Delivery, Layered, Ring, Rows
-from spikesim.backends.torch.linear import linear_map
+from spikesim.backends.torch.linear import LinearMap, linear_map
 from spikesim.backends.torch.ops import DTYPES
 from spikesim.backends.torch.plastic import Plastic
 from spikesim.backends.torch.unit import Unit

@@ -11,7 +11,7 @@ from spikesim.backends.torch.triton_kernels import poisson
 from spikesim.drive import DriveState, padded
 from spikesim.stimulus import Current, PoissonDrive
 
-BLOCK = 128
+BLOCK = {"cuda": 128, "cpu": 1 << 14}  # numbers a program draws; the interpreter takes the programs one by one
 
 
 class Drives:
@@ -29,7 +29,7 @@ class Drives:
 
     def __init__(self, states: Sequence[DriveState], steps: int, device: torch.device) -> None:
         self.states, self.device = states, device
-        self.varies = not all(isinstance(s.drive, Current) and len(s.drive.times) == 1 for s in states)
+        self.varies = not all(isinstance(s.drive, Current) and s.drive.times.tolist() == [0.0] for s in states)
         shape = (steps if self.varies else 1, states[0].samples, states[0].n)
         self.sums = torch.zeros(shape, dtype=torch.float64, device=device)
 
@@ -49,5 +49,6 @@ class Drives:
             rows = torch.as_tensor(tables.astype(np.int64), device=self.device)
             part, rates = out[begin:end], torch.as_tensor(which, device=self.device)
             draws = (weight, rows, rates, rows.shape[1], parts, first + begin, state.stream.id, *state.stream.key)
-            grid = (-(-state.n // BLOCK), state.samples, end - begin)
-            poisson[grid](part, *draws, padded(state.n), state.n, ADD=add, BLOCK=BLOCK, enable_fp_fusion=False)
+            block = BLOCK[self.device.type]
+            grid, sizes = (-(-part.numel() // block),), (padded(state.n), *part.shape)
+            poisson[grid](part, *draws, *sizes, ADD=add, BLOCK=block, enable_fp_fusion=False)

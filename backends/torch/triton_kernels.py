@@ -1,4 +1,4 @@
-"""Simulation on a GPU: the kernels that do not depend on the neuron. None waits for the host, and none is told the step.
+"""Simulation on a GPU: the kernels that do not depend on the neuron. None waits for the host, none is told the step.
 
 ``clock`` is int64 on the device: the step ``t`` and its number ``k`` in the present stretch. So a recorded graph of
 launches (CUDA graphs) can be replayed for any step.
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-
-GROUP_FIELDS = 3  # first edge, edge after the last one, elements
-EDGE_FIELDS = 9  # see `deliver`
 
 
 @triton.jit(do_not_specialize=["group"])
@@ -93,14 +90,15 @@ def deliver(
             targets, weights, delays = tl.load(edge + 1), tl.load(edge + 2), tl.load(edge + 3)
             own_weights, own_delays = tl.load(edge + 4), tl.load(edge + 5)
             sums, slots, neurons = ring + tl.load(edge + 6), tl.load(edge + 7), tl.load(edge + 8)
-            end = tl.load(row + 1)
+            now, end = (t % slots).to(tl.int32), tl.load(row + 1)
             for first in range(tl.load(row), end, BLOCK):
                 synapse = first + tl.arange(0, BLOCK)
                 inside = synapse < end
                 post = tl.load(target + targets + synapse, inside, 0)
                 amount = tl.load(weight + weights + synapse * own_weights, inside, 0).to(tl.float64) * scale
                 later = tl.load(delay + delays + synapse * own_delays, inside, 0)
-                slot = (t + later) % slots
+                slot = now + later.to(tl.int32)
+                slot = tl.where(slot < slots, slot, slot - slots.to(tl.int32))  # no delay is longer than the ring
                 tl.atomic_add(sums + (slot * samples + sample) * neurons + post, amount, inside, sem="relaxed")
 
 
@@ -161,12 +159,12 @@ def _odd_rounds(x0, x1, x2, x3):
 
 @triton.jit
 def bits_at(index, step, stream, key0, key1):
-    """One random word (uint32) for each index (int64), the same as of :func:`spikesim.rng.threefry`."""
+    """One random word (uint32) for each index and step (int64), those of :meth:`spikesim.rng.Stream.bits_at`."""
     k0, k1 = key0.to(tl.uint32), key1.to(tl.uint32)
     parity = (k0 ^ k1) ^ 0x1BD11BDA
     x0 = ((index >> 6) * 16 + (index & 15)).to(tl.uint32) + k0
     zero = x0 & 0
-    x1, x2, x3 = zero + step.to(tl.uint32) + k1, zero + stream.to(tl.uint32), zero + (step >> 32).to(tl.uint32)
+    x1, x2, x3 = step.to(tl.uint32) + k1, zero + stream.to(tl.uint32), (step >> 32).to(tl.uint32)
     x0, x1, x2, x3 = _even_rounds(x0, x1, x2, x3)
     x0, x1, x2, x3 = _odd_rounds(x0 + k1, x1, x2, x3 + parity + 1)
     x0, x1, x2, x3 = _even_rounds(x0, x1, x2 + parity, x3 + k0 + 2)
@@ -177,14 +175,28 @@ def bits_at(index, step, stream, key0, key1):
     return tl.where(word == 0, x0, tl.where(word == 1, x1, tl.where(word == 2, x2, x3)))
 
 
-@triton.jit(do_not_specialize=["first", "stream", "key0", "key1", "parts", "m"])
+@triton.jit(do_not_specialize=["m", "parts", "first", "stream", "key0", "key1", "steps"])
 def poisson(
-    out, weight, tables, which, m, parts, first, stream, key0, key1, padded, n, ADD: tl.constexpr, BLOCK: tl.constexpr
+    out,
+    weight,
+    tables,
+    which,
+    m,
+    parts,
+    first,
+    stream,
+    key0,
+    key1,
+    padded,
+    steps,
+    samples,
+    n,
+    ADD: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """Fill ``out`` (float64 ``[steps, samples, n]``) with weight times Poisson counts, or add them to it.
 
-    The counterpart of :func:`spikesim.equations.drive_kernels.fill_poisson_rates`, launched over blocks of neurons,
-    samples and steps.
+    The counterpart of :func:`spikesim.equations.drive_kernels.fill_poisson_rates`.
 
     Parameters
     ----------
@@ -203,18 +215,19 @@ def poisson(
     padded
         Indices that a sample takes.
     """
-    neuron = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = neuron < n
-    sample, k = tl.program_id(1).to(tl.int64), tl.program_id(2).to(tl.int64)
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    width = tl.cast(samples, tl.int64) * n
+    inside = at < width * steps
+    column, step = at % width, at // width + first
+    sample, neuron = column // n, column % n
     table = tables + tl.load(which + neuron, inside, 0) * m
     total = tl.zeros([BLOCK], tl.int64)
     for part in range(parts):
-        step = (k + first) | (tl.cast(part, tl.int64) << 48)
-        word = bits_at(sample * padded + neuron, step, stream, key0, key1).to(tl.int64)
+        moment = step | (tl.cast(part, tl.int64) << 48)
+        word = bits_at(sample * padded + neuron, moment, stream, key0, key1).to(tl.int64)
         for threshold in range(m):
             total += (word > tl.load(table + threshold, inside, 0)).to(tl.int64)
     value = total.to(tl.float64) * tl.load(weight)
-    place = out + (k * tl.num_programs(1) + sample) * n + neuron
     if ADD:
-        value = tl.load(place, inside, 0.0) + value
-    tl.store(place, value, inside)
+        value = tl.load(out + at, inside, 0.0) + value
+    tl.store(out + at, value, inside)
