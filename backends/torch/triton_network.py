@@ -34,7 +34,8 @@ class Synapses:
         self.device = device
         self.sources = list(dict.fromkeys(e.pre for e in graph.edges))
         self.edges = [e for name in self.sources for e in graph.edges if e.pre == name]  # those of a source together
-        grids = {e.name: graph.exactness[e.post, e.port].grid for e in self.edges}
+        exact = {e.name: graph.exactness.get((e.post, e.port)) for e in self.edges}
+        grids = {name: port.grid if port else 0.0 for name, port in exact.items()}
         whole = all(_whole(e, grids[e.name], changed.get(e.name)) for e in self.edges)
         self.scale = self._tensor([grids[e.name] if whole else 1.0 for e in self.edges], torch.float64)
         own = {e.name: e.constant_weight is None if e.name not in changed else bool(np.ndim(changed[e.name]))

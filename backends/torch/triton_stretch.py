@@ -184,10 +184,12 @@ class Stretch:
             active.zero_()
         self._walk(steps)
         rows = {p.target: len(range(-(-first // p.every) * p.every, first + steps, p.every)) for p in self.base}
-        traces = {key: values[: rows[key[0]]].transpose(0, 1) for key, values in self.traces.items()}
+        # clones: the buffers are used again, a chunk belongs to whoever gets it
+        traces = {key: values[: rows[key[0]]].transpose(0, 1).clone() for key, values in self.traces.items()}
+        active = {name: values.clone() for name, values in self.active.items()}
         given = {name: values[:steps] for name, values in self.given.items()}
         raster = {name: values[:steps] for name, values in self.raster.items()}
-        return self.program._chunk(first, steps, given, raster, self.active, traces)
+        return self.program._chunk(first, steps, given, raster, active, traces)
 
     def _walk(self, steps: int) -> None:
         """Launch the steps: one by one until all is compiled, then recorded on CUDA."""

@@ -152,7 +152,7 @@ def update_triton(layout: Layout, rings: tuple[str, ...], drives: tuple[str, ...
         body += [f"i_{n} = ({' + '.join(total)}).to(tl.{layout.dtype})"]
     body += [*_constants(layout), *(f"v_{n} = tl.load(x_{n} + column, inside, ZERO)" for n in states), *lines]
     body += [f"tl.store(x_{n} + column, {results[n]}, inside)" for n in states]
-    body += [f"fired = tl.broadcast_to({results['spike']} > ZERO, [BLOCK]) & inside"]
+    body += [f"fired = (tl.broadcast_to({results['spike']}, [BLOCK]) > ZERO) & inside"]
     body += ["tl.store(raster + k * width + column, fired.to(tl.uint8), inside)"]
     body += ["tl.atomic_add(active + sample, tl.sum(((busy & inside) | fired).to(tl.int64)))"]
     body += ["place = tl.atomic_add(count + tl.zeros_like(neuron), tl.full([BLOCK], 1, tl.int32), fired)"]
