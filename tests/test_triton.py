@@ -14,15 +14,19 @@ import pytest
 pytest.importorskip("triton")
 torch = pytest.importorskip("torch")
 
-from spikesim import exp, log, minimum, spike, tanh, where  # noqa: E402
+from spikesim import Input, Projection, exp, log, minimum, spike, tanh, where  # noqa: E402
+from spikesim.backends.torch import TorchBackend  # noqa: E402
 from spikesim.backends.torch.ops import step_constants  # noqa: E402
 from spikesim.backends.torch.scan import Scan  # noqa: E402
 from spikesim.backends.torch.triton_passes import triton_serves  # noqa: E402
+from spikesim.connect import Dense  # noqa: E402
 from spikesim.equations import elementary_torch  # noqa: E402
 from spikesim.equations.primitives import sqrt  # noqa: E402
 from spikesim.equations.scan_source import Layout, Surrogate  # noqa: E402
 from spikesim.equations.surrogates import SURROGATES  # noqa: E402
 from spikesim.equations.triton_source import backward_triton, forward_triton, load_triton  # noqa: E402
+from spikesim.layers import dense, sequential  # noqa: E402
+from spikesim.lowering import lower  # noqa: E402
 from spikesim.models.neurons import NEURONS  # noqa: E402
 from spikesim.neuron import neuron  # noqa: E402
 
@@ -139,6 +143,25 @@ def test_columns_beyond_one_block_and_constants_by_neuron():
     assert torch.equal(runs[0][0], runs[1][0]) and 0 < runs[0][0].sum() < runs[0][0].numel()
     for state in model.states:
         assert torch.equal(runs[0][1][state], runs[1][1][state])
+
+
+@interpreted
+def test_a_recurrent_network_is_stepped_and_learns_as_plain_torch():
+    """Layers take one launch for all steps, a loop one for each step and direction."""
+    network = sequential(Input("x", 4), dense(5), NEURONS["lif_soft"](), dense(3), NEURONS["leaky"](), seed=2)
+    network = network.add(Projection("layer1", "layer1", Dense(np.full((5, 5), -0.2)), delay=1e-3))
+    x, results = (torch.rand((9, 2, 4), generator=torch.manual_seed(1)) < 0.6).double(), []
+    for fused in (True, False):
+        module = TorchBackend().module(lower(network), dtype="float64", fused=fused, params={"layer2": ["beta"]})
+        outputs = module(x, record=["layer2/v"])
+        (outputs["layer2"].sum() + outputs["layer2/v"].square().sum()).backward()
+        results.append((outputs, {name: p.grad for name, p in module.named_parameters()}))
+    assert results[0][0]["layer1"].sum() > 5
+    for name in ("layer1", "layer2", "layer2/v"):
+        assert torch.equal(results[0][0][name], results[1][0][name])
+    for name, gradient in results[1][1].items():
+        assert gradient.abs().max() > 0
+        assert (results[0][1][name] - gradient).abs().max() <= 1e-10 * gradient.abs().max()
 
 
 @interpreted
