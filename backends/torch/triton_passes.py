@@ -53,7 +53,9 @@ def _launch(kernel: Any, like: torch.Tensor, tensors: list[torch.Tensor]) -> Non
         return
     # products and sums stay apart, or a spike could differ from the other backends
     sizes = (len(like), width, like.shape[2])
-    kernel[(-(-width // BLOCK),)](*(x.detach() for x in tensors), *sizes, BLOCK=BLOCK, enable_fp_fusion=False)
+    arguments = [x.detach() for x in tensors]
+    with torch.cuda.device_of(like):  # Triton launches on the current device
+        kernel[(-(-width // BLOCK),)](*arguments, *sizes, BLOCK=BLOCK, enable_fp_fusion=False)
 
 
 def _constants(run: Pass) -> dict[str, torch.Tensor]:

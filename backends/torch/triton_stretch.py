@@ -172,6 +172,10 @@ class Stretch:
     # ------------------------------------------------------------------------------------------------ many steps
     def run(self, first: int, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run at most as many steps as there is room for."""
+        with torch.cuda.device_of(self.clock):  # Triton launches on the current device
+            return self._run(first, steps, inputs)
+
+    def _run(self, first: int, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         for drive in self.drives.values():
             drive.fill(first, steps)
         for source in self.graph.sources:
