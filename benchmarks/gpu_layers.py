@@ -125,7 +125,7 @@ def jelly() -> Callable[[Any], Any]:
 
 
 # ------------------------------------------------------------------------------------------------------------ workloads
-def scans(device: str, small: bool) -> dict[str, Any]:
+def scans(device: str, small: bool, peers: bool = True) -> dict[str, Any]:
     """Measure the neurons alone, forward and backward: 500 steps of 262 144 columns."""
     steps, samples, n = (10, 2, 64) if small else (500, 16, 16384)
     x = torch.randn(steps, samples, n, device=device, requires_grad=True)
@@ -134,8 +134,10 @@ def scans(device: str, small: bool) -> dict[str, Any]:
     def both(forward: Callable[[Any], Any]) -> Callable[[], Any]:
         return lambda: torch.autograd.grad(forward(x).sum(), x)
 
-    kinds = {"spikesim": both(fused), "torch loop": both(lambda c: loop(c, step))}
-    if not small:
+    kinds = {"spikesim": both(fused)}
+    if peers:
+        kinds["torch loop"] = both(lambda c: loop(c, step))
+    if peers and not small:
         kinds["torch.compile of the step"] = both(lambda c: loop(c, compiled))
         kinds["spikingjelly"] = lambda: both(jelly())()
     found = compare(kinds, device)
@@ -218,18 +220,19 @@ def tuning(device: str, small: bool) -> dict[str, Any]:
 
     from spikesim.models.networks import microcircuit
 
-    before, found = (triton_passes.BLOCK, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS), {}
+    before = (triton_passes.BLOCK, triton_passes.STAGES, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS)
+    found, network = {}, microcircuit(0.003 if small else 0.3)
     try:
         for triton_passes.BLOCK in (64, 128, 256, 512):
-            found[f"scan BLOCK {triton_passes.BLOCK}"] = scans(device, small)["spikesim"]
-        triton_passes.BLOCK, network = before[0], microcircuit(0.003 if small else 0.3)
+            for triton_passes.STAGES in (1, 2, 4):
+                found[f"scan {triton_passes.BLOCK}, {triton_passes.STAGES} stages"] = scans(device, small, False)
         for triton_stretch.PROGRAMS in (16, 32, 64, 128, 256):
             found[f"PROGRAMS {triton_stretch.PROGRAMS}"] = _simulate(network, 0.005 if small else 0.3, "torch", device)
-        triton_stretch.PROGRAMS = before[1]
+        triton_stretch.PROGRAMS = before[2]
         for triton_stretch.GRAPH_STEPS in (4, 16, 64):
             found[f"GRAPH_STEPS {triton_stretch.GRAPH_STEPS}"] = _simulate(
                 network, 0.005 if small else 0.3, "torch", device
             )
     finally:
-        triton_passes.BLOCK, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS = before
+        triton_passes.BLOCK, triton_passes.STAGES, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS = before
     return found

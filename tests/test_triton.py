@@ -198,15 +198,15 @@ def test_under_the_interpreter():
 
 
 @compiled
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_compiled_code_neither_contracts_nor_approximates(dtype):
+@pytest.mark.parametrize(("dtype", "stages"), [("float32", 1), ("float64", 1), ("float32", 3)])
+def test_compiled_code_neither_contracts_nor_approximates(dtype, stages):
     """Compiled for a GPU without one: no fused multiply-add, IEEE division and root, nothing flushed to zero."""
     layout = Layout(own, dtype, tuple(own.inputs), ("alpha",))
     learn, traced = tuple(own.used_constants()), ("v",)
     texts = {"forward": forward_triton(layout)}
     texts["backward"] = backward_triton(layout, learn, traced, Surrogate("sigmoid"))
     for kind, text in texts.items():
-        ptx = machine_code(load_triton(text, kind), "*fp32" if dtype == "float32" else "*fp64")
+        ptx = machine_code(load_triton(text, kind), "*fp32" if dtype == "float32" else "*fp64", stages)
         bits = dtype[-2:]
         operations = set(re.findall(r"^\s*(?:@\S+\s+)?([a-z0-9.]+)\s", ptx, re.MULTILINE))
         assert {f"div.rn.f{bits}", f"sqrt.rn.f{bits}", f"mul.rn.f{bits}"} <= operations
@@ -214,14 +214,14 @@ def test_compiled_code_neither_contracts_nor_approximates(dtype):
         assert not [o for o in operations if ".ftz" in o]
 
 
-def machine_code(kernel, pointer):
+def machine_code(kernel, pointer, stages):
     """PTX of a printed kernel for compute capability 9.0."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     signature = dict.fromkeys(kernel.arg_names, pointer)
-    signature |= {"steps": "i32", "width": "i32", "n": "i32", "BLOCK": "constexpr"}
-    source = ASTSource(kernel, signature, constexprs={"BLOCK": 128})
+    signature |= {"steps": "i32", "width": "i32", "n": "i32", "BLOCK": "constexpr", "STAGES": "constexpr"}
+    source = ASTSource(kernel, signature, constexprs={"BLOCK": 128, "STAGES": stages})
     options = {"enable_fp_fusion": False}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Tensors = Mapping[str, torch.Tensor]
 
-BLOCK = 128  # columns a program takes; with four warps one for each thread. Not tuned on a GPU yet
+# Not tuned on a GPU yet:
+BLOCK = 128  # columns a program takes; with four warps one for each thread
+STAGES = 1  # steps whose loads are under way at once; above 1 they pass through shared memory
 
 
 @cache
@@ -55,7 +57,7 @@ def _launch(kernel: Any, like: torch.Tensor, tensors: list[torch.Tensor]) -> Non
     sizes = (len(like), width, like.shape[2])
     arguments = [x.detach() for x in tensors]
     with torch.cuda.device_of(like):  # Triton launches on the current device
-        kernel[(-(-width // BLOCK),)](*arguments, *sizes, BLOCK=BLOCK, enable_fp_fusion=False)
+        kernel[(-(-width // BLOCK),)](*arguments, *sizes, STAGES=STAGES, BLOCK=BLOCK, enable_fp_fusion=False)
 
 
 def _constants(run: Pass) -> dict[str, torch.Tensor]:

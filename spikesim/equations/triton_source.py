@@ -57,9 +57,9 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 def forward_triton(layout: Layout) -> str:
     """Print the forward scan for Triton.
 
-    The kernel ``scan(spikes, in_<port>..., x_<state>..., p_<constant>..., steps, width, n, BLOCK)`` fills ``spikes``
-    ``[steps, width]`` and rows 1 and on of each state ``[steps + 1, width]``. A constant is one number, or ``n`` of
-    them; column ``j`` is of neuron ``j % n``.
+    The kernel ``scan(spikes, in_<port>..., x_<state>..., p_<constant>..., steps, width, n, STAGES, BLOCK)`` fills
+    ``spikes`` ``[steps, width]`` and rows 1 and on of each state ``[steps + 1, width]``. A constant is one number, or
+    ``n`` of them; column ``j`` is of neuron ``j % n``. With more than one stage, so many steps are loaded ahead.
     """
     states, ports = list(layout.model.states), layout.ports
     lines, results, numbers = print_lines(layout.model.dynamics, _leaf(layout), TABLES[layout.dtype])
@@ -76,7 +76,7 @@ def backward_triton(layout: Layout, learn: tuple[str, ...], traced: tuple[str, .
     """Print the backward scan for Triton.
 
     Its arguments are those of :func:`spikesim.equations.scan_source.backward_source` without the range of columns,
-    then ``steps, width, n, BLOCK``.
+    then ``steps, width, n, STAGES, BLOCK``.
 
     Parameters
     ----------
@@ -203,9 +203,10 @@ def _module(
     numbers: dict[str, float],
 ) -> str:
     """Put a scan together. The number of steps is left unspecialised: it differs between calls."""
-    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n"]
+    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n", "STAGES: tl.constexpr"]
     lines = ["column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "inside = column < width"]
-    lines += [*_constants(layout), *before, "for _ in range(steps):", *(f"    {line}" for line in body), *after]
+    lines += [*_constants(layout), *before]
+    lines += ["for _ in tl.range(0, steps, num_stages=STAGES):", *(f"    {line}" for line in body), *after]
     return _kernel("scan", kind, layout, arguments, lines, numbers, ["steps"])
 
 
