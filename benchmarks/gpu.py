@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_layers import inference, scans, training, tuning, wide_layer
+from gpu_layers import inference, scans, training, training_networks, tuning, wide_layer
 from machine import machine, versions
 
 from spikesim.backends.torch.ops import step_constants
@@ -109,6 +109,41 @@ def check_simulation(device: str, small: bool) -> dict[str, Any]:
     return found
 
 
+def check_training(device: str, small: bool) -> dict[str, Any]:
+    """Compare a layered and a recurrent network, forward and backward, with the CPU.
+
+    In float64 the weights stand on a grid, so the spikes are equal and gradients are compared; in float32 the order of
+    sums differs, and the share of spikes that differ is the result.
+    """
+    found: dict[str, Any] = {}
+    for name, (network, steps, density) in training_networks(small).items():
+        graph = lower(network)
+        x = (np.random.default_rng(1).random((steps, 8, graph.sources[0].n)) < density).astype(float)
+        for dtype in ("float64", "float32"):
+            results = [_module_run(graph, x, dtype, d) for d in (device, "cpu")]
+            (spikes, gradients), (same, expected) = results
+            differing = sum(int((spikes[n] != same[n]).sum()) for n in same)
+            errors = [float((a - b).abs().max() / b.abs().max()) for a, b in zip(gradients, expected, strict=True)]
+            total = sum(int(s.sum()) for s in same.values())
+            found[f"{name} {dtype}"] = {
+                "spikes": total,
+                "differing_share": differing / max(total, 1),
+                "gradient_error": max(errors),
+            }
+    return found
+
+
+def _module_run(graph: Any, x: Any, dtype: str, device: str) -> Any:
+    from spikesim.backends.torch.module import SpikingModule
+
+    module = SpikingModule(graph, dtype=dtype, device=device)
+    outputs = module({graph.sources[0].name: torch.tensor(x, dtype=getattr(torch, dtype), device=device)})
+    spikes = {n.name: outputs[n.name] for n in graph.nodes}
+    total = torch.stack([s.mean() for s in spikes.values()]).sum()
+    gradients = torch.autograd.grad(total, list(module.parameters()))
+    return {n: s.detach().cpu() for n, s in spikes.items()}, [g.cpu() for g in gradients]
+
+
 # ----------------------------------------------------------------------------------------------------------- simulation
 def _simulate(network: Network, seconds: float, backend: str, device: str) -> dict[str, Any]:
     """Build, warm up, and run; in wall seconds."""
@@ -153,6 +188,7 @@ PARTS: dict[str, Callable[[str, bool], Any]] = {
     "check_scans": check_scans,
     "check_poisson": check_poisson,
     "check_simulation": check_simulation,
+    "check_training": check_training,
     "scans": scans,
     "wide_layer": wide_layer,
     "training": training,

@@ -173,20 +173,23 @@ def wide_layer(device: str, small: bool) -> dict[str, Any]:
     return found
 
 
-def training(device: str, small: bool) -> dict[str, Any]:
-    """Measure an iteration of training: 784-512-512-10 over 50 steps, 700-512 with a loop over 250; batch 128."""
-    layers, loops = (20, 10, 5), (20, 10)
-    batch = 4 if small else 128
-    if not small:
-        layers, loops = (784, 512, 512, 10), (700, 512)
+def training_networks(small: bool) -> dict[str, tuple[Any, int, float]]:
+    """Return the networks of the issue with their steps and the density of their input."""
+    layers, loops = ((20, 10, 5), (20, 10)) if small else ((784, 512, 512, 10), (700, 512))
     parts = [part for k in layers[1:] for part in (dense(k), CELL)]
     feed_forward = sequential(Input("in", layers[0]), *parts)
     ring = sequential(Input("in", loops[0]), dense(loops[1]), CELL)
     n = loops[1]
     again = Dense(torch.randn(n, n, generator=torch.manual_seed(0)).div(n**0.5).numpy())
     ring = ring.add(Projection("layer1", "layer1", again, delay=1e-3))
-    cases = {"784-512-512-10": (feed_forward, 50, 0.06), "700-512 recurrent": (ring, 250, 0.03)}
-    return {name: _train(*case, batch, device) for name, case in cases.items()}
+    names = "-".join(map(str, layers)), "-".join(map(str, loops)) + " recurrent"
+    return {names[0]: (feed_forward, 50, 0.06), names[1]: (ring, 250, 0.03)}
+
+
+def training(device: str, small: bool) -> dict[str, Any]:
+    """Measure an iteration of training: 784-512-512-10 over 50 steps, 700-512 with a loop over 250; batch 128."""
+    batch = 4 if small else 128
+    return {name: _train(*case, batch, device) for name, case in training_networks(small).items()}
 
 
 def _train(network: Any, steps: int, density: float, batch: int, device: str) -> dict[str, Any]:
