@@ -224,18 +224,17 @@ def tuning(device: str, small: bool) -> dict[str, Any]:
     from spikesim.models.networks import microcircuit
 
     before = (triton_passes.BLOCK, triton_passes.STAGES, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS)
-    found, network = {}, microcircuit(0.003 if small else 0.3)
+    found, network, seconds = {}, microcircuit(0.003 if small else 0.3), 0.005 if small else 0.3
     try:
         for triton_passes.BLOCK in (64, 128, 256, 512):
             for triton_passes.STAGES in (1, 2, 4):
                 found[f"scan {triton_passes.BLOCK}, {triton_passes.STAGES} stages"] = scans(device, small, False)
-        for triton_stretch.PROGRAMS in (16, 32, 64, 128, 256):
-            found[f"PROGRAMS {triton_stretch.PROGRAMS}"] = _simulate(network, 0.005 if small else 0.3, "torch", device)
+        for programs in (16, 32, 64, 128, 256):
+            triton_stretch.PROGRAMS = dict.fromkeys(("cuda", "cpu"), programs)
+            found[f"deliver {programs} programs"] = _simulate(network, seconds, "torch", device)
         triton_stretch.PROGRAMS = before[2]
         for triton_stretch.GRAPH_STEPS in (4, 16, 64):
-            found[f"GRAPH_STEPS {triton_stretch.GRAPH_STEPS}"] = _simulate(
-                network, 0.005 if small else 0.3, "torch", device
-            )
+            found[f"graph of {triton_stretch.GRAPH_STEPS}"] = _simulate(network, seconds, "torch", device)
     finally:
         triton_passes.BLOCK, triton_passes.STAGES, triton_stretch.PROGRAMS, triton_stretch.GRAPH_STEPS = before
     return found

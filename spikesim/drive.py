@@ -68,12 +68,20 @@ def _rate_at(rate: Any, time: float) -> Any:
 def _poisson_source(graph: Graph, source: Poisson, first: int, steps: int, samples: int) -> NDArray[np.uint8]:
     stream, width = Stream(graph.seed, source.name), padded(source.n)
     out = np.zeros((steps, samples, source.n), np.uint8)
-    for k in range(steps):
-        step = first + k
-        probability = 1.0 - exp(-np.asarray(_rate_at(source.rate, step * graph.dt)) * graph.dt)
-        draws = stream.uniform(samples * width, step=step).reshape(samples, width)[:, : source.n]
-        out[k] = draws < probability
+    for begin, end, probability in poisson_probabilities(source, graph.dt, first, steps):
+        for k in range(begin, end):
+            draws = stream.uniform(samples * width, step=first + k).reshape(samples, width)[:, : source.n]
+            out[k] = draws < probability
     return out
+
+
+def poisson_probabilities(source: Poisson, dt: float, first: int, steps: int) -> Iterator[tuple[int, int, Any]]:
+    """Yield the ranges of steps (counted from ``first``) within which a rate does not change: begin, end, probability.
+
+    The probability of a spike is a number, or one per element.
+    """
+    for begin, end in _constant(source.rate, dt, first, steps):
+        yield begin, end, 1.0 - exp(-np.asarray(_rate_at(source.rate, (first + begin) * dt)) * dt)
 
 
 class DriveState:
@@ -162,10 +170,14 @@ class DriveState:
         if self.noise is None:
             self.noise = np.zeros(out.shape[1:])
         if steps:
-            decay = float(exp(-self.graph.dt / drive.tau))
-            kick = float(np.sqrt(1 - decay**2))
+            decay, kick = self.decay(drive)
             fill_ornstein_uhlenbeck(out, self.noise, begun, drive.mean, drive.sd, decay, kick, first, *self._place())
         return out
+
+    def decay(self, drive: OrnsteinUhlenbeck) -> tuple[float, float]:
+        """Return by what noise decays in a step, and the size of the kick that keeps its variance."""
+        decay = float(exp(-self.graph.dt / drive.tau))
+        return decay, float(np.sqrt(1 - decay**2))
 
 
 def _which(times: NDArray[np.float64], dt: float, first: int, steps: int) -> NDArray[np.int64]:

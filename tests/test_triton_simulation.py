@@ -17,6 +17,7 @@ from spikesim import (  # noqa: E402
     Input,
     Network,
     OrnsteinUhlenbeck,
+    Poisson,
     PoissonDrive,
     Population,
     Probe,
@@ -30,11 +31,12 @@ from spikesim import (  # noqa: E402
 )
 from spikesim.backends.torch import TorchBackend, triton_stretch  # noqa: E402
 from spikesim.backends.torch import triton_kernels as kernels  # noqa: E402
+from spikesim.backends.torch import triton_random as random  # noqa: E402
 from spikesim.backends.torch.program import TorchProgram  # noqa: E402
-from spikesim.backends.torch.triton_drives import Drives  # noqa: E402
+from spikesim.backends.torch.triton_drives import Drives, draw_spikes  # noqa: E402
 from spikesim.connect import AllToAll, Dense, FixedProbability  # noqa: E402
 from spikesim.distributions import Normal, Uniform  # noqa: E402
-from spikesim.drive import DriveState  # noqa: E402
+from spikesim.drive import DriveState, source_values  # noqa: E402
 from spikesim.engine import Options  # noqa: E402
 from spikesim.equations.scan_source import Layout  # noqa: E402
 from spikesim.equations.triton_source import load_triton, update_triton  # noqa: E402
@@ -70,12 +72,14 @@ def mixed() -> Network:
             Projection("in", "a", FixedProbability(0.5), weight=0.5, port="j", delay=2 * ms),
             Projection("a", "b", FixedProbability(0.6), weight=weights, delay=Uniform(0 * ms, 6 * ms)),
             Projection("b", "a", FixedProbability(0.6), weight=weights, delay=Uniform(1 * ms, 6 * ms), port="i"),
+            Projection("random", "b", FixedProbability(0.5), weight=0.4, delay=3 * ms),
             Projection("a", "a", FixedProbability(0.4), weight=weights, delay=1 * ms, port="j"),
             Projection("b", "out", AllToAll(), weight=1.0, delay=0 * ms),
         ],
         [
             Input("data", 4),
             SpikeTrains("in", 3, times=np.arange(20) * 2 * ms, indices=np.arange(20) % 3),
+            Poisson("random", 5, rate=Rate([0.0, 4e-3], [100.0, 300.0])),
             PoissonDrive("noise", "a", port="i", rate=np.linspace(10, 900, 9), weight=0.4),
             OrnsteinUhlenbeck("ou", "a", port="i", mean=0.05, sd=0.2),
             Current("step", "a", port="i", times=[5 * ms, 9 * ms], values=[0.2, -0.1]),
@@ -114,14 +118,13 @@ def data(steps, samples):
 
 # ------------------------------------------------------------------------------------------------ interpreted
 @interpreted
-@pytest.mark.parametrize(("samples", "dtype"), [(1, "float64"), (3, "float32")])
-def test_everything_at_once_is_the_plain_program(samples, dtype, monkeypatch):
-    """Two calls, stretches of a few steps, weights and states changed between them."""
+def test_everything_at_once_is_the_plain_program(monkeypatch):
+    """Three samples in float32, stretches of a few steps, weights and states changed between calls."""
     monkeypatch.setattr(triton_stretch, "STRETCH", 4)
-    given, fired = data(14, samples), 0
-    programs = both(mixed(), samples, dtype)
+    given, fired = data(10, 3), 0
+    programs = both(mixed(), 3, "float32")
     assert programs[0].fused
-    for first, steps in ((0, 9), (9, 0), (9, 5)):
+    for first, steps in ((0, 6), (6, 0), (6, 4)):
         part = {"data": given["data"][first : first + steps]}
         found, expected = (p.advance(steps, part) for p in programs)
         assert_same(found, expected)
@@ -137,17 +140,36 @@ def test_everything_at_once_is_the_plain_program(samples, dtype, monkeypatch):
 @interpreted
 def test_a_snapshot_of_one_goes_on_in_the_other():
     fused, plain = both(mixed())
-    given = data(12, 1)
+    given = data(11, 1)
     plain.advance(6, {"data": given["data"][:6]})
     fused.restore(plain.snapshot())
     rest = {"data": given["data"][6:]}
-    assert_same(fused.advance(6, rest), plain.advance(6, rest))
+    assert_same(fused.advance(5, rest), plain.advance(5, rest))
+
+
+@interpreted
+def test_rows_populations_and_lists_longer_than_a_block(monkeypatch):
+    monkeypatch.setattr(triton_stretch, "PROGRAMS", {"cpu": 3})
+    network = Network(
+        [Population("a", 300, lif_soft()), Population("b", 140, lif_soft())],
+        [
+            Projection("a", "b", AllToAll(), weight=Normal(0.0, 0.1), delay=Uniform(0 * ms, 2 * ms)),
+            Projection("b", "a", FixedProbability(0.95), weight=Normal(0.0, 0.1), delay=1 * ms),
+            Projection("in", "b", AllToAll(), weight=0.1),
+        ],
+        [Current("dc", "a", values=np.linspace(0.0, 0.52, 300)[None]), Poisson("in", 200, rate=100.0)],
+        dt=1 * ms,
+    )
+    fused, plain = both(network)
+    expected = plain.advance(4, {})
+    assert_same(fused.advance(4, {}), expected)
+    assert 4 < len(expected.spikes["a"][0]) < 600 and len(expected.spikes["b"][0]) > 4
 
 
 @interpreted
 @pytest.mark.parametrize(
     ("name", "settings", "steps"),
-    [("cuba", {"n": 100}, 30), ("brunel", {"n": 100}, 25), ("microcircuit", {"scale": 0.003}, 8)],
+    [("cuba", {"n": 100}, 30), ("brunel", {"n": 100}, 20), ("microcircuit", {"scale": 0.003}, 7)],
 )
 def test_published_networks(name, settings, steps):
     fused, plain = both(NETWORKS[name](**settings))
@@ -171,6 +193,34 @@ def test_poisson_counts_are_drawn_with_the_bits_of_numba(rate):
     expected = [DriveState(graph, d, 2).values(2**32 - 2, 7) for d in graph.drives]
     assert np.array_equal(drawn.sums.numpy(), expected[0] + expected[1])
     assert expected[1].any()
+
+
+@interpreted
+def test_noise_has_the_bits_of_numba_over_stretches_and_from_a_snapshot():
+    drives = [OrnsteinUhlenbeck("n", "a", mean=0.1, sd=0.3), OrnsteinUhlenbeck("m", "a", mean=0.0, sd=2.0, tau=20 * ms)]
+    graph = lower(Network([Population("a", 700, lif())], stimuli=drives, seed=9))
+    states, expected = ([DriveState(graph, d, 2) for d in graph.drives] for _ in range(2))
+    drawn = Drives(states, 8, torch.device("cpu"))
+    for first, steps in ((0, 8), (8, 3)):
+        drawn.fill(first, steps)
+        sums = [s.values(first, steps) for s in expected]
+        assert np.array_equal(drawn.sums[:steps].numpy(), sums[0] + sums[1])
+        for state, same in zip(states, expected, strict=True):
+            assert np.array_equal(state.noise, same.noise)
+    assert np.abs(sums[1]).max() > 2.5 * 2.0  # beyond the central polynomials of the inverse
+
+
+@interpreted
+@pytest.mark.parametrize("rate", [300.0, np.linspace(0, 2e3, 70), Rate([0.0, 2e-3], [50.0, 900.0])])
+def test_poisson_sources_have_the_bits_of_numpy(rate):
+    source = Poisson("p", 70, rate=rate)
+    graph = lower(
+        Network([Population("a", 1, lif())], [Projection("p", "a", AllToAll(), weight=1.0)], [source], seed=4)
+    )
+    out = torch.zeros((6, 2, 70), dtype=torch.uint8)
+    draw_spikes(graph, source, out, 0)
+    assert np.array_equal(out.numpy(), source_values(graph, source, 0, 6, 2, None))
+    assert 0 < out.sum() < out.numel()
 
 
 @interpreted
@@ -230,6 +280,7 @@ def test_the_plain_program_has_the_spikes_of_numba(name, settings, dtype):
 POINTERS = {"clock": "*i64", "values": "*u8", "count": "*i32", "counts": "*i32", "listed": "*i32", "groups": "*i64"}
 POINTERS |= {"edges": "*i64", "scales": "*fp64", "rows": "*i64", "target": "*i32", "delay": "*i16", "ring": "*fp64"}
 POINTERS |= {"state": "*fp32", "chosen": "*i64", "out": "*fp64", "base": "*i64", "tables": "*i64", "which": "*i64"}
+POINTERS |= {"noise": "*fp64", "numbers": "*fp64", "table": "*fp64", "probability": "*fp64"}
 POINTERS |= {"raster": "*u8", "active": "*i64", "stream": "i64"}
 
 
@@ -242,10 +293,12 @@ POINTERS |= {"raster": "*u8", "active": "*i64", "stream": "i64"}
         (kernels.deliver, {"BLOCK": 128, "PROGRAMS": 64, "EDGES": 1, "samples": 1}, {"weight": "*fp64"}),
         (kernels.record, {"BLOCK": 128}, {"out": "*fp32"}),
         (kernels.tick, {"PHASES": 2}, {}),
-        (kernels.poisson, {"BLOCK": 128, "ADD": True}, {"weight": "*fp64"}),
-        (kernels.poisson, {"BLOCK": 128, "ADD": False, "samples": 1, "n": 1}, {"weight": "*fp64", "first": "i64"}),
+        (random.poisson, {"BLOCK": 128, "ADD": True}, {"weight": "*fp64"}),
+        (random.ornstein_uhlenbeck, {"BLOCK": 128, "ADD": True}, {}),
+        (random.bernoulli, {"BLOCK": 128}, {"out": "*u8"}),
+        (random.poisson, {"BLOCK": 128, "ADD": False, "samples": 1, "n": 1}, {"weight": "*fp64", "first": "i64"}),
     ],
-    ids=["collect", "deliver", "deliver one", "record", "tick", "poisson add", "poisson one"],
+    ids=["collect", "deliver", "deliver one", "record", "tick", "poisson add", "noise", "bernoulli", "poisson one"],
 )
 def test_kernels_compile_for_a_gpu(kernel, constants, types):
     assert "fma" not in machine_code(kernel, {**POINTERS, **types}, constants)

@@ -1,17 +1,23 @@
-"""Drives of a stretch of steps, summed on the device: Poisson counts are drawn there, the rest is copied."""
+"""What enters a network in a stretch of steps, made on the device; currents and data are copied."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from spikesim.backends.torch.triton_kernels import poisson
-from spikesim.drive import DriveState, padded
-from spikesim.stimulus import Current, PoissonDrive
+from spikesim.backends.torch.triton_random import bernoulli, ornstein_uhlenbeck, poisson
+from spikesim.drive import DriveState, padded, poisson_probabilities
+from spikesim.equations.inversion import _CENTRE, _FAR, _TAIL
+from spikesim.graph import Graph
+from spikesim.rng import Stream
+from spikesim.stimulus import Current, OrnsteinUhlenbeck, Poisson, PoissonDrive
 
-BLOCK = {"cuda": 128, "cpu": 1 << 14}  # numbers a program draws; the interpreter takes the programs one by one
+# numbers a program draws; the interpreter takes the programs one by one
+BLOCK = {"cuda": 128, "cpu": 1 << 14}
+BLOCK_OVER_TIME = {"cuda": 128, "cpu": 1 << 10}
 
 
 class Drives:
@@ -34,21 +40,60 @@ class Drives:
         self.sums = torch.zeros(shape, dtype=torch.float64, device=device)
 
     def fill(self, first: int, steps: int) -> None:
-        """Compute the sums of the steps ``first .. first + steps - 1``."""
+        """Compute the sums of the steps ``first .. first + steps - 1``; stretches follow one another."""
         out = self.sums[:steps]
+        if not len(out):
+            return
         for position, state in enumerate(self.states):
-            if isinstance(state.drive, PoissonDrive):
-                self._draw(state, state.drive, out, first, bool(position))
-                continue
-            values = torch.as_tensor(state.values(first, steps)[: len(out)], device=self.device)
-            out.copy_(out + values if position else values.expand(out.shape))
+            match state.drive:
+                case PoissonDrive():
+                    self._poisson(state, state.drive, out, first, bool(position))
+                case OrnsteinUhlenbeck():
+                    self._noise(state, state.drive, out, first, bool(position))
+                case _:
+                    values = torch.as_tensor(state.values(first, steps), device=self.device)
+                    out.copy_(out + values if position else values.expand(out.shape))
 
-    def _draw(self, state: DriveState, drive: PoissonDrive, out: torch.Tensor, first: int, add: bool) -> None:
-        weight = torch.tensor([drive.weight], dtype=torch.float64, device=self.device)
+    def _numbers(self, values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, np.float64), device=self.device)
+
+    def _poisson(self, state: DriveState, drive: PoissonDrive, out: torch.Tensor, first: int, add: bool) -> None:
+        weight = self._numbers([drive.weight])
         for begin, end, tables, which, parts in state.poisson_tables(drive, first, len(out)):
             rows = torch.as_tensor(tables.astype(np.int64), device=self.device)
             part, rates = out[begin:end], torch.as_tensor(which, device=self.device)
-            draws = (weight, rows, rates, rows.shape[1], parts, first + begin, state.stream.id, *state.stream.key)
+            draws = (weight, rows, rates, rows.shape[1], parts, *_place(state.stream, first + begin, part))
             block = BLOCK[self.device.type]
-            grid, sizes = (-(-part.numel() // block),), (padded(state.n), *part.shape)
-            poisson[grid](part, *draws, *sizes, ADD=add, BLOCK=block, enable_fp_fusion=False)
+            poisson[(-(-part.numel() // block),)](part, *draws, ADD=add, BLOCK=block, enable_fp_fusion=False)
+
+    def _noise(self, state: DriveState, drive: OrnsteinUhlenbeck, out: torch.Tensor, first: int, add: bool) -> None:
+        decay, kick = state.decay(drive)
+        begun = state.noise is not None
+        noise = self._numbers(state.noise if begun else np.zeros(out.shape[1:]))
+        numbers = self._numbers([drive.mean, drive.sd, decay, drive.sd * kick])
+        draws = (
+            noise,
+            numbers,
+            self._numbers([*_CENTRE, *_TAIL, *_FAR]),
+            int(begun),
+            *_place(state.stream, first, out),
+        )
+        block = BLOCK_OVER_TIME[self.device.type]
+        grid = (-(-noise.numel() // block),)
+        ornstein_uhlenbeck[grid](out, *draws, ADD=add, BLOCK=block, enable_fp_fusion=False)
+        state.noise = noise.cpu().numpy()  # what a snapshot holds, wherever the run goes on
+
+
+def draw_spikes(graph: Graph, source: Poisson, out: torch.Tensor, first: int) -> None:
+    """Fill ``out`` (uint8 ``[steps, samples, n]``) with the spikes of Poisson sources from step ``first`` on."""
+    stream = Stream(graph.seed, source.name)
+    for begin, end, chance in poisson_probabilities(source, graph.dt, first, len(out)):
+        part, block = out[begin:end], BLOCK[out.device.type]
+        probability = torch.as_tensor(np.broadcast_to(chance, source.n).copy(), device=out.device)
+        place = _place(stream, first + begin, part)
+        bernoulli[(-(-part.numel() // block),)](part, probability, *place, BLOCK=block, enable_fp_fusion=False)
+
+
+def _place(stream: Stream, first: int, out: torch.Tensor) -> tuple[int, ...]:
+    """Return what tells the kernels which draws to make: first step, stream, key, indices of a sample, sizes."""
+    return first, stream.id, *stream.key, padded(out.shape[2]), *out.shape

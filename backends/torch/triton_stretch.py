@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikesim.backends.torch.delivery import Ring
-from spikesim.backends.torch.triton_drives import Drives
+from spikesim.backends.torch.triton_drives import Drives, draw_spikes
 from spikesim.backends.torch.triton_kernels import collect, deliver, record, tick
 from spikesim.backends.torch.triton_network import Synapses
 from spikesim.drive import DriveState, source_values
@@ -24,12 +24,15 @@ from spikesim.equations.scan_source import Layout
 from spikesim.equations.triton_source import load_triton, update_triton
 from spikesim.graph import Node
 from spikesim.network import Probe
+from spikesim.stimulus import Poisson
 
 if TYPE_CHECKING:
     from spikesim.backends.torch.triton_program import TritonProgram
 
 BLOCK = 128  # neurons or synapses a program takes at a time
-PROGRAMS = 64  # that share the spikes of a step, for each projection of their source; not tuned on a GPU yet
+# programs that share the spikes of a step, for each projection of their source; not tuned on a GPU yet, and the
+# interpreter takes them one after the other
+PROGRAMS = {"cuda": 64, "cpu": 1}
 ROOM = 1 << 28  # bytes for what is drawn, given and recorded in a stretch
 STRETCH = 4096  # steps at most
 GRAPH_STEPS = 16  # recorded in one graph
@@ -137,7 +140,7 @@ class Stretch:
         arguments: list[Any] = [self.clock, self.counts[phase:], self.listed[phase]]
         arguments += [self.groups, self.edges, self.synapses.scale]
         arguments += [arrays[name] for name in ("rows", "target", "weight", "delay")]
-        programs = PROGRAMS if self.device.type == "cuda" else 1  # the interpreter takes them one after the other
+        programs = PROGRAMS[self.device.type]
         sizes = {"BLOCK": BLOCK, "PROGRAMS": programs, "EDGES": most}
         arguments += [self.ring, self.samples]
         return [lambda: deliver[(programs, most)](*arguments, **sizes, enable_fp_fusion=False)]
@@ -179,8 +182,12 @@ class Stretch:
         for drive in self.drives.values():
             drive.fill(first, steps)
         for source in self.graph.sources:
-            values = source_values(self.graph, source, first, steps, self.samples, inputs.get(source.name))
-            self.given[source.name][:steps] = torch.as_tensor(np.ascontiguousarray(values))
+            room = self.given[source.name][:steps]
+            if isinstance(source, Poisson):
+                draw_spikes(self.graph, source, room, first)
+            else:
+                values = source_values(self.graph, source, first, steps, self.samples, inputs.get(source.name))
+                room.copy_(torch.as_tensor(np.ascontiguousarray(values)))
         self.clock.copy_(torch.tensor([first, 0]))
         for probe, base in self.base.items():
             base.fill_(-(-first // probe.every))

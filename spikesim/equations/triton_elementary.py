@@ -11,9 +11,11 @@ import inspect
 import math
 import textwrap
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from spikesim.equations import elementary
+from spikesim.equations.source import import_source
 
 WIDTHS = {"float32": 32, "float64": 64}
 INTEGERS = {"float32": "int32", "float64": "int64"}
@@ -99,6 +101,13 @@ def elementary_source(dtype: str, wanted: set[str]) -> str:
     text = "\n".join(lines) + "\n\n\n" if lines else ""
     text += "\n\n".join(functions[name][0] for name in functions if name in needed)
     return text + "".join(f"\n\n{name} = _{name}" for name in PUBLIC if name in wanted)
+
+
+def elementary_module(dtype: str) -> ModuleType:
+    """Import the functions for one precision, for kernels that are not printed."""
+    header = f'"""Printed by spikesim: elementary functions in {dtype}."""\n\nimport triton\n'
+    header += "import triton.language as tl\n\n"
+    return import_source(header + elementary_source(dtype, set(PUBLIC)) + "\n", "triton_elementary")
 
 
 def _number(value: float | int) -> str:
