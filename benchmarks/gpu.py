@@ -1,6 +1,7 @@
 """Everything that waits for a GPU, in one command: correctness first, then training, inference and simulation.
 
-    python benchmarks/gpu.py [--device cuda] [--out gpu.json] [--only checks,simulate,...] [--small]
+    pip install -e ".[torch]"
+    python benchmarks/gpu.py [--device cuda] [--out gpu.json] [--only check,simulate,...] [--small]
 
 The results are written after every part, so a run that is cut short leaves what it has. ``--small`` takes tiny sizes,
 to try the script itself (on the CPU: ``--device cpu``). All is measured on one device in one run, SpikingJelly if it
@@ -45,12 +46,13 @@ STRONG |= {"adex": 5e-9, "lif_exp": 0.05}
 
 # ---------------------------------------------------------------------------------------------------------- correctness
 def check_scans(device: str, small: bool) -> dict[str, Any]:
-    """Compare every neuron with the CPU: spikes that differ, and the largest relative error of a gradient."""
+    """Compare every neuron with plain torch on the CPU: spikes that differ, largest relative error of a gradient."""
     shape, found = ((20, 2, 50) if small else (200, 8, 300)), {}
     for name, make in NEURONS.items():
         for dtype in (torch.float64, torch.float32):
             (spikes, gradients), (same, expected) = (
-                _scan(make().model, STRONG.get(name, 1.0), shape, dtype, d) for d in (device, "cpu")
+                _scan(make().model, STRONG.get(name, 1.0), shape, dtype, d, fused)
+                for d, fused in ((device, True), ("cpu", False))
             )
             pairs = zip(gradients, expected, strict=True)
             errors = [float((a - b).abs().max() / b.abs().max()) for a, b in pairs if b is not None and b.abs().max()]
@@ -63,7 +65,7 @@ def check_scans(device: str, small: bool) -> dict[str, Any]:
     return found
 
 
-def _scan(model: Any, size: float, shape: tuple[int, int, int], dtype: torch.dtype, device: str) -> Any:
+def _scan(model: Any, size: float, shape: tuple[int, int, int], dtype: torch.dtype, device: str, fused: bool) -> Any:
     rng = np.random.default_rng(1)
 
     def leaf(values: Any) -> torch.Tensor:
@@ -73,7 +75,7 @@ def _scan(model: Any, size: float, shape: tuple[int, int, int], dtype: torch.dty
     init = {s: leaf(np.full(shape[1:], float(getattr(v, "init", v)))) for s, v in model.states.items()}
     params = {n: leaf(p.default * rng.uniform(0.98, 1.02, shape[2])) for n, p in model.params.items()}
     constants = {k: c.to(dtype) for k, c in step_constants(model, params, 1e-3, torch.device(device)).items()}
-    spikes, traces = Scan(model, Surrogate())(inputs, init, constants, shape)
+    spikes, traces = Scan(model, Surrogate(), fused)(inputs, init, constants, shape)
     values = torch.stack([spikes, *(t[1:] for t in traces.values())])
     weights = torch.tensor(rng.normal(size=values.shape), dtype=dtype, device=device)
     leaves = [*inputs.values(), *init.values(), *params.values()]
