@@ -146,6 +146,23 @@ def test_columns_beyond_one_block_and_constants_by_neuron():
 
 
 @interpreted
+def test_an_input_that_stays_the_same_is_read_once():
+    model, results = MODELS["own"], []
+    x = torch.rand((1, 2, 5), generator=torch.manual_seed(0), dtype=torch.float64).requires_grad_()
+    other = torch.rand((6, 2, 5), generator=torch.manual_seed(1), dtype=torch.float64)
+    constants = step_constants(model, {k: p.default for k, p in model.params.items()}, 1e-3, CPU)
+    init = {s: torch.zeros((), dtype=torch.float64) for s in model.states}
+    for fused in (True, False):
+        inputs = {"current": x.expand(6, 2, 5), "gain": other}
+        spikes, traces = Scan(model, Surrogate(), fused)(inputs, init, constants, (6, 2, 5), keep=("a",))
+        (gradient,) = torch.autograd.grad((spikes * other).sum() + traces["a"].square().sum(), x)
+        results.append((spikes.detach(), traces["a"].detach(), gradient))
+    assert list(traces) == ["a"] and 0 < spikes.sum() < spikes.numel()
+    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
+    assert torch.allclose(results[0][2], results[1][2], rtol=1e-12, atol=0) and results[0][2].abs().min() > 0
+
+
+@interpreted
 def test_a_recurrent_network_is_stepped_and_learns_as_plain_torch():
     """Layers take one launch for all steps, a loop one for each step and direction."""
     network = sequential(Input("x", 4), dense(5), NEURONS["lif_soft"](), dense(3), NEURONS["leaky"](), seed=2)
@@ -203,7 +220,7 @@ def test_compiled_code_neither_contracts_nor_approximates(dtype, stages):
     """Compiled for a GPU without one: no fused multiply-add, IEEE division and root, nothing flushed to zero."""
     layout = Layout(own, dtype, tuple(own.inputs), ("alpha",))
     learn, traced = tuple(own.used_constants()), ("v",)
-    texts = {"forward": forward_triton(layout)}
+    texts = {"forward": forward_triton(layout, traced)}
     texts["backward"] = backward_triton(layout, learn, traced, Surrogate("sigmoid"))
     for kind, text in texts.items():
         ptx = machine_code(load_triton(text, kind), "*fp32" if dtype == "float32" else "*fp64", stages)
@@ -221,7 +238,14 @@ def machine_code(kernel, pointer, stages):
     from triton.compiler import ASTSource
 
     signature = dict.fromkeys(kernel.arg_names, pointer)
-    signature |= {"steps": "i32", "width": "i32", "n": "i32", "BLOCK": "constexpr", "STAGES": "constexpr"}
+    signature |= {
+        "begin": "i32",
+        "steps": "i32",
+        "width": "i32",
+        "n": "i32",
+        "BLOCK": "constexpr",
+        "STAGES": "constexpr",
+    }
     source = ASTSource(kernel, signature, constexprs={"BLOCK": 128, "STAGES": stages})
     options = {"enable_fp_fusion": False}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]

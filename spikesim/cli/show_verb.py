@@ -107,5 +107,5 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
         from spikesim.equations.triton_source import backward_triton, forward_triton
 
         layout = Layout(model, dtype, tuple(model.inputs), ())
-        return f"{forward_triton(layout)}\n\n{backward_triton(layout, (), (), Surrogate(surrogate_name))}"
+        return f"{forward_triton(layout, ())}\n\n{backward_triton(layout, (), (), Surrogate(surrogate_name))}"
     raise UnknownNameError("source", source, list(SOURCES))

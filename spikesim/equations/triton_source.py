@@ -1,8 +1,8 @@
 """Scans over time printed for Triton: a neuron's step and its exact backward step as two kernels for a GPU.
 
 The counterpart of :mod:`spikesim.equations.scan_source`: the same expressions, the same arrays ``[steps, width]``. One
-program takes a block of columns through all steps and keeps the states in registers; the backward scan computes the
-rest of each step again from the stored states. Results are bit-identical to the other targets as long as products and
+program takes a block of columns through all steps and keeps the states in registers. Nothing is kept for the backward
+scan but the inputs and the first states: it runs the steps forward again. Results are bit-identical to the other targets as long as products and
 sums are not contracted (launch with ``enable_fp_fusion=False``); divisions and square roots are printed in their IEEE
 form, because Triton's own are approximate in float32.
 """
@@ -54,29 +54,32 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def forward_triton(layout: Layout) -> str:
+def forward_triton(layout: Layout, kept: tuple[str, ...]) -> str:
     """Print the forward scan for Triton.
 
-    The kernel ``scan(spikes, in_<port>..., x_<state>..., p_<constant>..., steps, width, n, STAGES, BLOCK)`` fills
-    ``spikes`` ``[steps, width]`` and rows 1 and on of each state ``[steps + 1, width]``. A constant is one number, or
-    ``n`` of them; column ``j`` is of neuron ``j % n``. With more than one stage, so many steps are loaded ahead.
+    The kernel ``scan(spikes, in_<port>..., c_<state>..., x_<state>... (kept ones), p_<constant>..., begin, steps,
+    width, n, STAGES, BLOCK)`` is that of :func:`spikesim.equations.scan_source.forward_source` for all columns and
+    the steps ``begin .. begin + steps - 1``. A constant is one number, or ``n`` of them; column ``j`` is of neuron
+    ``j % n``. With more than one stage, so many steps are loaded ahead.
     """
     states, ports = list(layout.model.states), layout.ports
     lines, results, numbers = print_lines(layout.model.dynamics, _leaf(layout), TABLES[layout.dtype])
-    arguments = ["spikes", *(f"in_{n}" for n in ports), *(f"x_{n}" for n in states)]
-    before = ["at = column", *(f"v_{n} = tl.load(x_{n} + at, inside, ZERO)" for n in states)]
-    body = [f"i_{n} = tl.load(in_{n} + at, inside, ZERO)" for n in ports]
-    body += [*lines, f"tl.store(spikes + at, {results['spike']}, inside)", "at += width"]
+    arguments = ["spikes", *(f"in_{n}" for n in ports), *(f"c_{n}" for n in states), *(f"x_{n}" for n in kept)]
+    before = ["at = first", *_steady(layout), *(f"v_{n} = tl.load(c_{n} + column, inside, ZERO)" for n in states)]
+    body = [*_inputs(layout), *lines, f"tl.store(spikes + at, {results['spike']}, inside)", "at += width"]
     body += _together({f"v_{n}": results[n] for n in states})
-    body += [f"tl.store(x_{n} + at, v_{n}, inside)" for n in states]
-    return _module("forward scan", layout, arguments, before, body, [], numbers)
+    body += [f"tl.store(x_{n} + at, v_{n}, inside)" for n in kept]
+    after = [f"tl.store(c_{n} + column, v_{n}, inside)" for n in states]
+    return _scan("forward scan", layout, arguments, [*before, *_loop("steps", body), *after], numbers)
 
 
 def backward_triton(layout: Layout, learn: tuple[str, ...], traced: tuple[str, ...], with_: Surrogate) -> str:
     """Print the backward scan for Triton.
 
-    Its arguments are those of :func:`spikesim.equations.scan_source.backward_source` without the range of columns,
-    then ``steps, width, n, STAGES, BLOCK``.
+    The kernel ``scan(d_spikes, in_<port>..., z_<state>..., h_<state>..., d_x_<state>... (traced ones),
+    c_<state>..., d_in_<port>..., d_p_<constant>... (learnable ones), p_<constant>..., begin, steps, width, n, STAGES,
+    BLOCK)`` is that of :func:`spikesim.equations.scan_source.backward_source` for all columns. It runs the steps
+    forward again first; ``h_<state>`` ``[steps, width]`` is room for the states of that.
 
     Parameters
     ----------
@@ -89,26 +92,43 @@ def backward_triton(layout: Layout, learn: tuple[str, ...], traced: tuple[str, .
     with_
         The surrogate.
     """
-    derived = backward_step(layout.model, layout.ports, learn, with_)
-    lines, results, numbers = print_lines(derived, _leaf(layout), TABLES[layout.dtype])
     states, ports = list(layout.model.states), layout.ports
-    arguments = ["d_spikes", *(f"in_{n}" for n in ports), *(f"x_{n}" for n in states), *(f"d_x_{n}" for n in traced)]
-    arguments += [*(f"c_{n}" for n in states), *(f"d_in_{n}" for n in ports), *(f"d_p_{n}" for n in learn)]
-    before = [f"C_{n} = tl.load(c_{n} + column, inside, ZERO)" for n in states]
-    before += [f"A_{n} = tl.load(d_p_{n} + column, inside, ZERO)" for n in learn]
-    before += ["at = column + tl.cast(width, tl.int64) * (steps - 1)"]
-    body = [f"v_{n} = tl.load(x_{n} + at, inside, ZERO)" for n in states]
-    body += [f"i_{n} = tl.load(in_{n} + at, inside, ZERO)" for n in ports]
-    body += ["g = tl.load(d_spikes + at, inside, ZERO)"]
+    derived = backward_step(layout.model, ports, learn, with_)
+    lines, results, numbers = print_lines(derived, _leaf(layout), TABLES[layout.dtype], "b")
+    arguments = ["d_spikes", *(f"in_{n}" for n in ports), *(f"z_{n}" for n in states), *(f"h_{n}" for n in states)]
+    arguments += [*(f"d_x_{n}" for n in traced), *(f"c_{n}" for n in states), *(f"d_in_{n}" for n in ports)]
+    arguments += [f"d_p_{n}" for n in learn]
+    held = {f"C_{n}": f"c_{n}" for n in states} | {f"A_{n}": f"d_p_{n}" for n in learn}
+    held |= {f"D_{n}": f"d_in_{n}" for n in layout.steady}
+    again, more = _again(layout)
+    before = [*_steady(layout), *again, *(f"{v} = tl.load({p} + column, inside, ZERO)" for v, p in held.items())]
+    before += ["at = first + tl.cast(width, tl.int64) * (steps - 1)"]
+    before += ["row = column + tl.cast(width, tl.int64) * (steps - 1)"]
+    body = [f"v_{n} = tl.load(h_{n} + row, inside, ZERO)" for n in states]
+    body += [*_inputs(layout), "g = tl.load(d_spikes + at, inside, ZERO)"]
     later = {n: f"C_{n} + tl.load(d_x_{n} + at + width, inside, ZERO)" if n in traced else f"C_{n}" for n in states}
-    body += [f"g_{n} = {value}" for n, value in later.items()]
-    body += [*lines, *(f"tl.store(d_in_{n} + at, {results[f'd_input_{n}']}, inside)" for n in ports)]
+    body += [f"g_{n} = {value}" for n, value in later.items()] + lines
+    for n in ports:
+        found = results[f"d_input_{n}"]
+        body += [f"D_{n} += {found}" if n in layout.steady else f"tl.store(d_in_{n} + at, {found}, inside)"]
     body += _together({f"C_{n}": results[f"d_state_{n}"] for n in states})
-    body += [f"A_{n} += {results[f'd_param_{n}']}" for n in learn]
-    body += ["at -= width"]
-    after = [f"tl.store(c_{n} + column, C_{n}, inside)" for n in states]
-    after += [f"tl.store(d_p_{n} + column, A_{n}, inside)" for n in learn]
-    return _module("backward scan", layout, arguments, before, body, after, numbers)
+    body += [*(f"A_{n} += {results[f'd_param_{n}']}" for n in learn), "at -= width", "row -= width"]
+    after = [f"tl.store({place} + column, {value}, inside)" for value, place in held.items()]
+    return _scan("backward scan", layout, arguments, [*before, *_loop("steps", body), *after], numbers | more)
+
+
+def _again(layout: Layout) -> tuple[list[str], dict[str, float]]:
+    """Print how the steps run forward again: row k of ``h_<state>`` gets the state before step ``begin + k``."""
+    states = list(layout.model.states)
+    if not states:
+        return [], {}
+    lines, results, numbers = print_lines(layout.model.dynamics, _leaf(layout), TABLES[layout.dtype], "f")
+    text = ["at, row = first, column", *(f"v_{n} = tl.load(z_{n} + at, inside, ZERO)" for n in states)]
+    text += [f"tl.store(h_{n} + row, v_{n}, inside)" for n in states]
+    body = [*_inputs(layout), *lines, *_together({f"v_{n}": results[n] for n in states}), "at += width", "row += width"]
+    body += [f"tl.store(h_{n} + row, v_{n}, inside)" for n in states]
+    # the barrier: with several stages, another thread may load what this one has stored
+    return [*text, *_loop("steps - 1", body), "tl.debug_barrier()"], numbers
 
 
 def update_triton(layout: Layout, rings: tuple[str, ...], drives: tuple[str, ...]) -> str:
@@ -193,21 +213,25 @@ def _constants(layout: Layout) -> list[str]:
     ]
 
 
-def _module(
-    kind: str,
-    layout: Layout,
-    arguments: list[str],
-    before: list[str],
-    body: list[str],
-    after: list[str],
-    numbers: dict[str, float],
-) -> str:
-    """Put a scan together. The number of steps is left unspecialised: it differs between calls."""
-    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "steps", "width", "n", "STAGES: tl.constexpr"]
+def _steady(layout: Layout) -> list[str]:
+    """Read what is the same at every step."""
+    return [f"i_{n} = tl.load(in_{n} + column, inside, ZERO)" for n in layout.steady]
+
+
+def _inputs(layout: Layout) -> list[str]:
+    return [f"i_{n} = tl.load(in_{n} + at, inside, ZERO)" for n in layout.ports if n not in layout.steady]
+
+
+def _loop(steps: str, body: list[str]) -> list[str]:
+    return [f"for _ in tl.range(0, {steps}, num_stages=STAGES):", *(f"    {line}" for line in body)]
+
+
+def _scan(kind: str, layout: Layout, arguments: list[str], body: list[str], numbers: dict[str, float]) -> str:
+    """Put a scan together. Where it begins and ends is left unspecialised: it differs between calls."""
+    arguments = [*arguments, *(f"p_{n}" for n in layout.constants), "begin", "steps", "width", "n"]
     lines = ["column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "inside = column < width"]
-    lines += [*_constants(layout), *before]
-    lines += ["for _ in tl.range(0, steps, num_stages=STAGES):", *(f"    {line}" for line in body), *after]
-    return _kernel("scan", kind, layout, arguments, lines, numbers, ["steps"])
+    lines += ["first = column + tl.cast(width, tl.int64) * begin", *_constants(layout), *body]
+    return _kernel("scan", kind, layout, [*arguments, "STAGES: tl.constexpr"], lines, numbers, ["begin", "steps"])
 
 
 def _kernel(
