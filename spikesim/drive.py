@@ -5,6 +5,7 @@ All draws are counter-based: a function of the seed, the stimulus' name, the ste
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -67,12 +68,20 @@ def _rate_at(rate: Any, time: float) -> Any:
 def _poisson_source(graph: Graph, source: Poisson, first: int, steps: int, samples: int) -> NDArray[np.uint8]:
     stream, width = Stream(graph.seed, source.name), padded(source.n)
     out = np.zeros((steps, samples, source.n), np.uint8)
-    for k in range(steps):
-        step = first + k
-        probability = 1.0 - exp(-np.asarray(_rate_at(source.rate, step * graph.dt)) * graph.dt)
-        draws = stream.uniform(samples * width, step=step).reshape(samples, width)[:, : source.n]
-        out[k] = draws < probability
+    for begin, end, probability in poisson_probabilities(source, graph.dt, first, steps):
+        for k in range(begin, end):
+            draws = stream.uniform(samples * width, step=first + k).reshape(samples, width)[:, : source.n]
+            out[k] = draws < probability
     return out
+
+
+def poisson_probabilities(source: Poisson, dt: float, first: int, steps: int) -> Iterator[tuple[int, int, Any]]:
+    """Yield the ranges of steps (counted from ``first``) within which a rate does not change: begin, end, probability.
+
+    The probability of a spike is a number, or one per element.
+    """
+    for begin, end in _constant(source.rate, dt, first, steps):
+        yield begin, end, 1.0 - exp(-np.asarray(_rate_at(source.rate, (first + begin) * dt)) * dt)
 
 
 class DriveState:
@@ -115,11 +124,25 @@ class DriveState:
         from spikesim.equations.drive_kernels import fill_poisson_rates
 
         out = np.empty((steps, self.samples, self.hi - self.lo))
+        for begin, end, *tables in self.poisson_tables(drive, first, steps):
+            fill_poisson_rates(out[begin:end], drive.weight, *tables, first + begin, *self._place())
+        return out
+
+    def poisson_tables(
+        self, drive: PoissonDrive, first: int, steps: int
+    ) -> Iterator[tuple[int, int, NDArray[np.uint32], NDArray[np.int64], int]]:
+        """Yield, for each range of steps within which the rate does not change, what its draws are made with.
+
+        Yields
+        ------
+        begin, end
+            The range, counted from ``first``.
+        tables, which, parts
+            See :func:`spikesim.equations.drive_kernels.fill_poisson_rates`.
+        """
         for begin, end in _constant(drive.rate, self.graph.dt, first, steps):
             mean = np.asarray(_rate_at(drive.rate, (first + begin) * self.graph.dt) * self.graph.dt, np.float64)
-            tables, which, parts = self._tables(mean)
-            fill_poisson_rates(out[begin:end], drive.weight, tables, which, parts, first + begin, *self._place())
-        return out
+            yield begin, end, *self._tables(mean)
 
     def _tables(self, mean: NDArray[np.float64]) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
         """Return thresholds for each distinct mean, which of them a neuron has, and the number of parts of a draw."""
@@ -147,10 +170,14 @@ class DriveState:
         if self.noise is None:
             self.noise = np.zeros(out.shape[1:])
         if steps:
-            decay = float(exp(-self.graph.dt / drive.tau))
-            kick = float(np.sqrt(1 - decay**2))
+            decay, kick = self.decay(drive)
             fill_ornstein_uhlenbeck(out, self.noise, begun, drive.mean, drive.sd, decay, kick, first, *self._place())
         return out
+
+    def decay(self, drive: OrnsteinUhlenbeck) -> tuple[float, float]:
+        """Return by what noise decays in a step, and the size of the kick that keeps its variance."""
+        decay = float(exp(-self.graph.dt / drive.tau))
+        return decay, float(np.sqrt(1 - decay**2))
 
 
 def _which(times: NDArray[np.float64], dt: float, first: int, steps: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikesim
+from spikesim.devices import choose
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.files.envelope import check_target
 from spikesim.graph import Graph
@@ -186,6 +187,9 @@ class Chunk:
 class Backend(Protocol):
     """An engine. Third parties register theirs under the entry point ``spikesim.backends``, as the shipped ones do.
 
+    An engine that can use a GPU may have ``accelerator()``, which returns a :class:`spikesim.devices.Accelerator` or
+    the reason why there is none.
+
     An engine that can store synapses in several ways may have ``explain(graph, options)``, which returns one mapping
     per projection for ``spikesim show NETWORK --plan``.
     """
@@ -267,7 +271,7 @@ def run(
     duration: float | None = None,
     *,
     steps: int | None = None,
-    backend: str = "numba",
+    backend: str | None = None,
     inputs: Mapping[str, Any] | None = None,
     seed: int | None = None,
     dtype: str = "float64",
@@ -292,13 +296,14 @@ def run(
     steps
         Number of steps.
     backend
-        ``"numba"``, ``"torch"``, ``"loihi"``, ``"lava"`` or a third party's.
+        ``"numba"`` (the default), ``"torch"``, ``"loihi"``, ``"lava"`` or a third party's.
     inputs
         Data for each :class:`~spikesim.stimulus.Input`: ``[steps, samples, *shape]`` or ``[steps, *shape]``.
     seed
         Replaces the network's seed.
     dtype, threads, device, timeout, representations
-        See :class:`Options`.
+        See :class:`Options`. ``device="auto"`` takes a GPU where the network is large enough for it, and the backend
+        with it if that is left open; ``meta["device_reason"]`` says why (:mod:`spikesim.devices`).
     ranks
         Processes of this machine that share the network over MPI (:mod:`spikesim.ranks`), each with one thread unless
         ``threads`` says more; needs ``spikesim[mpi]`` and the backend ``"numba"``.
@@ -330,7 +335,8 @@ def run(
         check_target(out, "spikesim recording")  # before the work begins
     if ranks != 1:
         Options(dtype, threads, device, timeout)  # says what is wrong with them
-        check_ranks(ranks, backend, device, checkpoint_every is not None or resume)
+        where = "cpu" if device == "auto" else device
+        check_ranks(ranks, backend or "numba", where, checkpoint_every is not None or resume)
         from spikesim.ranks.launch import launch
 
         arguments = {"duration": duration, "steps": steps, "seed": seed, "dtype": dtype, "threads": threads or 1}
@@ -339,6 +345,7 @@ def run(
     begin = time.perf_counter()
     graph = network if isinstance(network, Graph) else lower(network, seed=seed)
     built = time.perf_counter()
+    backend, device, reason = choose(graph, backend, device)
     data, samples, length = input_arrays(graph, inputs or {})
     total = total_steps(graph, duration, steps, length)
     checkpoints = None
@@ -363,6 +370,8 @@ def run(
         "build_s": built - begin,
         "compile_s": compiled - built,
     }
+    if reason:
+        meta["device_reason"] = reason
     if checkpoints is not None:
         meta["run"] = checkpoints.identity
     with Session(program, samples, total, data, meta, out, progress, checkpoints) as session:

@@ -139,12 +139,23 @@ def test_shapes_and_integers():
     assert elementary.exp([0, 1]).dtype == np.float64
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_square_root_of_torch_is_rounded_correctly(dtype):
+    """``torch.sqrt`` itself was off by one unit for 1 % of float64 and 17 % of float32 numbers on one machine."""
+    torch = pytest.importorskip("torch")
+    from spikesim.equations import elementary_torch
+
+    x = all_arguments(dtype)
+    with np.errstate(all="ignore"):
+        assert same_bits(elementary_torch.sqrt(torch.from_numpy(x)).numpy(), np.sqrt(x))
+
+
 def test_torch_gradients_are_the_derivatives():
     torch = pytest.importorskip("torch")
     from spikesim.equations import elementary_torch
 
     x = torch.linspace(0.1, 3, 20, dtype=torch.float64, requires_grad=True)
-    for name in NAMES:
+    for name in (*NAMES, "sqrt"):
         (own,) = torch.autograd.grad(getattr(elementary_torch, name)(x).sum(), x)
         (theirs,) = torch.autograd.grad(getattr(torch, name)(x).sum(), x)
         torch.testing.assert_close(own, theirs, rtol=1e-13, atol=0)

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from spikesim.devices import Accelerator
 from spikesim.engine import Availability, Options, Program
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
@@ -46,10 +47,27 @@ class TorchBackend:
 
     def compile(self, graph: Graph, options: Options) -> Program:
         """Put a network on a device."""
+        import torch
+
         from spikesim.backends.torch.program import TorchProgram
+        from spikesim.backends.torch.triton_passes import triton_serves
 
         _check_device(options.device)
+        if triton_serves(torch.device(options.device)):
+            from spikesim.backends.torch.triton_program import TritonProgram
+
+            return TritonProgram(graph, options)
         return TorchProgram(graph, options)
+
+    def accelerator(self) -> Accelerator | str:
+        """Return the GPU that torch would use first, or why there is none."""
+        import torch
+
+        if torch.version.cuda is None:
+            return f"no CUDA device: torch {torch.__version__} is built without CUDA"
+        if not torch.cuda.is_available():
+            return "no CUDA device: torch sees none on this machine"
+        return Accelerator(torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0])
 
     def module(self, graph: Graph, **settings: Any) -> SpikingModule:
         """Return the network as a ``torch.nn.Module``; see :class:`spikesim.backends.torch.module.SpikingModule`."""

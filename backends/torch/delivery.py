@@ -77,9 +77,10 @@ class Rows:
 
         self.begin = tensor(edge.indptr[:-1], torch.int64)
         self.count = tensor(np.diff(edge.indptr), torch.int64)
-        self.target = tensor(edge.indices, torch.int64)
+        self.target = tensor(edge.indices, torch.int32)
         self.weight = tensor(edge.weights if weights is None else weights, torch.float64)
-        self.delay = int(edge.delays) if np.ndim(edge.delays) == 0 else tensor(edge.delays, torch.int64)
+        self.delay = int(edge.delays) if np.ndim(edge.delays) == 0 else tensor(edge.delays, torch.int32)
+        edge.forget()  # a large network is held once
 
     def __call__(self, values: torch.Tensor, step: int) -> None:
         """Gather the synapses of what fired and add them where they arrive."""
@@ -89,7 +90,7 @@ class Rows:
         event = torch.repeat_interleave(torch.arange(len(source), device=count.device), count)
         synapse = torch.arange(len(event), device=count.device) - (before - self.begin[source])[event]
         delay = self.delay if isinstance(self.delay, int) else self.delay[synapse]
-        slot = (step + delay) % self.ring.slots
+        slot = (step % self.ring.slots + delay) % self.ring.slots
         samples = self.ring.sums.shape[1]
         position = (slot * samples + sample[event]) * self.ring.n + self.target[synapse]
         amount = self.weight[synapse] if self.weight.ndim else self.weight.expand(len(event))

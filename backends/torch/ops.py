@@ -40,7 +40,7 @@ def table(dtype: torch.dtype, device: torch.device) -> Mapping[str, Callable[...
         "neg": operator.neg,
         "abs": torch.abs,
         "floor": torch.floor,
-        "sqrt": torch.sqrt,
+        "sqrt": elementary_torch.sqrt,
         "exp": elementary_torch.exp,
         "log": elementary_torch.log,
         "tanh": elementary_torch.tanh,

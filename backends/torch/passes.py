@@ -11,6 +11,7 @@ import torch
 
 from spikesim.backends.torch.ops import table
 from spikesim.backends.torch.threads import over_columns
+from spikesim.backends.torch.triton_passes import triton_backward, triton_forward, triton_serves
 from spikesim.equations.expression import Expressions
 from spikesim.equations.scan_source import Layout, Surrogate, backward_source, backward_step, forward_source, load
 from spikesim.neuron import NeuronModel
@@ -28,7 +29,7 @@ class Pass:
     model, surrogate
         The neuron and the derivative of its spike.
     fused
-        Use the printed kernels (tensors on the CPU), else plain torch operations.
+        Use the printed kernels (numba on the CPU, Triton on a GPU), else plain torch operations.
     inputs
         Port to ``[steps, samples, n]``, or ``[1, samples, n]`` if the input is the same at every step; ports left out
         hold 0.
@@ -57,10 +58,14 @@ class Pass:
         kept
             States to keep, ``[steps + 1, samples, n]``; row ``t + 1`` gets the state after step ``t``.
         """
+        if self.fused and triton_serves(spikes.device):
+            return Walk(triton_forward(self, spikes, states, kept), self.size[0] * self.size[1], divisible=False)
         return (_fused_forward if self.fused else _plain_forward)(self, spikes, states, kept)
 
     def backward(self, arrays: Gradients) -> Walk:
         """Prepare the way back through the steps."""
+        if self.fused and triton_serves(arrays.d_spikes.device):
+            return Walk(triton_backward(self, arrays), self.size[0] * self.size[1], divisible=False)
         return (_fused_backward if self.fused else _plain_backward)(self, arrays)
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikesim.backends.torch.delivery import Delivery, Layered, Ring, Rows
-from spikesim.backends.torch.linear import linear_map
+from spikesim.backends.torch.linear import LinearMap, linear_map
 from spikesim.backends.torch.ops import DTYPES
 from spikesim.backends.torch.plastic import Plastic
 from spikesim.backends.torch.unit import Unit
@@ -54,9 +54,12 @@ class TorchProgram(Stepping):
         for plastic in self.plastic.values():
             plastic.reset(samples)
         self.drives = [DriveState(self.graph, d, samples) for d in self.graph.drives]
-        if self.layered is (samples >= LAYERED_SAMPLES):
-            return
-        self.layered = samples >= LAYERED_SAMPLES
+        if self.layered is not (samples >= LAYERED_SAMPLES):
+            self.layered = samples >= LAYERED_SAMPLES
+            self._connect()
+
+    def _connect(self) -> None:
+        """Choose how each projection is delivered."""
         self.deliveries = {e.name: self._delivery(e) for e in self.graph.edges}
         self.leaving: dict[str, list[Delivery]] = {}
         for edge in self.graph.edges:
@@ -72,16 +75,19 @@ class TorchProgram(Stepping):
         ring = self.units[edge.post].rings[edge.port]
         if edge.name in self.changed:
             return Rows(edge, ring, self.changed[edge.name])
+        linear = self._linear(edge)
+        return Rows(edge, ring) if linear is None else Layered(linear, edge.max_delay, ring)
+
+    def _linear(self, edge: Edge) -> LinearMap | None:
+        """Return the map of a projection that is delivered by one product for all samples, else None."""
         # chains are delivered by their rows: only the rows hold the product of the parts on the grid
         layered = isinstance(edge.rule, (Dense, Conv2d, Pool2d)) and self.layered
         if not layered or np.ndim(edge.delays) or (isinstance(edge.rule, Pool2d) and np.ptp(edge.weights)):
-            return Rows(edge, ring)
+            return None
         linear = linear_map(edge.rule, self._shape(edge.pre), False, torch.float64, self.device)
-        if linear is None:
-            return Rows(edge, ring)
-        if isinstance(edge.rule, Pool2d):
+        if linear is not None and isinstance(edge.rule, Pool2d):
             linear.factor = float(np.max(edge.weights))
-        return Layered(linear, edge.max_delay, ring)
+        return linear
 
     def _shape(self, name: str) -> tuple[int, ...]:
         source = self.graph.source(name)
@@ -97,7 +103,10 @@ class TorchProgram(Stepping):
         first, samples = self.first, self.samples
         given = {s.name: self._given(s, first, steps, inputs.get(s.name)) for s in self.graph.sources}
         drives = self._drives(first, steps)
-        raster = {n: torch.zeros((steps, samples, u.node.n), dtype=torch.bool) for n, u in self.units.items()}
+        raster = {
+            n: torch.zeros((steps, samples, u.node.n), dtype=torch.bool, device=self.device)
+            for n, u in self.units.items()
+        }
         active = {n: torch.zeros(samples, dtype=torch.int64, device=self.device) for n in self.units}
         traces: dict[tuple[str, str], list[torch.Tensor]] = {
             (p.target, v): [] for p in self.graph.probes for v in p.variables
@@ -115,8 +124,21 @@ class TorchProgram(Stepping):
             self._learn(first + k, {n: v[k] for n, v in given.items()}, {n: r[k] for n, r in raster.items()})
             self._record(first + k, traces)
         self.first += steps
+        values = {key: torch.stack(rows, 1) if rows else None for key, rows in traces.items()}
+        return self._chunk(first, steps, given, raster, active, values)
+
+    def _chunk(
+        self,
+        first: int,
+        steps: int,
+        given: Mapping[str, torch.Tensor],
+        raster: Mapping[str, torch.Tensor],
+        active: Mapping[str, torch.Tensor],
+        traces: Mapping[tuple[str, str], torch.Tensor | None],
+    ) -> Chunk:
+        """Bring what happened to the host: rasters ``[steps, samples, n]``, traces ``[samples, rows, n]``."""
         emitted = {n: (v != 0).sum(0).cpu().numpy() for n, v in given.items()}
-        emitted |= {n: r.sum(0).numpy() for n, r in raster.items()}
+        emitted |= {n: r.sum(0, dtype=torch.int64).cpu().numpy() for n, r in raster.items()}
         return Chunk(
             first,
             steps,
@@ -145,7 +167,8 @@ class TorchProgram(Stepping):
 
     def _emit(self, name: str, values: torch.Tensor, t: int) -> None:
         leaving = self.leaving.get(name)
-        if leaving and bool(values.any()):
+        # looking at the values would make the host wait for another device
+        if leaving and (self.device.type != "cpu" or bool(values.any())):
             values = values.to(torch.float64)
             for delivery in leaving:
                 delivery(values, t)
@@ -157,26 +180,26 @@ class TorchProgram(Stepping):
 
     def _learn(self, t: int, given: dict[str, torch.Tensor], fired: dict[str, torch.Tensor]) -> None:
         for plastic in self.plastic.values():
-            plastic.fired(fired[plastic.edge.post].to(self.device), t)
+            plastic.fired(fired[plastic.edge.post], t)
             modulator = plastic.learning.modulator
             if modulator:
-                plastic.reward((given | fired)[modulator].to(self.device, torch.float64).sum(1), t)
+                plastic.reward((given | fired)[modulator].to(torch.float64).sum(1), t)
 
     def _record(self, t: int, traces: dict[tuple[str, str], list[torch.Tensor]]) -> None:
         for probe in self.graph.probes:
             if t % probe.every == 0:
                 chosen = slice(None) if probe.neurons is None else list(probe.neurons)
                 for variable in probe.variables:
-                    traces[probe.target, variable].append(self.units[probe.target].state[variable][:, chosen].cpu())
+                    traces[probe.target, variable].append(self.units[probe.target].state[variable][:, chosen])
 
     def _trace(
-        self, key: tuple[str, str], values: list[torch.Tensor], first: int, steps: int
+        self, key: tuple[str, str], values: torch.Tensor | None, first: int, steps: int
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         probe = next(p for p in self.graph.probes if p.target == key[0] and key[1] in p.variables)
         times = np.arange(-(-first // probe.every) * probe.every, first + steps, probe.every)
         n = self.graph.node(key[0]).n if probe.neurons is None else len(probe.neurons)
         empty = np.zeros((self.samples, 0, n))
-        return times, torch.stack(values, 1).double().numpy() if values else empty
+        return times, empty if values is None else values.double().cpu().numpy()
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Return all tensors that change while running, by name."""
@@ -203,9 +226,9 @@ class TorchProgram(Stepping):
         for name, tensor in self._tensors().items():
             dtype = str(tensor.dtype).removeprefix("torch.")
             tensor.copy_(torch.tensor(saved_array(saved, name, dtype, tuple(tensor.shape))))
-        for name in self.deliveries:
-            if f"weights/{name}" in saved:
-                self.set_weights(name, saved[f"weights/{name}"])
+        for edge in self.graph.edges:
+            if f"weights/{edge.name}" in saved:
+                self.set_weights(edge.name, saved[f"weights/{edge.name}"])
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _unit(self, population: str, variable: str) -> Unit:
@@ -232,7 +255,7 @@ class TorchProgram(Stepping):
             raise InvalidValueError(
                 f"state {variable!r} of population {population!r} has shape {list(shape)}, found {found}"
             ) from None
-        unit.state[variable] = torch.tensor(array, dtype=self.dtype, device=self.device)
+        unit.state[variable].copy_(torch.tensor(array))
 
     def _edge(self, projection: str) -> Edge:
         found = {e.name: e for e in self.graph.edges}
@@ -264,11 +287,16 @@ class TorchProgram(Stepping):
             self.plastic[projection].set(values)
             return
         self.changed[projection] = np.reshape(values, -1) if np.ndim(values) else float(values)
+        self._replace(edge)
+
+    def _replace(self, edge: Edge) -> None:
+        """Deliver the changed weights of a projection."""
+        projection = edge.name
         replaced, old = self._delivery(edge), self.deliveries[projection]
         self.deliveries[projection] = replaced
         self.leaving[edge.pre] = [replaced if d is old else d for d in self.leaving[edge.pre]]
 
 
 def _events(raster: torch.Tensor, first: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    step, sample, neuron = (index.numpy() for index in raster.nonzero(as_tuple=True))
+    step, sample, neuron = raster.nonzero().t().contiguous().cpu().numpy()
     return sample, step + first, neuron

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from spikesim.backends.torch.memory import room
 from spikesim.backends.torch.passes import Gradients, Pass, Tensors
+from spikesim.backends.torch.triton_passes import triton_serves
 from spikesim.equations.scan_source import Surrogate
 from spikesim.neuron import NeuronModel
 
@@ -26,7 +27,7 @@ class Scan:
     surrogate
         Derivative of its spike.
     fused
-        Use the printed kernels where the tensors are on the CPU; else plain torch operations, step by step.
+        Use the printed kernels where there are some for the device; else plain torch operations, step by step.
     """
 
     model: NeuronModel
@@ -76,7 +77,7 @@ class Scan:
     def over(self, inputs: Tensors, constants: Tensors, size: tuple[int, int]) -> Pass:
         """Return the pass over some arrays."""
         tensors = [*inputs.values(), *constants.values()]
-        fused = self.fused and all(x.device.type == "cpu" for x in tensors)
+        fused = self.fused and all(x.device.type == "cpu" or triton_serves(x.device) for x in tensors)
         return Pass(self.model, self.surrogate, fused, inputs, constants, size)
 
 

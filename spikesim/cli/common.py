@@ -18,9 +18,8 @@ from spikesim.errors import InvalidValueError, UnknownNameError
 NetworkName = Annotated[
     str, typer.Argument(help="A network's name (`spikesim list networks`), an HDF5 file of one, or a SONATA circuit.")
 ]
-BackendName = Annotated[
-    str, typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
-]
+BACKEND_OPTION = typer.Option("--backend", "-b", help="numba, torch, loihi, lava, or another registered one.")
+BackendName = Annotated[str, BACKEND_OPTION]
 Seed = Annotated[int | None, typer.Option(help="Replaces the network's seed.")]
 Threads = Annotated[int, typer.Option(help="At most so many threads; 0: one per processor.")]
 Represent = Annotated[

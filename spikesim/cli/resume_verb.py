@@ -15,7 +15,7 @@ def command(
     recording: Annotated[Path, typer.Argument(help="The recording (HDF5) of a run with --checkpoint-every.")],
     checkpoint_every: CheckpointEvery = None,
     threads: Threads = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     json: Json = False,
 ) -> None:
     """Go on with a killed run from its last checkpoint: `spikesim resume result.h5`."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from spikesim.cli.common import (
-    BackendName,
+    BACKEND_OPTION,
     CheckpointEvery,
     Json,
     NetworkName,
@@ -30,7 +30,7 @@ DEFAULT_DURATION = 1.0  # seconds
 
 def command(
     network: NetworkName,
-    backend: BackendName = "numba",
+    backend: Annotated[str | None, BACKEND_OPTION] = None,
     duration: Annotated[
         float | None,
         typer.Option("--duration", "-d", help="Biological time in seconds; 1 by default, or what a SONATA file says."),
@@ -38,7 +38,7 @@ def command(
     seed: Seed = None,
     dtype: Annotated[str, typer.Option(help="float64 or float32 state.")] = "float64",
     threads: Threads = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda, for the torch backend.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: what is faster for the network's size.")] = "cpu",
     ranks: Annotated[int, typer.Option(help="Processes that share the network over MPI; all, under mpiexec.")] = 1,
     represent: Represent = None,
     out: OutFile = None,
@@ -69,7 +69,7 @@ def command(
     if under_mpiexec():
         options = Options(dtype, threads, device, representations=forms)
         checkpoints = resume or every is not None
-        recording = _run_under_mpiexec(value, duration, backend, ranks, options, seed, out, checkpoints)
+        recording = _run_under_mpiexec(value, duration, backend or "numba", ranks, options, seed, out, checkpoints)
         if recording is None:
             return
     else:
@@ -188,7 +188,7 @@ def summarise(recording: Any, name: str) -> dict[str, Any]:
         "dtype": meta["dtype"],
         "spikesim": meta["spikesim"],
         "interrupted": meta["interrupted"],
-        **({"ranks": meta["ranks"]} if "ranks" in meta else {}),
+        **{key: meta[key] for key in ("device_reason", "ranks") if key in meta},
         "populations": populations,
     }
 
@@ -202,6 +202,8 @@ def _weighted(populations: dict[str, dict[str, Any]], key: str) -> float | None:
 def _print(summary: dict[str, Any]) -> None:
     rows = [(k, v["neurons"], v["spikes"], v["rate_hz"], v["cv_isi"]) for k, v in summary["populations"].items()]
     title = f"{summary['model']} on {summary['backend']}: {summary['neurons']} neurons, {summary['synapses']} synapses"
+    if "device_reason" in summary:
+        print(summary["device_reason"])
     print_table(title, ("population", "neurons", "spikes", "rate (Hz)", "CV of ISI"), rows)
     factor = summary["sim_s"] / summary["biological_s"] if summary["biological_s"] else 0.0
     print(

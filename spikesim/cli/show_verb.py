@@ -18,7 +18,7 @@ from spikesim.cli.common import (
 )
 from spikesim.errors import UnknownNameError
 
-SOURCES = ("equations", "latex", "jacobian", "numba", "backward")
+SOURCES = ("equations", "latex", "jacobian", "numba", "triton", "backward")
 
 
 def command(
@@ -102,4 +102,10 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
 
         form = KernelForm(model, frozenset(), tuple(PortForm(sums=True) for _ in model.inputs))
         return print_models([form], dtype, "")
+    if source == "triton":
+        from spikesim.equations.scan_source import Layout, Surrogate
+        from spikesim.equations.triton_source import backward_triton, forward_triton
+
+        layout = Layout(model, dtype, tuple(model.inputs), ())
+        return f"{forward_triton(layout, ())}\n\n{backward_triton(layout, (), (), Surrogate(surrogate_name))}"
     raise UnknownNameError("source", source, list(SOURCES))

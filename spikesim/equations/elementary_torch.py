@@ -1,13 +1,16 @@
 """``exp``, ``log``, ``tanh`` and ``sigmoid`` for torch tensors: the bits of :mod:`spikesim.equations.elementary`.
 
+``sqrt`` is here too: torch's own may come from a vector library that is off by one unit in the last place on the CPU.
 float32 tensors are computed in float32, float64 tensors in float64. They are differentiable: the derivative is the
 exact one, built from the value. ``torch.compile`` may contract multiplications and additions; call these eagerly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from spikesim.equations import elementary
@@ -22,6 +25,25 @@ _TABLE = {
     torch.float32: elementary.bind(
         32, _operations(torch.float32, torch.int32), lambda value: torch.tensor(value, dtype=torch.float32).item()
     ),
+}
+
+
+def _sqrt(x: torch.Tensor) -> torch.Tensor:
+    if x.device.type != "cpu":
+        return torch.sqrt(x)  # CUDA's is correctly rounded
+    with np.errstate(invalid="ignore"):  # a NaN is a result here, not an accident
+        return torch.from_numpy(np.asarray(np.sqrt(x.numpy())))
+
+
+for _functions in _TABLE.values():
+    _functions["sqrt"] = _sqrt
+
+
+_SLOPE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "exp": lambda y: y,
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: y * (1 - y),
+    "sqrt": lambda y: 0.5 / y,
 }
 
 
@@ -40,8 +62,7 @@ class _Elementary(torch.autograd.Function):  # type: ignore[misc]
         (saved,) = ctx.saved_tensors
         if ctx.name == "log":
             return grad / saved, None
-        slope = {"exp": lambda y: y, "tanh": lambda y: 1 - y * y, "sigmoid": lambda y: y * (1 - y)}[ctx.name](saved)
-        return grad * slope, None
+        return grad * _SLOPE[ctx.name](saved), None
 
 
 def _apply(name: str, x: Any) -> Any:
@@ -69,3 +90,8 @@ def tanh(x: Any) -> torch.Tensor:
 def sigmoid(x: Any) -> torch.Tensor:
     """Logistic function of a tensor; see :func:`spikesim.equations.elementary.sigmoid`."""
     return _apply("sigmoid", x)
+
+
+def sqrt(x: Any) -> torch.Tensor:
+    """Square root of a tensor, correctly rounded."""
+    return _apply("sqrt", x)
