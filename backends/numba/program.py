@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.numba.compiled import compiled_inputs, compiled_loop
-from spikesim.backends.numba.deliveries import NUMBER
+from spikesim.backends.numba import compiled
+from spikesim.backends.numba.deliveries import KINDS
 from spikesim.backends.numba.kernels import team
 from spikesim.backends.numba.layout import Layout, RepeatedPairs
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan, possible
 from spikesim.backends.numba.plastic.tables import Learned
+from spikesim.backends.numba.tables import Fixed, Numbers, Room, Stretch, addresses
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError
@@ -47,12 +48,11 @@ class NumbaProgram(Stepping):
         self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = self._layout()
         self.groups = self.layout.groups
-        self.loop = self._compiled(self._branches())
         self.learned = Learned(self.layout)
-        self.inputs = compiled_inputs()
+        self.inputs = compiled.compiled_inputs()
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
-        constants = [g.constants(self.dtype) for g in self.groups]
-        self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
+        self.constants = [g.constants(self.dtype) for g in self.groups]
+        self._link()
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
         self.pace = Pace(self.plan.threads, self.plan.epoch)
         self.rooms: dict[str, NDArray[np.int32]] = {}
@@ -60,7 +60,7 @@ class NumbaProgram(Stepping):
         self.offsets = np.array([self.layout.offset[n.name] for n in graph.nodes], np.int64)
         self.population = np.repeat(np.arange(len(graph.nodes), dtype=np.int32), [n.n for n in graph.nodes])
         self.reset()
-        self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
+        self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles what is left, or reads it
 
     # ------------------------------------------------------- what a process does otherwise that is one of several ranks
     meeting = 0  # address of what is called after each phase of an epoch
@@ -78,11 +78,17 @@ class NumbaProgram(Stepping):
                 other = possible(next(e for e in self.graph.edges if e.name == name))["segments"]
                 self.plan = replace(self.plan, choices={**self.plan.choices, name: other})
 
-    def _branches(self) -> set[str]:
-        return {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
-
-    def _compiled(self, branches: set[str]) -> Any:
-        return compiled_loop(self.groups, branches, self.options.dtype)
+    def _link(self) -> None:
+        """Compile what the network needs, or find it in the cache, and put its addresses into the tables."""
+        plan, size = self.layout, self.plan.threads
+        self.loop = compiled.compiled("simulate").ctypes
+        self.advances = [compiled.advance(g.form, self.options.dtype) for g in self.groups]
+        kinds = {int(k): compiled.address(KINDS[k]) for k in np.unique(plan.jobs[:, 0]) if k < len(KINDS)}
+        self.jobs = plan.jobs.copy()
+        self.jobs[:, 0] = [kinds.get(k, 0) for k in plan.jobs[:, 0].tolist()]
+        needed = {"wait": size > 1, "draw": len(plan.poisson), "arrive": plan.learned, "pay": plan.learned}
+        self.parts_of_a_step = {name: compiled.address(name) if wanted else 0 for name, wanted in needed.items()}
+        self.rooms_of_threads: list[tuple[Room, NDArray[np.int64]]] = []
 
     def _recorded(self) -> int:
         """Return how many neurons' spikes this process reports."""
@@ -106,6 +112,17 @@ class NumbaProgram(Stepping):
         }
         self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
         self.learned.reset(samples)
+        self._fix()
+
+    def _fix(self) -> None:
+        """Note where the tables of the network and its state are."""
+        plan = self.layout
+        self.fixed = Fixed(
+            plan.phases, plan.tiles, plan.part_table, plan.spans, self.jobs, plan.ports, self._groups(), plan.poisson,
+            plan.learned_table, plan.factors, plan.poisson_factors, plan.drives.table, self.key, self.listed,
+            self.lists, self.learned.table,
+        )  # fmt: skip
+        self.fixed_at = addresses(self.fixed)
 
     def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Return an array with any content; the same memory as last time, which the system need not clear again."""
@@ -137,41 +154,71 @@ class NumbaProgram(Stepping):
         bounds = np.linspace(0, self.samples, count + 1).astype(int).tolist()
         return list(pairwise(bounds))
 
-    def _run(self, steps: int, begin: list[int], *args: Any) -> list[int]:
+    def _run(self, steps: int, begin: list[int], stretch: Stretch, since: int) -> list[int]:
         """Run each range of samples on from its step; return how far each came.
 
         One range is shared by a team of threads. The kernel releases the interpreter lock.
         """
         ranges = self._ranges()
         size = self.pace.next()[0] if self.samples == 1 else 1
-        shared = team.new_team() if size > 1 else _NO_TEAM
+        barrier = team.new_team() if size > 1 else _NO_TEAM
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
-            (rank, size, shared, self.meeting, low, high, self.first, start, steps, self._scratch(), *args, reached)
+            Numbers(
+                rank, size, low, high, start, steps, self.first, self.plan.epoch, self.layout.window,
+                self.layout.history, since, self.samples, int(stretch.ext.shape[0] > 1) * stretch.ext.shape[1],
+                int(stretch.ext.shape[1] > 1), barrier.ctypes.data, reached.ctypes.data, self.meeting,
+                **self.parts_of_a_step,
+            )
             for (low, high), start, reached in zip(ranges, begin, done, strict=True)
             for rank in range(size)
             if start < steps or not steps
-        ]
+        ]  # fmt: skip
+        shared = np.concatenate([self.fixed_at, addresses(stretch)])
+        self._make_rooms(len(calls))
         began = time.perf_counter()
         if len(calls) == 1:
-            self.loop(*calls[0])
+            self._work(0, calls[0], shared)
         else:
             with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self.loop, *c) for c in calls]:
+                for future in [pool.submit(self._work, k, c, shared) for k, c in enumerate(calls)]:
                     future.result()
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
 
-    def _scratch(self) -> tuple[Any, ...]:
-        """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
+    def _work(self, thread: int, numbers: Numbers, shared: NDArray[np.int64]) -> None:
+        """Run one thread."""
+        own = np.array(numbers, np.int64)
+        self.loop(own.ctypes.data, shared.ctypes.data, self.rooms_of_threads[thread][1].ctypes.data)
+
+    def _make_rooms(self, threads: int) -> None:
+        """Make what threads work in; each leaves it clean."""
+        for _ in range(len(self.rooms_of_threads), threads):
+            room = self._scratch()
+            self.rooms_of_threads.append((room, addresses(room)))
+
+    def _scratch(self) -> Room:
+        """Return what one thread works in."""
         counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
         merged = max((n.n for n in self.graph.nodes), default=0)
-        bytes_ = [np.zeros(n, np.uint8) for n in (counters, drawn, widest)]
-        floats = [np.zeros(n) for n in (cells, self.layout.ext_size, image)]
-        notes = [np.zeros(n, np.int64) for n in (channels, parts, self.layout.most_rows)]
-        lists = [np.zeros(n, np.int32) for n in (large, merged)]
-        return (*bytes_, *floats, *notes, *lists, self.learned.new_room())
+        sizes = {
+            np.uint8: (counters, drawn, widest),
+            np.float64: (cells, self.layout.ext_size, image),
+            np.int64: (channels, parts, self.layout.most_rows),
+            np.int32: (large, merged),
+        }
+        arrays = [np.zeros(n, dtype) for dtype, own in sizes.items() for n in own]
+        return Room._make([*arrays, self.learned.new_room()])
+
+    def _groups(self) -> NDArray[np.int64]:
+        """Return the table of the groups: where their functions, states and constants are."""
+        item = self.states[0].itemsize if self.states else 8
+        rows = [
+            [at, states.ctypes.data, scalars.ctypes.data, vectors.ctypes.data, states.shape[2], item, states[0].size]
+            for at, states, (scalars, vectors) in zip(self.advances, self.states, self.constants, strict=True)
+        ]
+        return np.array(rows, np.int64).reshape(-1, 7)
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -179,7 +226,7 @@ class NumbaProgram(Stepping):
         given = {
             s.name: source_values(self.graph, s, first, steps, samples, data.get(s.name)) for s in self.graph.sources
         }
-        lists = self._listed_sources(given, steps)
+        pointers, identities, amounts, since = self._listed_sources(given, steps)
         probes, chosen, trace, shapes = self._probe_tables(first, steps)
         neurons = self._recorded()
         capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16) if neurons else 0
@@ -187,19 +234,16 @@ class NumbaProgram(Stepping):
         events = np.zeros(samples, np.int64)
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
-        drive_values = self._drive_values(first, steps)
+        stretch = Stretch(
+            pointers, identities, amounts, self._drive_values(first, steps), probes, chosen, trace, event_step,
+            event_id, events, emitted, active,
+        )  # fmt: skip
         collected: list[dict[str, Any]] = []
         counted = np.zeros_like(emitted)
         begin = [0] * len(self._ranges())
         while not collected or min(begin) < steps:
             events[:] = 0
-            begin = self._run(
-                steps, begin, self.plan.epoch, plan.window, plan.history, plan.phases, plan.tiles, plan.part_table,
-                plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
-                self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
-                self.key, probes, chosen, trace, plan.learned_table, self.learned.table, event_step, event_id, events,
-                emitted, active,
-            )  # fmt: skip
+            begin = self._run(steps, begin, stretch, since)
             collected.append(self._split(events, event_step, event_id, emitted - counted))
             counted = emitted.copy()
         self.first += steps
@@ -302,7 +346,7 @@ class NumbaProgram(Stepping):
             self.layout.part_table[number, 11] = len(rows)
         table = np.array(rows, np.int64).reshape(-1, 6)
         flat = np.concatenate(chosen) if chosen else np.zeros((0, 2), np.int64)
-        return table, np.ascontiguousarray(flat), np.zeros((self.samples, size), self.dtype), shapes
+        return table, np.ascontiguousarray(flat), np.zeros((self.samples, size)), shapes
 
     def _chunk(
         self, first: int, steps: int, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
@@ -317,7 +361,7 @@ class NumbaProgram(Stepping):
             own = [k for k, part in enumerate(self.layout.parts) if part.node is node]
             updates[node.name] = active[:, own].sum(axis=1)
         traces = {
-            key: (times, trace[:, at : at + len(times) * n].reshape(self.samples, len(times), n).astype(np.float64))
+            key: (times, trace[:, at : at + len(times) * n].reshape(self.samples, len(times), n))
             for key, (at, times, n) in shapes.items()
         }
         return Chunk(first, steps, spikes, traces, totals, updates)
@@ -433,8 +477,9 @@ class NumbaProgram(Stepping):
             given = Given(np.array(np.broadcast_to(values, edge.synapses), np.float64))
             changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
         self.changed[projection] = changed
-        if self.layout.set_weights(changed):
-            self.loop = self._compiled(self._branches())
+        self.layout.set_weights(changed)
+        self._link()
+        self._fix()
 
 
 _NO_TEAM = np.zeros(1, np.int64)

@@ -98,8 +98,8 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
     if source == "backward":
         return backward_text(model, surrogate_name)
     if source == "numba":
-        from spikesim.equations.numba_source import KernelForm, PortForm, print_models
+        from spikesim.equations.numba_source import KernelForm, PortForm, print_advance
 
         form = KernelForm(model, frozenset(), tuple(PortForm(sums=True) for _ in model.inputs))
-        return print_models([form], dtype, "")
+        return print_advance(form, dtype, "")
     raise UnknownNameError("source", source, list(SOURCES))
