@@ -28,7 +28,6 @@ from spikesim.equations.random_kernels import fill_bits
 BLOCK: Final = 1024  # draws at a time: they stay in the first-level cache
 
 _jit = njit(cache=True, error_model="numpy", nogil=True)
-_inline = njit(cache=True, error_model="numpy", forceinline=True)
 
 
 @_jit
@@ -115,7 +114,7 @@ def count_below(counts, n, step, stream, key0, key1):
             counts[numbers[i]] += 1
 
 
-@_inline
+@_jit
 def _fill_gaps(gaps, words, scale, total, step, stream, key0, key1, offset):
     """Fill ``gaps`` (int64[n]) with the distances between chosen pairs; see ``spikesim.connect.partners.chosen``."""
     n = gaps.size
@@ -131,7 +130,8 @@ def sum_gaps(first, last, scale, total, step, stream, key0, key1):
     for start in range(first, last, BLOCK):
         n = min(BLOCK, last - start)
         _fill_gaps(gaps[:n], words, scale, total, step, stream, key0, key1, start)
-        length += gaps[:n].sum()
+        for i in range(n):
+            length += gaps[i]
     return length
 
 

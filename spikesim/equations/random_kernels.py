@@ -75,10 +75,10 @@ def threefry(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _fill_blocks(out: Any, start: Any, blocks: Any, block: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> None:
-    """Write ``64 * blocks`` words to ``out[start:]``, the indices from ``64 * block`` on."""
-    for b in range(blocks):
-        part = out[start + 64 * b : start + 64 * b + 64]  # a view from 0: no index can be negative, loops vectorise
+def _fill_blocks(out: Any, block: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> None:
+    """Fill ``out``, a multiple of 64 words, with the indices from ``64 * block`` on."""
+    for b in range(out.size >> 6):
+        part = out[64 * b : 64 * b + 64]  # a view from 0: no index can be negative, loops vectorise
         counter = u32((block + b) * 16)
         for lane in range(16):
             x0, x1, x2, x3 = threefry(u32(counter + u32(lane)), c1, c2, c3, k0, k1)
@@ -111,16 +111,16 @@ def fill_bits(out: Any, step: Any, stream: Any, key0: Any, key1: Any, offset: An
     head = offset & 63
     edge = np.empty(64, np.uint32)
     if head:
-        _fill_blocks(edge, 0, 1, block, c1, c2, c3, k0, k1)
+        _fill_blocks(edge, block, c1, c2, c3, k0, k1)
         done = min(64 - head, n)
         for i in range(done):  # a slice assigned to a slice costs seconds to compile: what it says if sizes differ
             out[i] = edge[head + i]
         block += 1
     whole = (n - done) >> 6
-    _fill_blocks(out, done, whole, block, c1, c2, c3, k0, k1)
+    _fill_blocks(out[done : done + 64 * whole], block, c1, c2, c3, k0, k1)
     done += 64 * whole
     if done < n:
-        _fill_blocks(edge, 0, 1, block + whole, c1, c2, c3, k0, k1)
+        _fill_blocks(edge, block + whole, c1, c2, c3, k0, k1)
         for i in range(n - done):
             out[done + i] = edge[i]
 
