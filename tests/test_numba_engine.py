@@ -1,5 +1,8 @@
 """The numba engine against itself: every representation, thread count and chunk gives the same spikes."""
 
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,6 +24,7 @@ from spikesim import (
 )
 from spikesim.backends.numba import plan as planning
 from spikesim.backends.numba.layout import Layout
+from spikesim.backends.numba.program import NumbaProgram
 from spikesim.connect import AllToAll, Dense, FixedIndegree, FixedProbability, OneToOne
 from spikesim.distributions import Normal, Uniform
 from spikesim.errors import InvalidValueError, UnknownNameError
@@ -76,6 +80,43 @@ def test_threads_give_the_same_spikes(threads: int) -> None:
     net = balanced()
     assert len(planning.plan(lower(net), threads).phases[0]) == threads
     assert equal(run(net, steps=900, threads=1), run(net, steps=900, threads=threads))
+
+
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("failure", ["work", "start"])
+def test_a_thread_that_fails_ends_the_run_with_its_error(failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = NumbaProgram(lower(balanced()), Options(threads=2))
+    monkeypatch.setattr(program.pace, "next", lambda: (2, 100))
+    work, begin = program._work, threading.Thread.start
+    started: list[int] = []
+
+    def work_or_fail(thread: int, *args: Any) -> None:
+        if thread == 1:
+            raise MemoryError("no room")
+        work(thread, *args)
+
+    def start_or_fail(self: threading.Thread) -> None:
+        started.append(1)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    if failure == "work":
+        monkeypatch.setattr(program, "_work", work_or_fail)
+    else:
+        monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+    errors: list[BaseException] = []
+
+    def advance() -> None:
+        try:
+            program.advance(300, {})
+        except BaseException as error:
+            errors.append(error)
+
+    running = threading.Thread(target=advance, daemon=True)
+    begin(running)
+    running.join(60)
+    assert not running.is_alive() and isinstance(errors[0], MemoryError if failure == "work" else RuntimeError)
 
 
 @pytest.mark.usefixtures("teams")

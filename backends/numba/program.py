@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -177,12 +177,14 @@ class NumbaProgram(Stepping):
         shared = np.concatenate([self.fixed_at, addresses(stretch)])
         self._make_rooms(len(calls))
         began = time.perf_counter()
-        if len(calls) == 1:
-            self._work(0, calls[0], shared)
-        else:
-            with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self._work, k, c, shared) for k, c in enumerate(calls)]:
-                    future.result()
+        try:
+            if len(calls) == 1:
+                self._work(0, calls[0], shared)
+            else:
+                self._work_together(calls, shared, barrier)
+        except BaseException:
+            self.rooms_of_threads = []  # not left clean
+            raise
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
@@ -191,6 +193,17 @@ class NumbaProgram(Stepping):
         """Run one thread."""
         own = np.array(numbers, np.int64)
         self.loop(own.ctypes.data, shared.ctypes.data, self.rooms_of_threads[thread][1].ctypes.data)
+
+    def _work_together(self, calls: list[Numbers], shared: NDArray[np.int64], barrier: NDArray[np.int64]) -> None:
+        """Run several threads; if one fails or cannot be started, those who wait for it leave."""
+        with ThreadPoolExecutor(len(calls)) as pool:
+            try:
+                for future in as_completed([pool.submit(self._work, k, c, shared) for k, c in enumerate(calls)]):
+                    future.result()
+            except BaseException:
+                if barrier is not _NO_TEAM:
+                    team.leave(barrier)
+                raise
 
     def _make_rooms(self, threads: int) -> None:
         """Make what threads work in; each leaves it clean."""
