@@ -16,7 +16,7 @@ from spikesim.cli.common import (
     parse_settings,
     print_table,
 )
-from spikesim.errors import UnknownNameError
+from spikesim.errors import InvalidValueError, UnknownNameError
 
 SOURCES = ("equations", "latex", "jacobian", "numba", "backward")
 
@@ -39,6 +39,11 @@ def command(
     from spikesim.models.neurons import NEURONS
     from spikesim.models.synapses import SYNAPSES
 
+    if plan and (name in NEURONS or name in SYNAPSES):
+        raise InvalidValueError(
+            f"--plan shows how the projections of a network are stored, but {name!r} is a "
+            f"{'neuron' if name in NEURONS else 'synapse'}; leave --plan out, or name a network"
+        )
     if name in NEURONS:
         print(show_neuron(name, source, surrogate, dtype, settings))
     elif name in SYNAPSES:
