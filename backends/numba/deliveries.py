@@ -51,12 +51,14 @@ def note(job, room, rows):
 
 
 def bitmap(room, job, sums, ids, values, n, k, last, at):
-    """Count spikes over bits."""
+    """Count spikes over bits, and over rows where a pair has more than one synapse."""
     j, done = i64_at(job, JOB_SIZE), 0
     counts = u8_at(i64_at(room, ROOM_SIZE)[ROOM.counts] + j[6], j[7])
     while done < n:
         take = min(vacant(job, counts, room, sums), n - done)
         add_bitmap(counts, u64_at(j[10], j[11]), j[7] >> 6, i32_at(ids + 4 * done, take), take)
+        if j[15] > 0:
+            add_rows16(counts, u32_at(j[12], j[13]), u16_at(j[14], j[15]), i32_at(ids + 4 * done, take), take)
         note(job, room, take)
         done += take
     return 0

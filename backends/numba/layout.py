@@ -272,18 +272,14 @@ class Layout:
         place = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
         cell, counters, *_ = self.port_rows[row]
         mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
-
-        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
-            numbers = [counters + place * part.padded, part.padded, cell, channel | max(1, multiplicity) << 40]
-            self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, arrays, mantissa)
-
-        rows = table.rest if isinstance(table, build.Bitmap) else table
-        if rows.multiplicity > MOST_COUNT:
-            raise RepeatedPairs(edge.name)
+        rows, kind, arrays = table, "rows", []
         if isinstance(table, build.Bitmap):
-            add("bitmap", 1, [table.bits])
-        if len(rows.targets):
-            add("rows", rows.multiplicity, [rows.indptr, rows.targets])
+            rows, kind, arrays = table.rest, "bitmap", [table.bits]
+        most = max(1, table.multiplicity)  # that a spike adds to one counter
+        if most > MOST_COUNT:
+            raise RepeatedPairs(edge.name)
+        numbers = [counters + place * part.padded, part.padded, cell, channel | most << 40]
+        self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, [*arrays, rows.indptr, rows.targets], mantissa)
 
     def _job(
         self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float = 0.0
