@@ -1,5 +1,8 @@
 """The numba engine against itself: every representation, thread count and chunk gives the same spikes."""
 
+import importlib
+import inspect
+import pkgutil
 import threading
 from typing import Any
 
@@ -22,11 +25,15 @@ from spikesim import (
     run,
     spike,
 )
+from spikesim.backends.numba import deliveries, kernels, loop, steps
 from spikesim.backends.numba import plan as planning
+from spikesim.backends.numba.compiled import depends
 from spikesim.backends.numba.layout import Layout
 from spikesim.backends.numba.program import NumbaProgram
 from spikesim.connect import AllToAll, Dense, FixedIndegree, FixedProbability, OneToOne
 from spikesim.distributions import Normal, Uniform
+from spikesim.equations import elementary, scoped
+from spikesim.equations.numba_source import KernelForm, PortForm, print_advance
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
 from spikesim.models.neurons import li, lif, lif_soft
@@ -302,6 +309,16 @@ def test_slow_and_fast_drives_add_up() -> None:
     a, b = recording.traces["a"]["v"].values[0], recording.traces["b"]["v"].values[0]
     assert a.mean() == pytest.approx(300.0, rel=0.01) and a.var() == pytest.approx(300.0, rel=0.05)
     assert b[:2].mean() == pytest.approx(1.0 + 1.05, abs=0.4) and b[2:].mean() == pytest.approx(5.0 + 1.05, abs=0.05)
+
+
+def test_a_cached_kernel_depends_on_the_text_of_all_that_it_calls() -> None:
+    texts = [inspect.getsource(home) for home in (loop, steps, deliveries)]
+    called = "".join(depends(text) for text in texts)
+    for kernel in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
+        if not kernel.name.endswith("inputs"):  # called from Python
+            assert inspect.getsource(importlib.import_module(kernel.name)) in called, kernel.name
+    of_a_model = depends(print_advance(KernelForm(lif().model, frozenset(), (PortForm(),)), "float64", ""))
+    assert inspect.getsource(elementary) in of_a_model and inspect.getsource(scoped) in of_a_model
 
 
 def test_options_refuse_what_is_not_known() -> None:

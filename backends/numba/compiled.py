@@ -35,9 +35,9 @@ def _source(name: str) -> str:
 def _imported(text: str) -> tuple[str, ...]:
     """Return the modules of the library that a text imports."""
     found = []
-    for module, names in re.findall(r"^from (spikesim[\w.]*) import (\([^)]*\)|[^\n]*)", text, re.MULTILINE):
-        inner = [f"{module}.{name}" for name in re.findall(r"\w+", names)]
-        found += [module, *(name for name in inner if name in sys.modules)]
+    for package, names in re.findall(r"^from (spikesim[\w.]*) import (\([^)]*\)|[^\n]*)", text, re.MULTILINE):
+        inner = [f"{package}.{name}" for name in re.findall(r"\w+", names)]
+        found += [package, *(name for name in inner if name in sys.modules)]
     return tuple(found)
 
 
@@ -58,7 +58,8 @@ def depends(text: str) -> str:
     return f"{spikesim.__version__} numba {numba.__version__}\n{called}"
 
 
-def _imports(text: str, kind: str) -> ModuleType:
+def module(text: str, kind: str) -> ModuleType:
+    """Return the module with a text, compiled or from the cache folder; ``kind`` is the first part of its name."""
     return import_source(text, kind, depends(text))
 
 
@@ -70,16 +71,16 @@ def address(name: str) -> int:
 @functools.cache
 def compiled(name: str) -> Any:
     """Return a compiled function of :mod:`~spikesim.backends.numba.deliveries`, the loop or its parts."""
-    module = _LOOP.get(name, deliveries)
-    kinds = ", ".join(["int64"] * len(inspect.signature(getattr(module, name)).parameters))
-    text = f"{inspect.getsource(module)}\n\nfrom numba import cfunc\n\n"
-    return getattr(_imports(f"{text}{name} = cfunc('int64({kinds})', {_OPTIONS})({name})\n", name), name)
+    home = _LOOP.get(name, deliveries)
+    kinds = ", ".join(["int64"] * len(inspect.signature(getattr(home, name)).parameters))
+    text = f"{inspect.getsource(home)}\n\nfrom numba import cfunc\n\n"
+    return getattr(module(f"{text}{name} = cfunc('int64({kinds})', {_OPTIONS})({name})\n", name), name)
 
 
 @functools.cache
 def advance(form: KernelForm, dtype: str) -> int:
     """Return the address of the function that advances neurons of a form by one step."""
-    return int(_imports(print_advance(form, dtype, _VIEWS), "advance").advance.address)
+    return int(module(print_advance(form, dtype, _VIEWS), "advance").advance.address)
 
 
 _INPUTS = '''"""Printed by spikesim: lists of inputs and events, compiled once for all networks."""
@@ -119,4 +120,4 @@ def split(events, event_step, event_id, population, first, at, sample, step, neu
 @functools.cache
 def compiled_inputs() -> ModuleType:
     """Return the module with the loops that list what sources emit and sort events."""
-    return _imports(_INPUTS, "inputs")
+    return module(_INPUTS, "inputs")
