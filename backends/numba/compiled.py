@@ -22,7 +22,7 @@ from spikesim.equations.numba_source import KernelForm, print_advance
 from spikesim.equations.source import import_source
 
 _OPTIONS = "cache=True, error_model='numpy', _nrt=False"
-_LOOP = {"simulate": loop, "draw": steps, "arrive": steps, "pay": steps, "wait": steps}
+_LOOP = {"simulate": loop, **dict.fromkeys(("wait", "draw", "arrive", "pay", "record"), steps)}
 _VIEWS = "from spikesim.backends.numba.kernels.vector import f32_at, f64_at, f64_rows_at, i64_at, i64_rows_at, u8_at"
 
 

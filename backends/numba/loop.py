@@ -34,9 +34,6 @@ from spikesim.backends.numba.kernels.exchange import call_back
 from spikesim.backends.numba.kernels.vector import (
     address_of,
     call,
-    f32_at,
-    f64_at,
-    f64_in,
     i32_in,
     i64_at,
     i64_in,
@@ -90,24 +87,6 @@ def deliver(numbers, shared, room, b, t, slot, tile, sums, ahead):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def record_traces(shared, b, t, part, group):
-    """Copy the probed states of a part at the end of a step."""
-    e = i64_at(shared, SHARED_SIZE)
-    probes, chosen = i64_in(e, STRETCH.probes), i64_in(e, STRETCH.chosen)
-    trace, n, item = f64_in(e, STRETCH.trace)[b], group[4], group[5]
-    for p in range(part[10], part[11]):
-        every = probes[p, 1]
-        if t % every == 0:
-            at = probes[p, 4] + t // every * probes[p, 5]  # the base accounts for the rows before this stretch
-            start = group[1] + item * (b * group[6] + probes[p, 0] * n)
-            for k in range(probes[p, 2], probes[p, 3]):
-                if item == 8:
-                    trace[at + chosen[k, 1]] = f64_at(start, n)[chosen[k, 0]]
-                else:
-                    trace[at + chosen[k, 1]] = f32_at(start, n)[chosen[k, 0]]
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def run_tile(numbers, shared, room, b, number, row, end):
     """Take a tile of a sample through some steps."""
     o, e, r = i64_at(numbers, NUMBERS_SIZE), i64_at(shared, SHARED_SIZE), i64_at(room, ROOM_SIZE)
@@ -147,7 +126,7 @@ def run_tile(numbers, shared, room, b, number, row, end):
                 here_fired = (address_of(own), r[ROOM.learning], t, address_of(mine), spiking, offset)
                 call(own[AT_FIRED], here_fired)
             if part[11] > part[10]:
-                record_traces(shared, b, t, part, group)
+                call(o[NUMBERS.record], (shared, b, t, p))
         if tile[7] > 0:
             counts[:] = 0
             used[:] = 0

@@ -86,7 +86,8 @@ class NumbaProgram(Stepping):
         kinds = {int(k): compiled.address(KINDS[k]) for k in np.unique(plan.jobs[:, 0]) if k < len(KINDS)}
         self.jobs = plan.jobs.copy()
         self.jobs[:, 0] = [kinds.get(k, 0) for k in plan.jobs[:, 0].tolist()]
-        needed = {"wait": size > 1, "draw": len(plan.poisson), "arrive": plan.learned, "pay": plan.learned}
+        needed: dict[str, Any] = {"wait": size > 1, "draw": len(plan.poisson), "record": self.graph.probes}
+        needed |= {"arrive": plan.learned, "pay": plan.learned}
         self.parts_of_a_step = {name: compiled.address(name) if wanted else 0 for name, wanted in needed.items()}
         self.rooms_of_threads: list[tuple[Room, NDArray[np.int64]]] = []
 

@@ -11,6 +11,7 @@ from spikesim.backends.numba.kernels.team import wait as meet
 from spikesim.backends.numba.kernels.vector import (
     address_of,
     call,
+    f32_at,
     f64_at,
     f64_in,
     i32_in,
@@ -103,3 +104,22 @@ def draw(shared, room, b, t, number, ext):
             for j in range(row[8]):
                 own[row[7] + j] = large[j] * weights[p]
     return ext
+
+
+def record(shared, b, t, number):
+    """Copy the probed states of a part at the end of a step."""
+    e = i64_at(shared, SHARED_SIZE)
+    part, probes, chosen = i64_in(e, FIXED.parts)[number], i64_in(e, STRETCH.probes), i64_in(e, STRETCH.chosen)
+    trace, group = f64_in(e, STRETCH.trace)[b], i64_in(e, FIXED.groups)[part[1]]
+    n, item = group[4], group[5]
+    for p in range(part[10], part[11]):
+        every = probes[p, 1]
+        if t % every == 0:
+            at = probes[p, 4] + t // every * probes[p, 5]  # the base accounts for the rows before this stretch
+            start = group[1] + item * (b * group[6] + probes[p, 0] * n)
+            for k in range(probes[p, 2], probes[p, 3]):
+                if item == 8:
+                    trace[at + chosen[k, 1]] = f64_at(start, n)[chosen[k, 0]]
+                else:
+                    trace[at + chosen[k, 1]] = f32_at(start, n)[chosen[k, 0]]
+    return 0

@@ -135,7 +135,7 @@ class Numbers(NamedTuple):
     meeting
         0, or the address of what is called after each phase of an epoch with the rows from and to, and the phase: it
         brings the spikes of other processes.
-    wait, draw, arrive, pay
+    wait, draw, arrive, pay, record
         Addresses of compiled functions, 0 where they are not needed.
     """
 
@@ -160,6 +160,7 @@ class Numbers(NamedTuple):
     draw: int
     arrive: int
     pay: int
+    record: int
 
 
 # entry of each array in its table; that of a stretch follows the fixed one
