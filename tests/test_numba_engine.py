@@ -94,7 +94,7 @@ def test_threads_give_the_same_spikes(threads: int) -> None:
 def test_a_thread_that_fails_ends_the_run_with_its_error(failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = NumbaProgram(lower(balanced()), Options(threads=2))
     monkeypatch.setattr(program.pace, "next", lambda: (2, 100))
-    work, begin = program._work, threading.Thread.start
+    work, begin = program.workers.work, threading.Thread.start
     started: list[int] = []
 
     def work_or_fail(thread: int, *args: Any) -> None:
@@ -109,7 +109,7 @@ def test_a_thread_that_fails_ends_the_run_with_its_error(failure: str, monkeypat
         begin(self)
 
     if failure == "work":
-        monkeypatch.setattr(program, "_work", work_or_fail)
+        monkeypatch.setattr(program.workers, "work", work_or_fail)
     else:
         monkeypatch.setattr(threading.Thread, "start", start_or_fail)
     errors: list[BaseException] = []
@@ -246,6 +246,18 @@ def test_weights_can_be_changed_in_every_representation() -> None:
     third = program.advance(1, {}).traces["a", "v"][1][0, 0]
     assert third == pytest.approx(np.full(40, 3.0 * 30 + 2.0 * 30), rel=1e-6)
     assert set(program.get_weights("dense")) == {2.0} and set(program.get_weights("csr")) == {0.0}
+
+
+def test_a_snapshot_brings_back_the_weights_of_its_time() -> None:
+    program = compile(balanced(), options=Options(threads=1))
+    before = program.snapshot()
+    as_it_was = program.advance(300, {}).traces["e", "v"][1]
+    program.set_weights("i->e", -0.3)
+    program.restore(before)
+    assert (program.advance(300, {}).traces["e", "v"][1] == as_it_was).all()
+    program.restore(before)
+    program.set_weights("i->e", -0.3)
+    assert (program.advance(300, {}).traces["e", "v"][1] != as_it_was).any()
 
 
 def test_a_changed_weight_may_leave_what_float32_halves_can_hold() -> None:
