@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from spikesim.backends.numba.kernels.bitmap import add_bitmap
-from spikesim.backends.numba.kernels.collect import active, collect
+from spikesim.backends.numba.kernels.collect import collect
 from spikesim.backends.numba.kernels.conv import add_conv, add_image, conv_weights, padded_channels
 from spikesim.backends.numba.kernels.dense import add_dense
 from spikesim.backends.numba.kernels.inputs import count_inputs, list_inputs
@@ -172,15 +172,7 @@ def conv_cases():
 def scans(function, flags, out, times):
     found = 0
     for _ in range(times):
-        found += function(flags, len(flags), out)
-    return found
-
-
-@jit
-def actives(flags, times):
-    found = 0
-    for _ in range(times):
-        found += active(flags, len(flags))
+        found += function(flags, len(flags), out, 0)[0]
     return found
 
 
@@ -190,7 +182,6 @@ def collect_cases():
         flags = (RNG.random(6250) < share).astype(np.uint8)
         arguments = (collect, flags, np.zeros(6250, np.int32), 100)
         yield f"collect, {share:.1%} of 6250 fired", "neuron", 100 * 6250, scans, arguments
-        yield f"active, {share:.1%} of 6250", "neuron", 100 * 6250, actives, (flags, 100)
 
 
 @bench("inputs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
@@ -211,8 +212,13 @@ class Backend(Protocol):
 
 def backends() -> dict[str, Callable[[], Backend]]:
     """Return the registered backends by name; each value loads and makes one."""
-    found = importlib.metadata.entry_points(group="spikesim.backends")
-    return {e.name: partial(_load, e) for e in found}
+    return {e.name: partial(_load, e) for e in _registered()}
+
+
+@functools.cache
+def _registered() -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Read what is installed, once: it takes as long as a short run."""
+    return tuple(importlib.metadata.entry_points(group="spikesim.backends"))
 
 
 def _load(entry: importlib.metadata.EntryPoint) -> Backend:

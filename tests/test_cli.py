@@ -84,7 +84,7 @@ def test_quantise_reports_and_writes(tmp_path: Path) -> None:
 
 def test_show_and_list() -> None:
     assert "spike" in call("show", "lif_soft")
-    assert "def advance_0" in call("show", "lif_soft", "--source", "numba")
+    assert "def advance(" in call("show", "lif_soft", "--source", "numba")
     assert "d_v = d_i * lam" in call("show", "lif_soft", "--source", "backward")
     for kind in ("backends", "neurons", "networks", "surrogates", "hardware", "data"):
         assert json.loads(call("list", kind, "--json"))[kind]
@@ -99,6 +99,7 @@ def test_show_and_list() -> None:
         (("run", "cuba", "--backend", "loihi", "--duration", "0.01"), "not in fixed point"),
         (("show", "lif_sof"), "did you mean 'lif_soft'"),
         (("show", "lif", "--source", "cuda"), "unknown source 'cuda'"),
+        (("show", "lif", "--plan"), "'lif' is a neuron; leave --plan out"),
         (("list", "hardwares"), "did you mean 'hardware'"),
         (("profile", "cuba"), "--recording FILE"),
         (("profile", "cuba", "--duration", "0.01", "--device", "loihi7"), "did you mean 'loihi"),

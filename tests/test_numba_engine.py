@@ -1,5 +1,11 @@
 """The numba engine against itself: every representation, thread count and chunk gives the same spikes."""
 
+import importlib
+import inspect
+import pkgutil
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,10 +25,15 @@ from spikesim import (
     run,
     spike,
 )
+from spikesim.backends.numba import deliveries, kernels, loop, steps
 from spikesim.backends.numba import plan as planning
+from spikesim.backends.numba.compiled import depends
 from spikesim.backends.numba.layout import Layout
+from spikesim.backends.numba.program import NumbaProgram
 from spikesim.connect import AllToAll, Dense, FixedIndegree, FixedProbability, OneToOne
 from spikesim.distributions import Normal, Uniform
+from spikesim.equations import elementary, scoped
+from spikesim.equations.numba_source import KernelForm, PortForm, print_advance
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
 from spikesim.models.neurons import li, lif, lif_soft
@@ -76,6 +87,43 @@ def test_threads_give_the_same_spikes(threads: int) -> None:
     net = balanced()
     assert len(planning.plan(lower(net), threads).phases[0]) == threads
     assert equal(run(net, steps=900, threads=1), run(net, steps=900, threads=threads))
+
+
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("failure", ["work", "start"])
+def test_a_thread_that_fails_ends_the_run_with_its_error(failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = NumbaProgram(lower(balanced()), Options(threads=2))
+    monkeypatch.setattr(program.pace, "next", lambda: (2, 100))
+    work, begin = program.workers.work, threading.Thread.start
+    started: list[int] = []
+
+    def work_or_fail(thread: int, *args: Any) -> None:
+        if thread == 1:
+            raise MemoryError("no room")
+        work(thread, *args)
+
+    def start_or_fail(self: threading.Thread) -> None:
+        started.append(1)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    if failure == "work":
+        monkeypatch.setattr(program.workers, "work", work_or_fail)
+    else:
+        monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+    errors: list[BaseException] = []
+
+    def advance() -> None:
+        try:
+            program.advance(300, {})
+        except BaseException as error:
+            errors.append(error)
+
+    running = threading.Thread(target=advance, daemon=True)
+    begin(running)
+    running.join(60)
+    assert not running.is_alive() and isinstance(errors[0], MemoryError if failure == "work" else RuntimeError)
 
 
 @pytest.mark.usefixtures("teams")
@@ -200,6 +248,18 @@ def test_weights_can_be_changed_in_every_representation() -> None:
     assert set(program.get_weights("dense")) == {2.0} and set(program.get_weights("csr")) == {0.0}
 
 
+def test_a_snapshot_brings_back_the_weights_of_its_time() -> None:
+    program = compile(balanced(), options=Options(threads=1))
+    before = program.snapshot()
+    as_it_was = program.advance(300, {}).traces["e", "v"][1]
+    program.set_weights("i->e", -0.3)
+    program.restore(before)
+    assert (program.advance(300, {}).traces["e", "v"][1] == as_it_was).all()
+    program.restore(before)
+    program.set_weights("i->e", -0.3)
+    assert (program.advance(300, {}).traces["e", "v"][1] != as_it_was).any()
+
+
 def test_a_changed_weight_may_leave_what_float32_halves_can_hold() -> None:
     net = Network(
         [Population("t", 3, integrator)],
@@ -261,6 +321,16 @@ def test_slow_and_fast_drives_add_up() -> None:
     a, b = recording.traces["a"]["v"].values[0], recording.traces["b"]["v"].values[0]
     assert a.mean() == pytest.approx(300.0, rel=0.01) and a.var() == pytest.approx(300.0, rel=0.05)
     assert b[:2].mean() == pytest.approx(1.0 + 1.05, abs=0.4) and b[2:].mean() == pytest.approx(5.0 + 1.05, abs=0.05)
+
+
+def test_a_cached_kernel_depends_on_the_text_of_all_that_it_calls() -> None:
+    texts = [inspect.getsource(home) for home in (loop, steps, deliveries)]
+    called = "".join(depends(text) for text in texts)
+    for kernel in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
+        if not kernel.name.endswith("inputs"):  # called from Python
+            assert inspect.getsource(importlib.import_module(kernel.name)) in called, kernel.name
+    of_a_model = depends(print_advance(KernelForm(lif().model, frozenset(), (PortForm(),)), "float64", ""))
+    assert inspect.getsource(elementary) in of_a_model and inspect.getsource(scoped) in of_a_model
 
 
 def test_options_refuse_what_is_not_known() -> None:

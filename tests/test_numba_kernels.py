@@ -334,10 +334,10 @@ def test_flags_become_lists(n, density):
     flags = RNG.integers(0, 4, 1024).astype(np.uint8) * (RNG.random(1024) < density)
     flags[n:] = 1  # what follows does not count
     out = np.full(n, -1, np.int32)
-    found = collect.collect(flags, n, out)
-    assert out[:found].tolist() == np.flatnonzero(flags[:n] & 1).tolist()
+    found, active = collect.collect(flags, n, out, 7)
+    assert (out[:found] - 7).tolist() == np.flatnonzero(flags[:n] & 1).tolist()
     assert (out[found:] == -1).all()
-    assert collect.active(flags, n) == np.count_nonzero(flags[:n])
+    assert active == np.count_nonzero(flags[:n])
 
 
 def lists(raster, keep_values):

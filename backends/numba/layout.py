@@ -13,6 +13,7 @@ from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.forms import COUNTED, MOST_COUNT, fast_drives, grid_of_port, groups, port_forms
 from spikesim.backends.numba.kernels import conv
 from spikesim.backends.numba.plan import CHANNELS, Part, Plan
+from spikesim.backends.numba.tables import JOB_SIZE, PART_SIZE
 from spikesim.drive import padded
 from spikesim.graph import Edge, Graph
 from spikesim.learning import learning_of
@@ -90,7 +91,6 @@ class Layout:
         self.poisson_weights: list[float] = []
         self.learned: list[tuple[Edge, Part]] = []  # plastic synapses of a projection onto a part
         self.job_rows: list[list[int]] = []
-        self.job_weights: list[float] = []
         self.ext_base, self.ext_size = self._ext()
         tiles = [tile for phase in self.plan.phases for tile in phase]
         rows = [self._place(tile) for tile in tiles]
@@ -98,18 +98,17 @@ class Layout:
         self._build(tiles)
         for number, (tile, row) in enumerate(zip(tiles, rows, strict=True)):
             row[2] = len(self.job_rows)
-            row[7] = self._deliver(number, tile, row[0])
+            row[7] = self._deliver(number, tile, row)
             row[3] = len(self.job_rows)
         ends = np.cumsum([0, *(len(phase) for phase in self.plan.phases)])
         self.phases = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
         self.tiles = np.array(rows, np.int64).reshape(-1, 8)
-        self.part_table = np.array(self.part_rows, np.int64).reshape(-1, 14)
+        self.part_table = np.array(self.part_rows, np.int64).reshape(-1, PART_SIZE)
         self.ports = np.array(self.port_rows, np.int64).reshape(-1, 4)
         self.factors = np.array(self.factor_rows, np.float64).reshape(-1, 6)
         self.poisson = np.array(self.poisson_rows, np.int64).reshape(-1, 10)
         self.poisson_factors = np.array(self.poisson_weights, np.float64)
-        self.jobs = np.array(self.job_rows, np.int64).reshape(-1, 16)
-        self.weights = np.array(self.job_weights, np.float64)
+        self.jobs = np.array(self.job_rows, np.int64).reshape(-1, JOB_SIZE)
         widest = max((part.padded for part in self.parts), default=0)
         large = widest if any(not row[0] for row in self.poisson_rows) else 0
         counters, cells, drawn, channels = self.tiles[:, 4:].max(axis=0, initial=0)
@@ -239,9 +238,9 @@ class Layout:
     def _all_tiles(self) -> list[tuple[Part, ...]]:
         return [tile for phase in self.plan.phases for tile in phase]
 
-    def _deliver(self, number: int, tile: tuple[Part, ...], first_part: int) -> int:
+    def _deliver(self, number: int, tile: tuple[Part, ...], placed: list[int]) -> int:
         """Append what is delivered to a tile; return how many channels of counters it has."""
-        channels = 0
+        channels, first_part, cells = 0, placed[0], placed[5]
         for k, part in enumerate(tile):
             for edge in (e for e in self.graph.edges if e.post == part.node.name and e.synapses):
                 row, kind = self._port_row(first_part + k, part, edge), self.plan.choices[edge.name].kind
@@ -264,7 +263,8 @@ class Layout:
             if (pre, number) in self.merged:
                 found = self.built[self.merged[pre, number]]
                 arrays = [found.first, found.cells, found.weights]
-                self._job("segments" + _width(found.weights), pre, found.min_delay, found.delays, [0, 0, 0, -1], arrays)
+                kind, numbers = "segments" + _width(found.weights), [cells, 0, 0, -1]
+                self._job(kind, pre, found.min_delay, found.delays, numbers, arrays)
         return channels
 
     def _count(self, part: Part, edge: Edge, row: int, channel: int, table: Any) -> None:
@@ -272,54 +272,46 @@ class Layout:
         place = [e.name for e in self._counted(edge.post, edge.port)].index(edge.name)
         cell, counters, *_ = self.port_rows[row]
         mantissa = (edge.constant_weight or 0.0) / self.factor_rows[row][0]
-
-        def add(kind: str, multiplicity: int, arrays: list[Any]) -> None:
-            numbers = [counters + place * part.padded, part.padded, cell, channel | max(1, multiplicity) << 40]
-            self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, arrays, mantissa)
-
-        rows = table.rest if isinstance(table, build.Bitmap) else table
-        if rows.multiplicity > MOST_COUNT:
-            raise RepeatedPairs(edge.name)
+        rows, kind, arrays = table, "rows", []
         if isinstance(table, build.Bitmap):
-            add("bitmap", 1, [table.bits])
-        if len(rows.targets):
-            add("rows", rows.multiplicity, [rows.indptr, rows.targets])
+            rows, kind, arrays = table.rest, "bitmap", [table.bits]
+        most = max(1, table.multiplicity)  # that a spike adds to one counter
+        if most > MOST_COUNT:
+            raise RepeatedPairs(edge.name)
+        numbers = [counters + place * part.padded, part.padded, cell, channel | most << 40]
+        self._job(kind, edge.pre, edge.constant_delay or 0, 1, numbers, [*arrays, rows.indptr, rows.targets], mantissa)
 
     def _job(
         self, kind: str, pre: str, low: int, delays: int, numbers: list[int], arrays: list[Any], weight: float = 0.0
     ) -> None:
-        """Append a delivery; ``numbers`` are four columns of its own kind, ``arrays`` at most three."""
+        """Append a delivery, its kind for its function; ``numbers`` are its own columns, ``arrays`` at most three."""
         source = self.source_names.index(pre) if pre in self.source_names else -1
         spans = (0, 0) if source >= 0 else self.spans_of[pre]
         memory = [number for array in arrays for number in (array.ctypes.data, len(array))]
         row = [NUMBER[kind + ("_values" if pre in self.value_sources else "")], source, *spans, low, delays, *numbers]
-        self.job_rows.append([*row, *memory, *[0] * (6 - len(memory))])
-        self.job_weights.append(weight)
+        self.job_rows.append([*row, *memory, *[0] * (6 - len(memory)), int(np.float64(weight).view(np.int64))])
 
-    def set_weights(self, edge: Edge) -> bool:
-        """Take over changed weights of a projection; return whether another kernel is needed from now on."""
+    def set_weights(self, edge: Edge) -> None:
+        """Take over changed weights of a projection; the forms of its target may change with them."""
         self.graph = replace(self.graph, edges=tuple(edge if e.name == edge.name else e for e in self.graph.edges))
-        shared = self.plan.choices[edge.name].kind == "conv"  # weights of its own for each synapse end that
-        if shared:
+        if self.plan.choices[edge.name].kind == "conv":  # weights of its own for each synapse end that
             choice = replace(self.plan.choices[edge.name], kind="segments")
             self.plan = replace(self.plan, choices={**self.plan.choices, edge.name: choice})
         if edge.constant_weight is None:
             self.built = {key: table for key, table in self.built.items() if edge.name not in _names(key)}
-        recompile = shared or self._unsplit(edge)
+        self._unsplit(edge)
         self._tiles()
-        return recompile
 
-    def _unsplit(self, edge: Edge) -> bool:
-        """Go back to float64 sums where a changed weight does not allow halves any more; return whether that is so."""
+    def _unsplit(self, edge: Edge) -> None:
+        """Go back to float64 sums where a changed weight does not allow halves any more."""
         forms = port_forms(self.graph, self.plan, "float32", self.drives)
         if not self.port_forms[edge.post, edge.port].split or forms[edge.post, edge.port].split:
-            return False
+            return
         group = self.groups[self.group_of(edge.post)]
         group.form = replace(group.form, ports=tuple(replace(port, split=False) for port in group.form.ports))
         for node in group.nodes:
             for port, form in zip(node.model.inputs, group.form.ports, strict=True):
                 self.port_forms[node.name, port] = form
-        return True
 
 
 def _names(key: tuple[Any, ...]) -> set[str]:

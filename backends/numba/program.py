@@ -5,29 +5,33 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.numba.compiled import compiled_inputs, compiled_loop
-from spikesim.backends.numba.deliveries import NUMBER
+from spikesim.backends.numba import compiled
+from spikesim.backends.numba.deliveries import KINDS
+from spikesim.backends.numba.forms import grid_of_port
 from spikesim.backends.numba.kernels import team
 from spikesim.backends.numba.layout import Layout, RepeatedPairs
 from spikesim.backends.numba.pace import Pace
 from spikesim.backends.numba.plan import Plan, plan, possible
 from spikesim.backends.numba.plastic.tables import Learned
+from spikesim.backends.numba.spikes import join, joined, put_under_way, under_way
+from spikesim.backends.numba.tables import Fixed, Numbers, Stretch, addresses
+from spikesim.backends.numba.traces import probe_tables
+from spikesim.backends.numba.weights import checked_weights, with_weights
+from spikesim.backends.numba.workers import Workers, new_room
 from spikesim.drive import DriveState, source_values
 from spikesim.engine import Chunk, Options, Stepping
-from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.errors import UnknownNameError
 from spikesim.graph import Graph
-from spikesim.learning import check_weights, learning_of
-from spikesim.lowering import snap
+from spikesim.learning import learning_of
 from spikesim.snapshot import put_noise, saved_array, take_noise
-from spikesim.synapses import Constant, Given, Snapped
 
 BUFFER_BYTES = 64 * 2**20  # input and drive arrays of one stretch stay below this
 EVENTS_PER_SAMPLE = 2**16
@@ -47,12 +51,11 @@ class NumbaProgram(Stepping):
         self.plan = self._plan(self.threads if team.available() else 1)
         self.layout = self._layout()
         self.groups = self.layout.groups
-        self.loop = self._compiled(self._branches())
         self.learned = Learned(self.layout)
-        self.inputs = compiled_inputs()
+        self.inputs = compiled.compiled_inputs()
         self.key = np.array([graph.seed & 0xFFFFFFFF, graph.seed >> 32], np.uint32)
-        constants = [g.constants(self.dtype) for g in self.groups]
-        self.scalars, self.vectors = tuple(c[0] for c in constants), tuple(c[1] for c in constants)
+        self.constants = [g.constants(self.dtype) for g in self.groups]
+        self._link()
         self.slow_drives = [d for d in graph.drives if d.name not in self.layout.drives.names]
         self.pace = Pace(self.plan.threads, self.plan.epoch)
         self.rooms: dict[str, NDArray[np.int32]] = {}
@@ -60,7 +63,7 @@ class NumbaProgram(Stepping):
         self.offsets = np.array([self.layout.offset[n.name] for n in graph.nodes], np.int64)
         self.population = np.repeat(np.arange(len(graph.nodes), dtype=np.int32), [n.n for n in graph.nodes])
         self.reset()
-        self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles, or reads the cache
+        self._stretch(0, {s.name: np.zeros((0, 1, s.n)) for s in graph.sources})  # compiles what is left, or reads it
 
     # ------------------------------------------------------- what a process does otherwise that is one of several ranks
     meeting = 0  # address of what is called after each phase of an epoch
@@ -78,11 +81,17 @@ class NumbaProgram(Stepping):
                 other = possible(next(e for e in self.graph.edges if e.name == name))["segments"]
                 self.plan = replace(self.plan, choices={**self.plan.choices, name: other})
 
-    def _branches(self) -> set[str]:
-        return {list(NUMBER)[int(k)] for k in np.unique(self.layout.jobs[:, 0])}
-
-    def _compiled(self, branches: set[str]) -> Any:
-        return compiled_loop(self.groups, branches, self.options.dtype)
+    def _link(self) -> None:
+        """Compile what the network needs, or find it in the cache, and put its addresses into the tables."""
+        plan, size = self.layout, self.plan.threads
+        self.workers = Workers(compiled.compiled("simulate").ctypes, partial(new_room, plan, self.learned))
+        self.advances = [compiled.advance(g.form, self.options.dtype) for g in self.groups]
+        kinds = {int(k): compiled.address(KINDS[k]) for k in np.unique(plan.jobs[:, 0]) if k < len(KINDS)}
+        self.jobs = plan.jobs.copy()
+        self.jobs[:, 0] = [kinds.get(k, 0) for k in plan.jobs[:, 0].tolist()]
+        needed: dict[str, Any] = {"wait": size > 1, "draw": len(plan.poisson), "record": self.graph.probes}
+        needed |= {"arrive": plan.learned, "pay": plan.learned}
+        self.parts_of_a_step = {name: compiled.address(name) if wanted else 0 for name, wanted in needed.items()}
 
     def _recorded(self) -> int:
         """Return how many neurons' spikes this process reports."""
@@ -106,6 +115,17 @@ class NumbaProgram(Stepping):
         }
         self.drives = [DriveState(self.graph, d, samples, self.plan.owned[d.target]) for d in self.slow_drives]
         self.learned.reset(samples)
+        self._fix()
+
+    def _fix(self) -> None:
+        """Note where the tables of the network and its state are."""
+        plan = self.layout
+        self.fixed = Fixed(
+            plan.phases, plan.tiles, plan.part_table, plan.spans, self.jobs, plan.ports, self._groups(), plan.poisson,
+            plan.learned_table, plan.factors, plan.poisson_factors, plan.drives.table, self.key, self.listed,
+            self.lists, self.learned.table,
+        )  # fmt: skip
+        self.fixed_at = addresses(self.fixed)
 
     def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Return an array with any content; the same memory as last time, which the system need not clear again."""
@@ -128,7 +148,7 @@ class NumbaProgram(Stepping):
             number = min(stretch, steps - start, self.pace.next()[1] if self.samples == 1 else steps)
             parts.append(self._stretch(number, {k: v[start : start + number] for k, v in inputs.items()}))
             start += number
-        return parts[0] if len(parts) == 1 else _join(parts)
+        return parts[0] if len(parts) == 1 else join(parts)
 
     # ------------------------------------------------------------------------------------------------ threads
     def _ranges(self) -> list[tuple[int, int]]:
@@ -137,41 +157,41 @@ class NumbaProgram(Stepping):
         bounds = np.linspace(0, self.samples, count + 1).astype(int).tolist()
         return list(pairwise(bounds))
 
-    def _run(self, steps: int, begin: list[int], *args: Any) -> list[int]:
+    def _run(self, steps: int, begin: list[int], stretch: Stretch, since: int) -> list[int]:
         """Run each range of samples on from its step; return how far each came.
 
         One range is shared by a team of threads. The kernel releases the interpreter lock.
         """
         ranges = self._ranges()
         size = self.pace.next()[0] if self.samples == 1 else 1
-        shared = team.new_team() if size > 1 else _NO_TEAM
+        barrier = team.new_team() if size > 1 else None
         done = np.zeros((len(ranges), size + 1), np.int64)
         calls = [
-            (rank, size, shared, self.meeting, low, high, self.first, start, steps, self._scratch(), *args, reached)
+            Numbers(
+                rank, size, low, high, start, steps, self.first, self.plan.epoch, self.layout.window,
+                self.layout.history, since, self.samples, int(stretch.ext.shape[0] > 1) * stretch.ext.shape[1],
+                int(stretch.ext.shape[1] > 1), 0 if barrier is None else barrier.ctypes.data, reached.ctypes.data,
+                self.meeting, **self.parts_of_a_step,
+            )
             for (low, high), start, reached in zip(ranges, begin, done, strict=True)
             for rank in range(size)
             if start < steps or not steps
-        ]
+        ]  # fmt: skip
+        shared = np.concatenate([self.fixed_at, addresses(stretch)])
         began = time.perf_counter()
-        if len(calls) == 1:
-            self.loop(*calls[0])
-        else:
-            with ThreadPoolExecutor(len(calls)) as pool:
-                for future in [pool.submit(self.loop, *c) for c in calls]:
-                    future.result()
+        self.workers.run(calls, shared, barrier)
         if self.samples == 1 and done[0, 0] > begin[0]:
             self.pace.note(size, (time.perf_counter() - began) / float(done[0, 0] - begin[0]))
         return [int(reached[0]) if start < steps else start for start, reached in zip(begin, done, strict=True)]
 
-    def _scratch(self) -> tuple[Any, ...]:
-        """Return what one thread works in: counters, sums, drawn numbers, flags, and what is noted about a tile."""
-        counters, cells, drawn, widest, channels, parts, large, image = self.layout.sizes.tolist()
-        merged = max((n.n for n in self.graph.nodes), default=0)
-        bytes_ = [np.zeros(n, np.uint8) for n in (counters, drawn, widest)]
-        floats = [np.zeros(n) for n in (cells, self.layout.ext_size, image)]
-        notes = [np.zeros(n, np.int64) for n in (channels, parts, self.layout.most_rows)]
-        lists = [np.zeros(n, np.int32) for n in (large, merged)]
-        return (*bytes_, *floats, *notes, *lists, self.learned.new_room())
+    def _groups(self) -> NDArray[np.int64]:
+        """Return the table of the groups: where their functions, states and constants are."""
+        item = self.states[0].itemsize if self.states else 8
+        rows = [
+            [at, states.ctypes.data, scalars.ctypes.data, vectors.ctypes.data, states.shape[2], item, states[0].size]
+            for at, states, (scalars, vectors) in zip(self.advances, self.states, self.constants, strict=True)
+        ]
+        return np.array(rows, np.int64).reshape(-1, 7)
 
     # ------------------------------------------------------------------------------------------------ one stretch
     def _stretch(self, steps: int, data: Mapping[str, NDArray[Any]]) -> Chunk:
@@ -179,27 +199,24 @@ class NumbaProgram(Stepping):
         given = {
             s.name: source_values(self.graph, s, first, steps, samples, data.get(s.name)) for s in self.graph.sources
         }
-        lists = self._listed_sources(given, steps)
-        probes, chosen, trace, shapes = self._probe_tables(first, steps)
+        pointers, identities, amounts, since = self._listed_sources(given, steps)
+        probes, chosen, trace, shapes = probe_tables(self.graph, plan, first, steps, samples)
         neurons = self._recorded()
         capacity = 3 * neurons * self.plan.epoch + EVENTS_PER_SAMPLE // max(1, samples // 16) if neurons else 0
         event_step, event_id = (self._room(name, (samples, capacity)) for name in ("event_step", "event_id"))
         events = np.zeros(samples, np.int64)
         emitted = np.zeros((samples, neurons), np.int64)
         active = np.zeros((samples, len(plan.part_table)), np.int64)
-        drive_values = self._drive_values(first, steps)
+        stretch = Stretch(
+            pointers, identities, amounts, self._drive_values(first, steps), probes, chosen, trace, event_step,
+            event_id, events, emitted, active,
+        )  # fmt: skip
         collected: list[dict[str, Any]] = []
         counted = np.zeros_like(emitted)
         begin = [0] * len(self._ranges())
         while not collected or min(begin) < steps:
             events[:] = 0
-            begin = self._run(
-                steps, begin, self.plan.epoch, plan.window, plan.history, plan.phases, plan.tiles, plan.part_table,
-                plan.spans, plan.jobs, plan.weights, plan.ports, plan.factors, self.states, self.scalars, self.vectors,
-                self.listed, self.lists, lists, drive_values, plan.poisson, plan.poisson_factors, plan.drives.table,
-                self.key, probes, chosen, trace, plan.learned_table, self.learned.table, event_step, event_id, events,
-                emitted, active,
-            )  # fmt: skip
+            begin = self._run(steps, begin, stretch, since)
             collected.append(self._split(events, event_step, event_id, emitted - counted))
             counted = emitted.copy()
         self.first += steps
@@ -244,7 +261,7 @@ class NumbaProgram(Stepping):
             amounts.append(own)
             offset += len(ids)
         table = np.array(pointers, np.int64).reshape(-1, self.samples, rows + 1)
-        return table, _joined(identities, np.int32), _joined(amounts, np.float64), self.first + steps - rows
+        return table, joined(identities, np.int32), joined(amounts, np.float64), self.first + steps - rows
 
     def _split(self, events: Any, event_step: Any, event_id: Any, fired: NDArray[np.int64]) -> dict[str, Any]:
         """Sort events by population; return (sample, step of the stretch, neuron) for each."""
@@ -271,39 +288,6 @@ class NumbaProgram(Stepping):
             out[:, :, base + state.lo : base + state.hi] += added
         return out
 
-    def _probe_tables(self, first: int, steps: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[Any, Any]]:
-        """Prepare the traces of a stretch: rows per part, and where each chosen neuron's values go."""
-        shapes, size, mine = {}, 0, dict[int, list[Any]]()
-        for probe in self.graph.probes:
-            node = self.graph.node(probe.target)
-            neurons = np.arange(node.n) if probe.neurons is None else np.asarray(probe.neurons, np.int64)
-            times = np.arange(-(-first // probe.every), (first + steps - 1) // probe.every + 1) * probe.every
-            base = size - -(-first // probe.every) * len(neurons)
-            for variable in probe.variables:
-                state = list(node.model.states).index(variable)
-                shapes[probe.target, variable] = (size, times, len(neurons))
-                for number, part in enumerate(self.layout.parts):
-                    inside = np.nonzero((neurons >= part.lo) & (neurons < part.hi))[0]
-                    if part.node.name == probe.target and len(inside):
-                        start = self.layout.groups[self.layout.group_of(node.name)].start[node.name]
-                        pairs = np.stack([neurons[inside] + start, inside], axis=1)
-                        mine.setdefault(number, []).append(([state, probe.every], [base, len(neurons)], pairs))
-                size += len(neurons) * len(times)
-                base += len(neurons) * len(times)
-        rows: list[list[int]] = []
-        chosen: list[NDArray[np.int64]] = []
-        picked = 0
-        for number in range(len(self.layout.parts)):
-            self.layout.part_table[number, 10] = len(rows)
-            for what, where, pairs in mine.get(number, []):
-                rows.append([*what, picked, picked + len(pairs), *where])
-                chosen.append(pairs)
-                picked += len(pairs)
-            self.layout.part_table[number, 11] = len(rows)
-        table = np.array(rows, np.int64).reshape(-1, 6)
-        flat = np.concatenate(chosen) if chosen else np.zeros((0, 2), np.int64)
-        return table, np.ascontiguousarray(flat), np.zeros((self.samples, size), self.dtype), shapes
-
     def _chunk(
         self, first: int, steps: int, collected: Any, emitted: Any, active: Any, trace: Any, shapes: Any
     ) -> Chunk:
@@ -317,7 +301,7 @@ class NumbaProgram(Stepping):
             own = [k for k, part in enumerate(self.layout.parts) if part.node is node]
             updates[node.name] = active[:, own].sum(axis=1)
         traces = {
-            key: (times, trace[:, at : at + len(times) * n].reshape(self.samples, len(times), n).astype(np.float64))
+            key: (times, trace[:, at : at + len(times) * n].reshape(self.samples, len(times), n))
             for key, (at, times, n) in shapes.items()
         }
         return Chunk(first, steps, spikes, traces, totals, updates)
@@ -330,7 +314,9 @@ class NumbaProgram(Stepping):
         if self.layout.learned:
             self.learned.catch_up(self.first - 1)
             own |= self.learned.snapshot()
-        own |= {"under way": self._under_way(), "samples": np.array(self.samples), "first": np.array(self.first)}
+        since = self.first - self.graph.max_delay
+        spikes = under_way(self.listed, self.lists, self.layout.spans, since, self.first)
+        own |= {"under way": spikes, "samples": np.array(self.samples), "first": np.array(self.first)}
         return own | take_noise(self.drives)
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
@@ -351,26 +337,10 @@ class NumbaProgram(Stepping):
             elif edge.name in self.changed:
                 self.changed.pop(edge.name)
                 self.layout.set_weights(edge)
+        self._link()
+        self._fix()
         self.learned.restore(saved, self.first)
-        self._put_under_way(saved_array(saved, "under way", np.int64))
-
-    def _under_way(self) -> NDArray[np.int64]:
-        """Return the spikes that may still arrive: rows of (sample, step, neuron of the network)."""
-        rows = [np.zeros((0, 3), np.int64)]
-        for step in range(max(0, self.first - self.graph.max_delay), self.first):
-            slot = step % self.layout.history
-            for sample, span in zip(*np.nonzero(self.listed[:, slot]), strict=True):
-                low, node = self.layout.spans[span]
-                who = self.lists[sample, slot, low : low + self.listed[sample, slot, span]].astype(np.int64) + node
-                rows.append(np.stack([np.full_like(who, sample), np.full_like(who, step), who], axis=1))
-        return np.concatenate(rows)
-
-    def _put_under_way(self, spikes: NDArray[np.int64]) -> None:
-        spans = np.searchsorted(self.layout.spans[:, 0], spikes[:, 2], side="right") - 1
-        for (sample, step, who), span in zip(spikes.tolist(), spans.tolist(), strict=True):
-            slot, (low, node) = step % self.layout.history, self.layout.spans[span]
-            self.lists[sample, slot, low + self.listed[sample, slot, span]] = who - node
-            self.listed[sample, slot, span] += 1
+        put_under_way(self.listed, self.lists, self.layout.spans, saved_array(saved, "under way", np.int64))
 
     # ------------------------------------------------------------------------------------------------ reading, changing
     def _state_slice(self, population: str, variable: str) -> Any:
@@ -409,54 +379,14 @@ class NumbaProgram(Stepping):
     def set_weights(self, projection: str, weights: Any) -> None:
         """Replace the weights by one number or one per synapse; they are snapped to the port's grid."""
         edge = self._edge(projection)
-        exact = self.graph.exactness.get((edge.post, edge.port))
-        values = snap(weights, exact.grid) if exact else np.asarray(weights, np.float64)
-        if not np.isfinite(values).all():
-            raise InvalidValueError(f"projection {projection!r}: weights must be finite, found NaN or infinity")
-        if edge.constant_weight is not None and np.ndim(values) and edge.learning is None:
-            raise InvalidValueError(
-                f"projection {projection!r} was built with one weight for all synapses; give one number, or "
-                "build it with an array"
-            )
-        if np.ndim(values) and np.size(values) != edge.synapses:
-            raise InvalidValueError(
-                f"projection {projection!r} has {edge.synapses} synapses, found {np.size(values)} weights"
-            )
+        grid = grid_of_port(self.graph, edge.post, edge.port)
+        values = checked_weights(edge, weights, grid)
         if edge.learning is not None:
-            check_weights(edge, values)
             self.learned.catch_up(self.first - 1)
             self.learned.set_weights(edge, np.reshape(values, -1))
             return
-        if edge.constant_weight is not None:
-            changed = replace(edge, weight=Constant(float(values)))
-        else:
-            given = Given(np.array(np.broadcast_to(values, edge.synapses), np.float64))
-            changed = replace(edge, weight=Snapped(given, exact.grid) if exact else given)
+        changed = with_weights(edge, values, grid)
         self.changed[projection] = changed
-        if self.layout.set_weights(changed):
-            self.loop = self._compiled(self._branches())
-
-
-_NO_TEAM = np.zeros(1, np.int64)
-
-
-def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.zeros(0, dtype)])
-
-
-def _join(parts: list[Chunk]) -> Chunk:
-    """Make one chunk of several that follow one another."""
-    return Chunk(
-        parts[0].first,
-        sum(p.steps for p in parts),
-        {n: tuple(np.concatenate([p.spikes[n][k] for p in parts]) for k in range(3)) for n in parts[0].spikes},
-        {
-            key: (
-                np.concatenate([p.traces[key][0] for p in parts]),
-                np.concatenate([p.traces[key][1] for p in parts], axis=1),
-            )
-            for key in parts[0].traces
-        },
-        {n: sum(p.emitted[n] for p in parts) for n in parts[0].emitted},  # type: ignore[misc]
-        {n: sum(p.active[n] for p in parts) for n in parts[0].active},  # type: ignore[misc]
-    )
+        self.layout.set_weights(changed)
+        self._link()
+        self._fix()

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.backends.numba.deliveries import NUMBER
 from spikesim.backends.numba.kernels.exchange import pack, unpack
 from spikesim.backends.numba.plan import Plan, plan
 from spikesim.backends.numba.program import NumbaProgram
@@ -50,10 +49,10 @@ class RankProgram(NumbaProgram):
         owned = share(self.sizes, self.ranks.size)[self.ranks.rank]
         return plan(self.graph, threads, self.options.representations, owned)
 
-    def _compiled(self, branches: set[str]) -> Any:
-        """Return one kernel for all ranks."""
-        mask = self.ranks.union(sum(1 << NUMBER[name] for name in branches))
-        return super()._compiled({name for name, k in NUMBER.items() if mask >> k & 1})
+    def _link(self) -> None:
+        """Compile; one process of a machine first, so that the others find what it needed in the cache."""
+        with self.ranks.first_of_machine():
+            super()._link()
 
     def _recorded(self) -> int:
         return self.graph.neurons if self.ranks.rank == 0 else 0

@@ -16,7 +16,7 @@ from spikesim.cli.common import (
     parse_settings,
     print_table,
 )
-from spikesim.errors import UnknownNameError
+from spikesim.errors import InvalidValueError, UnknownNameError
 
 SOURCES = ("equations", "latex", "jacobian", "numba", "triton", "backward")
 
@@ -39,6 +39,11 @@ def command(
     from spikesim.models.neurons import NEURONS
     from spikesim.models.synapses import SYNAPSES
 
+    if plan and (name in NEURONS or name in SYNAPSES):
+        raise InvalidValueError(
+            f"--plan shows how the projections of a network are stored, but {name!r} is a "
+            f"{'neuron' if name in NEURONS else 'synapse'}; leave --plan out, or name a network"
+        )
     if name in NEURONS:
         print(show_neuron(name, source, surrogate, dtype, settings))
     elif name in SYNAPSES:
@@ -98,10 +103,10 @@ def show_neuron(name: str, source: str, surrogate_name: str, dtype: str, setting
     if source == "backward":
         return backward_text(model, surrogate_name)
     if source == "numba":
-        from spikesim.equations.numba_source import KernelForm, PortForm, print_models
+        from spikesim.equations.numba_source import KernelForm, PortForm, print_advance
 
         form = KernelForm(model, frozenset(), tuple(PortForm(sums=True) for _ in model.inputs))
-        return print_models([form], dtype, "")
+        return print_advance(form, dtype, "")
     if source == "triton":
         from spikesim.equations.scan_source import Layout, Surrogate
         from spikesim.equations.triton_source import backward_triton, forward_triton

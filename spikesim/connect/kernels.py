@@ -11,6 +11,8 @@ All walks end with the arguments
 - ``at``: int64 ``[tiles, sources]``
 - ``out``: uint16
 - ``fill``: bool
+
+Steps are written ``np.int64(0)``: called with a literal, a kernel would be compiled for that one number.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -28,7 +30,6 @@ from spikesim.equations.random_kernels import fill_bits
 BLOCK: Final = 1024  # draws at a time: they stay in the first-level cache
 
 _jit = njit(cache=True, error_model="numpy", nogil=True)
-_inline = njit(cache=True, error_model="numpy", forceinline=True)
 
 
 @_jit
@@ -67,7 +68,7 @@ def walk_indegree(first, last, k, room, skip, stream, key0, key1, tile_of, low, 
     left = k - (first - target * k)
     for start in range(first, last, BLOCK):
         n = min(BLOCK, last - start)
-        fill_below(sources[:n], words, room, 0, stream, key0, key1, start)
+        fill_below(sources[:n], words, room, np.int64(0), stream, key0, key1, start)
         i = 0
         while i < n:
             end = min(i + left, n)
@@ -93,8 +94,8 @@ def walk_total(first, last, n_pre, n_post, stream, key0, key1, tile_of, low, at,
     sources, targets, words = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32), np.empty(2 * BLOCK, np.uint32)
     for start in range(first, last, BLOCK):
         n = min(BLOCK, last - start)
-        fill_below(sources[:n], words, n_pre, 0, stream, key0, key1, start)
-        fill_below(targets[:n], words, n_post, 1, stream, key0, key1, start)
+        fill_below(sources[:n], words, n_pre, np.int64(0), stream, key0, key1, start)
+        fill_below(targets[:n], words, n_post, np.int64(1), stream, key0, key1, start)
         for i in range(n):
             tile = tile_of[targets[i] >> 6]
             if tile >= 0:
@@ -115,7 +116,7 @@ def count_below(counts, n, step, stream, key0, key1):
             counts[numbers[i]] += 1
 
 
-@_inline
+@_jit
 def _fill_gaps(gaps, words, scale, total, step, stream, key0, key1, offset):
     """Fill ``gaps`` (int64[n]) with the distances between chosen pairs; see ``spikesim.connect.partners.chosen``."""
     n = gaps.size
@@ -131,7 +132,8 @@ def sum_gaps(first, last, scale, total, step, stream, key0, key1):
     for start in range(first, last, BLOCK):
         n = min(BLOCK, last - start)
         _fill_gaps(gaps[:n], words, scale, total, step, stream, key0, key1, start)
-        length += gaps[:n].sum()
+        for i in range(n):
+            length += gaps[i]
     return length
 
 

@@ -102,7 +102,7 @@ def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts, 
     for first in range(0, out.size, BLOCK):
         n = min(BLOCK, out.size - first)
         part = out[first : first + n]
-        fill_bits(words[: 2 * n], start, stream, key0, key1, 2 * (offset + first))
+        fill_bits(words[: 2 * n], np.int64(start), stream, key0, key1, 2 * (offset + first))
         for i in range(n):
             u[i] = _open_uniform(words[2 * i], words[2 * i + 1])
         for i in range(n):
@@ -118,9 +118,10 @@ def fill_normal(out, offset, mean, sd, low, high, stream, key0, key1, attempts, 
         for i in range(n):
             outside |= not (low <= part[i] <= high)
         if outside:
+            again = np.int64(1)
             for i in range(n):
                 if not low <= part[i] <= high:
-                    part[i] = normal_at(offset + first + i, mean, sd, low, high, stream, key0, key1, 1, attempts)
+                    part[i] = normal_at(offset + first + i, mean, sd, low, high, stream, key0, key1, again, attempts)
                     refused += not low <= part[i] <= high
     return refused
 
@@ -130,7 +131,7 @@ def fill_normal_at(out, index, mean, sd, low, high, stream, key0, key1, attempts
     """Fill ``out`` with the draws of any numbers ``index`` (int64); the other arguments are those of `fill_normal`."""
     refused = 0
     for i in range(out.size):
-        out[i] = normal_at(index[i], mean, sd, low, high, stream, key0, key1, 0, attempts)
+        out[i] = normal_at(index[i], mean, sd, low, high, stream, key0, key1, np.int64(0), attempts)
         refused += not low <= out[i] <= high
     return refused
 
@@ -159,7 +160,7 @@ def extreme_words(first, n, low, high, stream, key0, key1, outside):
     least, most, others = np.uint64(2**64 - 1), np.uint64(0), 0
     for start in range(0, n, BLOCK):
         count = min(BLOCK, n - start)
-        fill_bits(words[: 2 * count], 0, stream, key0, key1, 2 * (first + start))
+        fill_bits(words[: 2 * count], np.int64(0), stream, key0, key1, 2 * (first + start))
         inside = 0
         for i in range(count):
             word = np.uint64(words[2 * i]) << np.uint64(32) | np.uint64(words[2 * i + 1])

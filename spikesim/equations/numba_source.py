@@ -9,12 +9,13 @@ from spikesim.equations.source import print_lines
 from spikesim.neuron import NeuronModel
 
 Writer = Callable[[str], str]
-ARGUMENTS = "lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags, dirty"
-INNER = "@njit(error_model='numpy', nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)"
+ARGUMENTS = "group, b, row, lo, n, counts, sums, drawn, ext, ports, factors, flags, dirty"
+KINDS = ", ".join("int64" for _ in ARGUMENTS.split(","))
+COMPILED = f"@cfunc('int64({KINDS})', cache=True, error_model='numpy', _nrt=False)"
 HEADER = '''"""Printed by spikesim: {title}. Do not edit; it is made again from the model's equations."""
 
 import numpy as np
-from numba import njit
+from numba import cfunc
 from spikesim.equations.elementary_numba import exp, log, tanh
 from spikesim.equations.scoped import load, store
 {imports}
@@ -65,39 +66,37 @@ class KernelForm:
         return [n for n in used if n not in self.vectors], [n for n in used if n in self.vectors]
 
 
-def print_advance(form: KernelForm, number: int) -> str:
-    """Print the function that advances neurons ``lo .. lo + n - 1`` of a model by one step.
+def print_advance(form: KernelForm, dtype: str, imports: str) -> str:
+    """Print the module with the function that advances neurons ``lo .. lo + n - 1`` of a model by one step.
 
     Parameters
     ----------
     form
         What to print.
-    number
-        Distinguishes the functions of one module.
+    dtype
+        ``"float64"`` or ``"float32"``, the precision of the state.
+    imports
+        Lines that import ``i64_at`` and its kin, which lay arrays over memory.
 
     Returns
     -------
     str
-        Source of ``advance_<number>(lo, n, state, scalars, vectors, counts, sums, drawn, ext, ports, factors, flags,
-        dirty)``. Columns of ``ports``: where its sums begin, its counters, its drive, and the distance between
-        counters; of ``factors``: unit of the sums, weight of the drive, weights of the counters. Sums are cleared;
-        ``flags`` gets 1 for a spike plus 2 if a port's synaptic input was not 0. Where only counters are expected,
-        ``dirty`` says that some of them had to be moved to the sums.
+        Source of ``advance(group, b, row, lo, n, counts, sums, drawn, ext, ports, factors, flags, dirty)``: numbers,
+        and addresses of arrays. ``group`` leads to addresses of states, constants that are one number, those that
+        vary, and the length of a row of states. Columns of ``ports``: where its sums begin, its counters, its drive,
+        and the distance between counters; of ``factors``: unit of the sums, weight of the drive, weights of the
+        counters. Sums are cleared; ``flags`` gets 1 for a spike plus 2 if a port's synaptic input was not 0. Where
+        only counters are expected, ``dirty`` says that some of them had to be moved to the sums.
     """
     model = form.model
-    scalars, vectors = form.names()
 
     def leaf(kind: str, name: str) -> str:
         return {"state": "s_", "input": "i_"}.get(kind, "p_") + name
 
-    lines, results, constants = print_lines(model.dynamics, leaf, prefix=f"t{number}_")
-    out = [f"{name} = F({value!r})" for name, value in constants.items()]
-    out += ["", "", INNER]
-    out += [f"def advance_{number}({ARGUMENTS}):"]
-    body = [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
-    # slices, so that every index is j from 0 on: an index that might be negative keeps a loop from being vectorised
-    body += [f"v_{name} = vectors[{k}, lo : lo + n]" for k, name in enumerate(vectors)]
-    body += [f"x_{name} = state[{k}, lo : lo + n]" for k, name in enumerate(model.states)]
+    lines, results, constants = print_lines(model.dynamics, leaf)
+    out = [HEADER.format(title=model.name, dtype=dtype, imports=imports)]
+    out += [f"{name} = F({value!r})" for name, value in constants.items()]
+    body = _bind_arrays(form, dtype)
     for k, (name, port) in enumerate(zip(model.inputs, form.ports, strict=True)):
         body += _bind_port(k, name, port)
     plain = _neuron_loop(form, lines, results, add_sums=False)
@@ -107,18 +106,40 @@ def print_advance(form: KernelForm, number: int) -> str:
         body += ["if dirty:", *("    " + s for s in summed), "else:", *("    " + s for s in plain)]
     else:
         body += summed
-    return "\n".join([*out, *("    " + line for line in body), ""])
+    body.append("return 0")
+    return "\n".join([*out, "", "", COMPILED, f"def advance({ARGUMENTS}):", *("    " + line for line in body), ""])
+
+
+def _bind_arrays(form: KernelForm, dtype: str) -> list[str]:
+    """Return the lines that find states, constants and tables."""
+    (scalars, vectors), states, ports = form.names(), form.model.states, len(form.ports)
+    view, item = ("f32_at", 4) if dtype == "float32" else ("f64_at", 8)
+
+    def at(base: str, row: str) -> str:
+        # arrays that begin where the loop does: an index that might be negative keeps it from being vectorised
+        return f"{view}(table[{base}] + {item} * ({row} * table[4] + lo), n)"
+
+    lines = ["table = i64_at(group, 5)", "note = u8_at(flags, n)"]
+    lines += [f"scalars = {view}(table[2] + {item * len(scalars)} * row, {len(scalars)})"] if scalars else []
+    lines += [f"p_{name} = scalars[{k}]" for k, name in enumerate(scalars)]
+    lines += [f"v_{name} = {at('3', str(k))}" for k, name in enumerate(vectors)]
+    lines += [f"x_{name} = {at('1', f'(b * {len(states)} + {k})')}" for k, name in enumerate(states)]
+    if ports:
+        lines += [f"where, factor = i64_rows_at(ports, {ports}, 4), f64_rows_at(factors, {ports}, 6)"]
+    return lines
 
 
 def _bind_port(k: int, name: str, port: PortForm) -> list[str]:
     """Return the lines that find a port's arrays and numbers."""
-    lines = [f"a_{name} = sums[ports[{k}, 0] : ports[{k}, 0] + n]", f"grid_{name} = factors[{k}, 0]"]
+    lines = [f"grid_{name} = factor[{k}, 0]"]
+    if port.sums or port.channels:
+        lines += [f"a_{name} = f64_at(sums + 8 * where[{k}, 0], n)"]
     for c in range(port.channels):
-        at = f"ports[{k}, 1] + {c} * ports[{k}, 3]"
-        lines += [f"c_{name}_{c} = counts[{at} : {at} + n]", f"w_{name}_{c} = factors[{k}, {2 + c}]"]
+        lines += [f"c_{name}_{c} = u8_at(counts + where[{k}, 1] + {c} * where[{k}, 3], n)"]
+        lines += [f"w_{name}_{c} = factor[{k}, {2 + c}]"]
     if port.drive:
-        source = "drawn" if port.drive == "counts" else "ext"
-        lines += [f"d_{name} = {source}[ports[{k}, 2] : ports[{k}, 2] + n]", f"w_{name}_d = factors[{k}, 1]"]
+        source = f"u8_at(drawn + where[{k}, 2], n)" if port.drive == "counts" else f"f64_at(ext + 8 * where[{k}, 2], n)"
+        lines += [f"d_{name} = {source}", f"w_{name}_d = factor[{k}, 1]"]
     for label in _counted(port) if port.split else []:
         lines += [f"high = np.rint(w_{name}_{label} / (grid_{name} * 32768.0)) * (grid_{name} * 32768.0)"]
         lines += [f"h_{name}_{label} = F(high)", f"l_{name}_{label} = F(w_{name}_{label} - high)"]
@@ -160,7 +181,7 @@ def _neuron_loop(form: KernelForm, lines: Sequence[str], results: dict[str, str]
     loop += [write("x_" + name, results[name]) for name in model.states]
     loop += [f"fired = {results['spike']} > ZERO"]
     active = f" | (HAD_INPUT if {' or '.join(had)} else NOTHING)" if had else ""
-    loop += [write("flags", f"np.uint8((FIRED if fired else NOTHING){active})")]
+    loop += [write("note", f"np.uint8((FIRED if fired else NOTHING){active})")]
     return ["for j in range(n):", *("    " + line.replace("{scopes}", str(len(arrays))) for line in loop)]
 
 
@@ -191,18 +212,3 @@ def _split_input(name: str, port: PortForm, read: Writer) -> list[str]:
     else:
         lines += [f"i_{name} = g_{name}"]
     return lines
-
-
-def print_models(forms: Sequence[KernelForm], dtype: str, imports: str) -> str:
-    """Print the head of a module: one ``advance`` per form and the choice among them."""
-    parts = [HEADER.format(title=", ".join(f.model.name for f in forms), dtype=dtype, imports=imports)]
-    parts += [print_advance(form, k) for k, form in enumerate(forms)]
-    parts.append(f"\n{INNER.replace(')', ', forceinline=True)')}")
-    parts.append(f"def advance(m, b, row, {ARGUMENTS.replace('state, ', 'states, ')}):")
-    for k in range(len(forms)):
-        parts.append(f"    {'if' if k == 0 else 'elif'} m == {k}:")
-        call = ARGUMENTS.replace("state, ", f"states[{k}][b], ")
-        call = call.replace("scalars, ", f"scalars[{k}][row], ").replace("vectors, ", f"vectors[{k}], ")
-        parts.append(f"        advance_{k}({call})")
-    parts.append("")
-    return "\n".join(parts)

@@ -28,34 +28,37 @@ _inline = njit(cache=True, error_model="numpy", forceinline=True)  # too large f
 
 @_inline  # type: ignore[untyped-decorator]
 def _mix(a: Any, b: Any, r: Any) -> Any:
-    """Add, rotate, exclusive or. Numba widens 32-bit arithmetic; the casts bring it back."""
+    """Add, rotate, exclusive or. Numba widens 32-bit arithmetic; the casts bring it back.
+
+    ``r`` is an uint32 and no literal, or this would be compiled once for each.
+    """
     a = u32(a + b)
-    return a, u32(u32(u32(b << u32(r)) | u32(b >> u32(32 - r))) ^ a)
+    return a, u32(u32(u32(b << r) | u32(b >> u32(u32(32) - r))) ^ a)
 
 
 @_inline  # type: ignore[untyped-decorator]
 def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-    x0, x1 = _mix(x0, x1, 10)
-    x2, x3 = _mix(x2, x3, 26)
-    x0, x3 = _mix(x0, x3, 11)
-    x2, x1 = _mix(x2, x1, 21)
-    x0, x1 = _mix(x0, x1, 13)
-    x2, x3 = _mix(x2, x3, 27)
-    x0, x3 = _mix(x0, x3, 23)
-    x2, x1 = _mix(x2, x1, 5)
+    x0, x1 = _mix(x0, x1, u32(10))
+    x2, x3 = _mix(x2, x3, u32(26))
+    x0, x3 = _mix(x0, x3, u32(11))
+    x2, x1 = _mix(x2, x1, u32(21))
+    x0, x1 = _mix(x0, x1, u32(13))
+    x2, x3 = _mix(x2, x3, u32(27))
+    x0, x3 = _mix(x0, x3, u32(23))
+    x2, x1 = _mix(x2, x1, u32(5))
     return x0, x1, x2, x3
 
 
 @_inline  # type: ignore[untyped-decorator]
 def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-    x0, x1 = _mix(x0, x1, 6)
-    x2, x3 = _mix(x2, x3, 20)
-    x0, x3 = _mix(x0, x3, 17)
-    x2, x1 = _mix(x2, x1, 11)
-    x0, x1 = _mix(x0, x1, 25)
-    x2, x3 = _mix(x2, x3, 10)
-    x0, x3 = _mix(x0, x3, 18)
-    x2, x1 = _mix(x2, x1, 20)
+    x0, x1 = _mix(x0, x1, u32(6))
+    x2, x3 = _mix(x2, x3, u32(20))
+    x0, x3 = _mix(x0, x3, u32(17))
+    x2, x1 = _mix(x2, x1, u32(11))
+    x0, x1 = _mix(x0, x1, u32(25))
+    x2, x3 = _mix(x2, x3, u32(10))
+    x0, x3 = _mix(x0, x3, u32(18))
+    x2, x1 = _mix(x2, x1, u32(20))
     return x0, x1, x2, x3
 
 
@@ -72,10 +75,10 @@ def threefry(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _fill_blocks(out: Any, start: Any, blocks: Any, block: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> None:
-    """Write ``64 * blocks`` words to ``out[start:]``, the indices from ``64 * block`` on."""
-    for b in range(blocks):
-        part = out[start + 64 * b : start + 64 * b + 64]  # a view from 0: no index can be negative, loops vectorise
+def _fill_blocks(out: Any, block: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> None:
+    """Fill ``out``, a multiple of 64 words, with the indices from ``64 * block`` on."""
+    for b in range(out.size >> 6):
+        part = out[64 * b : 64 * b + 64]  # a view from 0: no index can be negative, loops vectorise
         counter = u32((block + b) * 16)
         for lane in range(16):
             x0, x1, x2, x3 = threefry(u32(counter + u32(lane)), c1, c2, c3, k0, k1)
@@ -108,16 +111,18 @@ def fill_bits(out: Any, step: Any, stream: Any, key0: Any, key1: Any, offset: An
     head = offset & 63
     edge = np.empty(64, np.uint32)
     if head:
-        _fill_blocks(edge, 0, 1, block, c1, c2, c3, k0, k1)
+        _fill_blocks(edge, block, c1, c2, c3, k0, k1)
         done = min(64 - head, n)
-        out[:done] = edge[head : head + done]
+        for i in range(done):  # a slice assigned to a slice costs seconds to compile: what it says if sizes differ
+            out[i] = edge[head + i]
         block += 1
     whole = (n - done) >> 6
-    _fill_blocks(out, done, whole, block, c1, c2, c3, k0, k1)
+    _fill_blocks(out[done : done + 64 * whole], block, c1, c2, c3, k0, k1)
     done += 64 * whole
     if done < n:
-        _fill_blocks(edge, 0, 1, block + whole, c1, c2, c3, k0, k1)
-        out[done:] = edge[: n - done]
+        _fill_blocks(edge, block + whole, c1, c2, c3, k0, k1)
+        for i in range(n - done):
+            out[done + i] = edge[i]
 
 
 @_jit  # type: ignore[untyped-decorator]

@@ -1,10 +1,10 @@
 """Scans over time printed for Triton: a neuron's step and its exact backward step as two kernels for a GPU.
 
-The counterpart of :mod:`spikesim.equations.scan_source`: the same expressions, the same arrays ``[steps, width]``. One
-program takes a block of columns through all steps and keeps the states in registers. Nothing is kept for the backward
-scan but the inputs and the first states: it runs the steps forward again. Results are bit-identical to the other targets as long as products and
-sums are not contracted (launch with ``enable_fp_fusion=False``); divisions and square roots are printed in their IEEE
-form, because Triton's own are approximate in float32.
+The counterpart of :mod:`spikesim.equations.scan_source`: the same expressions, the same arrays ``[steps, width]``.
+One program takes a block of columns through all steps and keeps the states in registers. Nothing is kept for the
+backward scan but the inputs and the first states: it runs the steps forward again. Results are bit-identical to the
+other targets as long as products and sums are not contracted (launch with ``enable_fp_fusion=False``); divisions and
+square roots are printed in their IEEE form, because Triton's own are approximate in float32.
 """
 
 from __future__ import annotations

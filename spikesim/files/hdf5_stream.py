@@ -117,14 +117,16 @@ class Table:
 
     def write(self, area: hdf5.Area, compress: bool) -> int:
         """Write what leads to the chunks, the unfinished one included; return the address of the header."""
-        chunks = self.chunks
+        chunks, chunk_rows = self.chunks, self.chunk_rows
+        if compress and not self._full:  # for good, and nothing fixes the length of a chunk: none of it is left empty
+            chunk_rows = max(1, self.rows)
         if self._tail_rows:
-            last = np.zeros((self.chunk_rows, *self.row_shape), self.dtype)
+            last = np.zeros((chunk_rows, *self.row_shape), self.dtype)
             last[: self._tail_rows] = np.concatenate(self._tail)
             stored = deflated(last) if compress else last.tobytes()
             mask = STORED if compress else RAW
             chunks = np.concatenate([chunks, [[area.add(stored), len(stored), mask]]])
-        return hdf5.table(self.dtype, (self.rows, *self.row_shape), self.chunk_rows, chunks, LEVEL, area)
+        return hdf5.table(self.dtype, (self.rows, *self.row_shape), chunk_rows, chunks, LEVEL, area)
 
 
 def free_name(path: Path) -> Path:

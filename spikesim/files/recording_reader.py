@@ -46,15 +46,23 @@ def load_recording(path: str | Path) -> Recording:
     return _File(Snapshot(path, KIND, VERSION)).recording()
 
 
-class _File:
-    """An open recording file."""
+def recording_of(path: str | Path, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> Recording:
+    """Return the recording in a file that this process has just written, whose small values are known.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Opening it with the HDF5 library takes milliseconds, as long as some whole runs.
+    """
+    return _File(Snapshot(path, KIND, VERSION), {**values, "attributes": attributes}).recording()
+
+
+class _File:
+    """An open recording file; ``known`` are its small values, read if not given."""
+
+    def __init__(self, snapshot: Snapshot, known: Mapping[str, Any] | None = None) -> None:
         self._snapshot = snapshot
-        found = self.read("meta", "structure", "attributes")
+        self._known = self.read("meta", "structure", "counts") if known is None else known
         try:
-            self.meta, self.structure = json.loads(found["meta"]), json.loads(found["structure"])
-            attributes = found["attributes"]
+            self.meta, self.structure = json.loads(self._known["meta"]), json.loads(self._known["structure"])
+            attributes = self._known["attributes"]
             self.steps, self.samples = int(attributes["steps"]), int(attributes["samples"])
             self.dt = float(attributes["dt"])
         except (KeyError, TypeError, ValueError) as error:
@@ -64,10 +72,19 @@ class _File:
         return FileFormatError(f"{str(self._snapshot.path)!r} is damaged: {error}; restore it from a copy")
 
     def read(self, *paths: str) -> dict[str, Any]:
-        """Return the arrays (or texts) at some paths, those that are there."""
+        """Return the arrays (or texts) at some paths and below, those that are there."""
+        found: dict[str, Any] = {}
+
+        def take(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[item.name.lstrip("/")] = item[()]
+
         try:
             with h5py.File(self._snapshot, "r") as file:
-                found = {path: file[path][()] for path in paths if path in file}
+                for path in (path for path in paths if path in file):
+                    take(path, file[path])
+                    if isinstance(file[path], h5py.Group):
+                        file[path].visititems(take)
                 return {**found, "attributes": dict(file.attrs)}
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise self._damaged(error) from None
@@ -85,15 +102,7 @@ class _File:
         return Recording(spikes, traces, counts, self.meta)
 
     def _counts(self) -> Counts:
-        s, kinds = self.structure, ("spikes", "active", "events", "emitted")
-        names = {
-            "spikes": s["populations"],
-            "active": s["populations"],
-            "events": s["projections"],
-            "emitted": s["sources"],
-        }
-        arrays = self.read(*(f"counts/{kind}/{name}" for kind in kinds for name in names[kind]))
-        populations = {}
+        s, arrays, populations = self.structure, self._known, {}
         for name, n in s["populations"].items():
             active = arrays[f"counts/active/{name}"]
             populations[name] = PopulationCounts(n, arrays[f"counts/spikes/{name}"], active, n * self.steps - active)

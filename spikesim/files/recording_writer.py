@@ -34,7 +34,7 @@ from spikesim.counts import Counts
 from spikesim.engine import Chunk
 from spikesim.files.hdf5_snapshot import Snapshot
 from spikesim.files.hdf5_stream import Stream
-from spikesim.files.recording_reader import KIND, VERSION, load_recording
+from spikesim.files.recording_reader import KIND, VERSION, load_recording, recording_of
 from spikesim.graph import Graph
 from spikesim.recording import Recording
 
@@ -112,7 +112,8 @@ class Writer(Tally):
 
     def recording(self) -> Recording:
         """Return what is in the file; large parts are read when asked for."""
-        return load_recording(self._file.stream.target)
+        stream = self._file.stream
+        return recording_of(stream.target, stream.values, stream.attributes)
 
 
 class _Layout:

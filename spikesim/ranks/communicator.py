@@ -87,12 +87,6 @@ class Communicator:
         self._wait(self._comm.Ibcast(array))
         return int(array[0])
 
-    def union(self, bits: int) -> int:
-        """Return the bits that any rank has set."""
-        array, found = np.array([bits], np.int64), np.zeros(1, np.int64)
-        self._comm.Allreduce(array, found, op=self._mpi.BOR)
-        return int(found[0])
-
     def add(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the sum over ranks on rank 0, anything on the others."""
         found = np.zeros_like(values)

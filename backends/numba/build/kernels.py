@@ -65,8 +65,8 @@ def sort_rows(offsets, first, last, targets):
         if row.size <= SHORT:
             _insertion_sort(row)
         else:
-            _scatter_byte(row, spare[: row.size], 0, counts)
-            _scatter_byte(spare[: row.size], row, 8, counts)
+            _scatter_byte(row, spare[: row.size], np.int64(0), counts)
+            _scatter_byte(spare[: row.size], row, np.int64(8), counts)
 
 
 @_jit
@@ -99,7 +99,7 @@ def indegree_bits(bits, width, column, low, high, start, k, room, skip, stream, 
         bit, row = np.uint64(1) << np.uint64(target & 63), column[(target - low) >> 6]
         for first in range(0, k, BLOCK):
             n = min(BLOCK, k - first)
-            fill_below(drawn[:n], words, room, 0, stream, key0, key1, target * k + first)
+            fill_below(drawn[:n], words, room, np.int64(0), stream, key0, key1, target * k + first)
             for i in range(n):
                 source = drawn[i]
                 source += skip and source >= target

@@ -60,7 +60,12 @@ def add_bitmap(counts, bits, words, ids, n):
         for w in range(words):
             _add_words(counts, 64 * w, bits, (r0 + w, r1 + w, r2 + w, r3 + w, r4 + w, r5 + w, r6 + w, r7 + w))
         k += 8
-    while k + 2 <= n:
+    if k + 4 <= n:
+        r0, r1, r2, r3 = ids[k] * words, ids[k + 1] * words, ids[k + 2] * words, ids[k + 3] * words
+        for w in range(words):
+            _add_words(counts, 64 * w, bits, (r0 + w, r1 + w, r2 + w, r3 + w))
+        k += 4
+    if k + 2 <= n:
         r0, r1 = ids[k] * words, ids[k + 1] * words
         for w in range(words):
             _add_words(counts, 64 * w, bits, (r0 + w, r1 + w))

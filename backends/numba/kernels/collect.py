@@ -25,57 +25,37 @@ def _flags_with(typingctx, flags, at, bits):
 
 
 @njit(error_model="numpy", nogil=True, _nrt=False)
-def collect(flags, n, out):
-    """List the neurons that fired.
+def collect(flags, n, out, offset):
+    """List the neurons that fired, and count those of which any flag is set.
 
     Parameters
     ----------
     flags
-        uint8, of which the first `n` count: bit 0 says that the neuron fired.
+        uint8, of which the first `n` count: bit 0 says that the neuron fired, bit 1 that it had input.
     n
         Number of neurons.
     out
-        int32, room for `n` entries; gets the indices, ascending.
+        int32, room for `n` entries; gets the indices plus `offset`, ascending.
+    offset
+        Number of the first neuron.
 
     Returns
     -------
-    int
-        Number of indices.
+    fired, active : int
+        Number of neurons in either way.
     """
-    found = 0
+    found, active = 0, 0
     whole = n & ~63
     for at in range(0, whole, 64):
+        active += count_ones(_flags_with(flags, at, 255))
         word = _flags_with(flags, at, 1)
         while word != 0:
-            out[found] = at + trailing_zeros(word)
+            out[found] = offset + at + trailing_zeros(word)
             found += 1
             word &= word - np.uint64(1)
     for j in range(whole, n):
+        active += flags[j] != 0
         if flags[j] & 1:
-            out[found] = j
+            out[found] = offset + j
             found += 1
-    return found
-
-
-@njit(error_model="numpy", nogil=True, _nrt=False)
-def active(flags, n):
-    """Count the neurons of which any flag is set (bit 0: fired, bit 1: had input).
-
-    Parameters
-    ----------
-    flags
-        uint8, of which the first `n` count.
-    n
-        Number of neurons.
-
-    Returns
-    -------
-    int
-    """
-    found = 0
-    whole = n & ~63
-    for at in range(0, whole, 64):
-        found += count_ones(_flags_with(flags, at, 255))
-    for j in range(whole, n):
-        found += flags[j] != 0
-    return found
+    return found, active

@@ -99,6 +99,37 @@ i64_at = _array_over(types.int64)
 f32_at = _array_over(types.float32)
 f64_at = _array_over(types.float64)
 f64_rows_at = _matrix_over(types.float64)  # ``(address, rows, n)``
+i64_rows_at = _matrix_over(types.int64)
+
+
+def _matrix_in(item):
+    """Make the function that finds a matrix of `item` in a table of addresses, rows and columns."""
+    kind = types.Array(item, 2, "C")
+
+    @intrinsic
+    def found(typingctx, table, entry):
+        vector_array(table, types.int64, "table")
+
+        def codegen(context, builder, signature, args):
+            start = builder.gep(data(context, builder, table, args[0]), [args[1]])
+            address, rows, n = (builder.load(builder.gep(start, [I64(k)])) for k in range(3))
+            array = context.make_array(kind)(context, builder)
+            size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(item)))
+            pointer = builder.inttoptr(address, context.get_data_type(item).as_pointer())
+            strides = (builder.mul(n, size), size)
+            populate_array(array, data=pointer, shape=(rows, n), strides=strides, itemsize=size, meminfo=None)
+            return array._getvalue()
+
+        return kind(table, types.int64), codegen
+
+    return found
+
+
+#: ``i64_in(table, entry)`` and so on: the matrix whose address, rows and columns stand in ``table[entry : entry + 3]``
+u32_in = _matrix_in(types.uint32)
+i32_in = _matrix_in(types.int32)
+i64_in = _matrix_in(types.int64)
+f64_in = _matrix_in(types.float64)
 
 
 @intrinsic

@@ -24,18 +24,12 @@ on how many spikes a synapse has missed cannot be predicted; they were measured 
 from __future__ import annotations
 
 import functools
-import inspect
 from types import ModuleType
 
-import numba
-
-import spikesim
-from spikesim.backends.numba.kernels import vector
+from spikesim.backends.numba.compiled import module
 from spikesim.backends.numba.plan import CELLS
 from spikesim.backends.numba.plastic import rows
 from spikesim.backends.numba.plastic.rule import Rule
-from spikesim.equations import elementary, elementary_numba
-from spikesim.equations.source import import_source
 from spikesim.synapse import SynapseModel
 
 HEADER = f'''"""Printed by spikesim: {{title}}. Do not edit; it is made again from the model's equations."""
@@ -69,8 +63,7 @@ def print_rule(model: SynapseModel) -> str:
 @functools.cache
 def compiled(model: SynapseModel) -> ModuleType:
     """Return the compiled functions of a rule, from the cache folder if they are there."""
-    called = "".join(inspect.getsource(m) for m in (elementary, elementary_numba, vector))
-    return import_source(print_rule(model), "plastic", f"{spikesim.__version__} numba {numba.__version__}\n{called}")
+    return module(print_rule(model), "plastic")
 
 
 __all__ = ["compiled", "print_rule"]
