@@ -13,7 +13,7 @@ from spikesim.quantise import quantise
 from spikesim.recording import differing_spikes
 
 # neurons whose natural scale is not "threshold 1, inputs around 0.1": weight and drive that make them fire
-STRENGTH = {"izhikevich": 10.0, "loihi_lif": 60.0, "cuba_lif": 0.2}
+STRENGTH = {"izhikevich": 10.0, "loihi_lif": 60.0, "cuba_lif": 0.2, "lif_euler": 4.0}
 SILENT = {"li"}
 
 

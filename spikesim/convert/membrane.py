@@ -118,6 +118,12 @@ def _cuba_lif(p: _Values) -> Membrane:
     return Membrane(1.0 - p["dv"], p.array(0.0), p["bias"], p["v_th"], p.get("v_reset"), keep_u=1.0 - p["du"])
 
 
+def _synaptic(p: _Values) -> Membrane:
+    bias = ("its bias passes through the current; a reader adds it to the membrane",) if p["bias"].any() else ()
+    zero = p.array(0.0)
+    return Membrane(p["beta"], zero, p["bias"], p["v_th"], p.get("v_reset"), keep_u=p["alpha"], losses=bias)
+
+
 def _loihi_lif(p: _Values) -> Membrane:
     bias = np.floor(p["bias_mant"] * 2.0 ** p["bias_exp"]) / 64.0
     return Membrane(
@@ -133,6 +139,7 @@ READERS: dict[str, Callable[[_Values], Membrane]] = {
     "integrate_and_fire": _integrate_and_fire,
     "li": _li,
     "cuba_lif": _cuba_lif,
+    "synaptic": _synaptic,
     "loihi_lif": _loihi_lif,
 }
 
@@ -173,10 +180,13 @@ def _losses(node: Node) -> list[str]:
     options = node.model.options if node.model.name in READERS else {}
     if options.get("reset") == "subtract":
         quantum = node.params.get("q", node.params.get("v_th", node.params.get("th", 0.0)))
-        when = " in the next step" if options.get("timing") == "next" else ""
+        delayed = {"next": " in the next step", "again": ", and tests a membrane still above threshold that much lower"}
+        when = delayed.get(options.get("timing", ""), "")
         found.append(_soft(quantum).replace(")", f"{when})"))
     if options.get("reset") == "none" and node.model.spiking:
         found.append(_NO_RESET)
+    if options.get("timing") == "pause":
+        found.append("the input of the step after a spike is lost; a reader keeps it")
     if options.get("threshold") == ">=":
         found.append("it also fires exactly at its threshold; a reader fires above it only")
     if options.get("refractory") == "yes":
