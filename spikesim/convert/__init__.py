@@ -7,6 +7,9 @@ h5       :meth:`spikesim.Network.save`                          :meth:`spikesim.
 nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
 netx     :func:`write_netx`                                     :func:`read_netx`
 =======  =====================================================  ==================================================
+
+Models of torch are no files (loading one would execute code from it), but objects: :func:`from_torch`,
+:func:`from_snntorch` and :func:`from_norse` read them, :func:`to_snntorch` and :func:`to_norse` make them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from spikesim.convert.report import ConversionReport, ExportReport, ImportReport
 from spikesim.convert.verify import compare_spikes
 from spikesim.errors import UnknownNameError
 from spikesim.network import Network
+from spikesim.optional import require
 
 
 class Format(NamedTuple):
@@ -55,6 +59,39 @@ def from_nir(source: Any, **options: Any) -> tuple[Network, ImportReport]:
     from spikesim.convert import nir
 
     return nir.from_nir(source, **options)
+
+
+def from_torch(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return the network that a torch module is; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    from spikesim.convert import reading_torch
+
+    return reading_torch.from_torch(module, sample, **options)
+
+
+def from_snntorch(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a model of snnTorch as a network; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    require("snntorch", "reading a model of snnTorch")
+    return from_torch(module, sample, **options)
+
+
+def from_norse(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a model of norse as a network; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    require("norse", "reading a model of norse")
+    return from_torch(module, sample, **options)
+
+
+def to_snntorch(network: Network, **options: Any) -> tuple[Any, ExportReport]:
+    """Return a network as a torch module of snnTorch; see :func:`spikesim.convert.writing_torch.to_snntorch`."""
+    from spikesim.convert import writing_torch
+
+    return writing_torch.to_snntorch(network, **options)
+
+
+def to_norse(network: Network, **options: Any) -> tuple[Any, ExportReport]:
+    """Return a network as a torch module of norse; see :func:`spikesim.convert.writing_torch.to_norse`."""
+    from spikesim.convert import writing_torch
+
+    return writing_torch.to_norse(network, **options)
 
 
 def write_netx(network: Any, path: str | Path, **options: Any) -> ExportReport:
@@ -136,8 +173,13 @@ __all__ = [
     "find_format",
     "format_of",
     "from_nir",
+    "from_norse",
+    "from_snntorch",
+    "from_torch",
     "read_netx",
     "to_nir",
+    "to_norse",
+    "to_snntorch",
     "write_netx",
     "write_nir",
 ]
