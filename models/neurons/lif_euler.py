@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire neuron integrated by forward Euler: norse's ``LIFBoxCell`` and ``LIFCell``, to the operation.
+"""Leaky integrate-and-fire neuron integrated by forward Euler: norse's ``LIFBoxCell`` and ``LIFCell``.
 
 ::
 

@@ -118,8 +118,22 @@ def _cuba_lif(p: _Values) -> Membrane:
     return Membrane(1.0 - p["dv"], p.array(0.0), p["bias"], p["v_th"], p.get("v_reset"), keep_u=1.0 - p["du"])
 
 
+def _lif_euler(p: _Values) -> Membrane:
+    h = p["h"]  # the membrane in units of h, so that the input acts with gain 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        threshold = p["v_th"] / h if "v_th" in p.node.params else None
+        rest, reset = p["e_l"] / h, p.get("v_reset") / h
+    if p.node.model.options["current"] == "box":
+        return Membrane(1.0 - h, rest, p["bias"], threshold, reset)
+    bias = (_CURRENT_BIAS,) if p["bias"].any() else ()
+    return Membrane(1.0 - h, rest, p["bias"], threshold, reset, keep_u=1.0 - p["h_s"], losses=bias)
+
+
+_CURRENT_BIAS = "its bias passes through the current; a reader adds it to the membrane"
+
+
 def _synaptic(p: _Values) -> Membrane:
-    bias = ("its bias passes through the current; a reader adds it to the membrane",) if p["bias"].any() else ()
+    bias = (_CURRENT_BIAS,) if p["bias"].any() else ()
     zero = p.array(0.0)
     return Membrane(p["beta"], zero, p["bias"], p["v_th"], p.get("v_reset"), keep_u=p["alpha"], losses=bias)
 
@@ -139,6 +153,7 @@ READERS: dict[str, Callable[[_Values], Membrane]] = {
     "integrate_and_fire": _integrate_and_fire,
     "li": _li,
     "cuba_lif": _cuba_lif,
+    "lif_euler": _lif_euler,
     "synaptic": _synaptic,
     "loihi_lif": _loihi_lif,
 }

@@ -24,7 +24,8 @@ from spikesim.convert.image_rules import array
 from spikesim.convert.tracing import CELLS, MANY, Cell
 from spikesim.models.neurons import integrate_and_fire, lif_euler
 
-RESETS = {"reset_value": "to", "reset_subtract": "subtract"}
+RESETS = {"reset_value": "to", "reset_subtract": "subtract", "subtract_quantum": "subtract", "no_reset": "none"}
+"""The last two are :mod:`spikesim.convert.torch_stepped`'s."""
 
 
 def _leak(module: Any, shape: Shape, current: str) -> dict[str, Any]:
@@ -45,7 +46,8 @@ def _fires(module: Any, shape: Shape) -> dict[str, Any]:
     method = getattr(getattr(module.p, "reset_method", None), "__name__", "reset_value")
     refuse((method not in RESETS, f"reset_method {method!r} has no counterpart; known are {', '.join(RESETS)}"))
     reset = RESETS[method]
-    level = {"v_reset": parameter(module.p.v_reset, shape, "v_reset")} if reset == "to" else {}
+    name = {"reset_value": "v_reset", "subtract_quantum": "q"}.get(method)
+    level = {name: parameter(module.p.v_reset, shape, "v_reset")} if name else {}
     return {"reset": reset, "v_th": parameter(module.p.v_th, shape, "v_th"), **level}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def _arguments(torch: Any, module: Any, sample: Any) -> tuple[Any, ...]:
 
 @contextlib.contextmanager
 def _at_rest(module: Any) -> Iterator[None]:
-    """Evaluation mode and initial states for a while; the module is left as it was."""
+    """Put a module in evaluation mode and its initial state for a while; it is left as it was."""
     training = {m: m.training for m in module.modules()}
     states = {(m, name): getattr(m, name) for m in training for name in HIDDEN if name in m._buffers}
     module.eval()
@@ -149,8 +149,11 @@ def _call(recorder: Recorder, values: tuple[Any, ...], call: int | None) -> Any:
     names = list(inspect.signature(recorder.module.forward).parameters)
     recorder.begin()
     for k, value in enumerate(values):
-        if isinstance(value, torch.Tensor) and recorder.of(value) is None:
-            recorder.source("input" if k == 0 else names[min(k, len(names) - 1)], value, call)
+        name = "input" if k == 0 else names[min(k, len(names) - 1)]
+        given = value if k == 0 and isinstance(value, dict) else {name: value}
+        for label, tensor in given.items():
+            if isinstance(tensor, torch.Tensor) and recorder.of(tensor) is None:
+                recorder.source(str(label), tensor, call)
     try:
         return recorder.module(*values)
     except Exception as error:
@@ -158,6 +161,41 @@ def _call(recorder: Recorder, values: tuple[Any, ...], call: int | None) -> Any:
             f"the module does not run on a sample of shape {[tuple(getattr(v, 'shape', ())) for v in values]}: "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def rasters(module: Any, data: Mapping[str, Any], shapes: Mapping[str, Shape], dtype: str) -> list[Any]:
+    """Run a module that does one step on data for its inputs.
+
+    Parameters
+    ----------
+    module
+        As :func:`~spikesim.convert.to_snntorch` and :func:`~spikesim.convert.to_norse` make them.
+    data
+        ``[steps, samples, n]`` by input.
+    shapes
+        Of the inputs.
+    dtype
+        ``"float32"`` or ``"float64"``.
+
+    Returns
+    -------
+    list
+        What its modules of neurons sent, ``[steps, samples, n]``, in the order in which they are called.
+    """
+    import torch
+
+    steps, samples = next(iter(data.values())).shape[:2]
+    rows = {
+        name: torch.as_tensor(np.array(v)).to(getattr(torch, dtype)).reshape(steps, samples, *shapes[name])
+        for name, v in data.items()
+    }
+    recorder, out = Recorder(module), None
+    with _at_rest(module), torch.no_grad(), recorder.listening():
+        for k in range(steps):
+            x = {name: v[k] for name, v in rows.items()}
+            given = x if len(x) > 1 else next(iter(x.values()))
+            out = _call(recorder, (given, *_states(module, out)), k)
+    return [raster(p) for p in recorder.populations]
 
 
 class Builder:
@@ -332,4 +370,4 @@ def _close(a: Any, b: Any) -> bool:
     return bool(np.allclose(np.asarray(a), np.asarray(b), rtol=1e-6, atol=1e-9))
 
 
-__all__ = ["from_torch"]
+__all__ = ["from_torch", "rasters"]

@@ -12,12 +12,8 @@ from spikesim.convert.image_rules import array
 from spikesim.convert.signals import Signal, plus
 from spikesim.convert.torch_layers import LAYERS, AvgPool2d, apply_layer, linear
 
-SAME = frozenset(
-    "clone contiguous detach detach_ float double to type type_as requires_grad_ data cpu cuda relu6_".split()[:-1]
-)
-SHAPING = frozenset(
-    "view reshape flatten squeeze unsqueeze ravel unflatten view_as reshape_as permute transpose movedim swapaxes".split()
-)
+SAME = frozenset("clone contiguous detach detach_ float double to type type_as requires_grad_ data cpu cuda".split())
+SHAPING = frozenset("view reshape flatten squeeze unsqueeze ravel unflatten view_as reshape_as".split())
 MOVING = frozenset("permute transpose movedim swapaxes".split())
 ADDING = frozenset("add add_ __add__ __radd__ __iadd__".split())
 TAKING = frozenset("sub sub_ __sub__ __isub__ subtract".split())

@@ -64,6 +64,20 @@ class AvgPool2d(NamedTuple):
     padding: Any = 0
 
 
+class SumPool2d(NamedTuple):
+    """The attributes of a sum pool."""
+
+    kernel_size: Any
+    stride: Any
+    padding: Any = 0
+
+
+def _sum_pool(module: Any, name: str, signal: Signal, shape: Shape) -> Signal:
+    if float(module.norm_type) != 1.0 or module.ceil_mode:
+        return Signal(unknown=f"an LPPool2d of norm {module.norm_type} (only 1, a sum, without ceil_mode)")
+    return pool(SumPool2d(module.kernel_size, module.stride or module.kernel_size), name, signal, shape)
+
+
 def _adaptive(module: Any, name: str, signal: Signal, shape: Shape) -> Signal:
     given = module.output_size if isinstance(module.output_size, (tuple, list)) else [module.output_size] * 2
     sides = [side if out is None else out for out, side in zip(given, shape[1:], strict=True)]
@@ -102,8 +116,7 @@ LAYERS: dict[str, Layer] = {
     "torch.Dropout": Layer(0, _same),
     "torch.Dropout1d": Layer(0, _same),
     "torch.Dropout2d": Layer(0, _same),
-    "nirtorch.SumPool2d": Layer(3, pool),
-    "norse.SumPool2d": Layer(3, pool),
+    "torch.LPPool2d": Layer(3, _sum_pool),
 }
 """Layers by ``"package.Class"``; those with 0 dims leave a signal as it is."""
 

@@ -19,6 +19,7 @@ from spikesim.convert.signals import Path, Signal
 from spikesim.convert.tensor_functions import SAME, Operands, constant, follow, indexed, stacked
 from spikesim.convert.torch_layers import LAYERS, apply_layer
 from spikesim.errors import InvalidValueError, UnsupportedError
+from spikesim.models.neurons import li
 from spikesim.neuron import Neuron
 
 PACKAGES = ("torch", "snntorch", "norse", "nirtorch")
@@ -209,7 +210,7 @@ class Recorder:
         return constant(x, x) if found is None else found
 
     def _sized(self, arrived: Signal, x: Any, dims: int) -> None:
-        """An input has the shape in which the first layer takes it."""
+        """Give an input the shape in which the first layer takes it."""
         if arrived.shape is None and dims:
             for path in arrived.paths:
                 self.sizes.setdefault(path.origin, tuple(int(d) for d in x.shape[-dims:]))
@@ -225,10 +226,6 @@ class Recorder:
         shape = arrived.shape or tuple(int(d) for d in (x.shape[lead:] if x.dim() > lead else x.shape))
         self._sized(arrived, x, len(shape))
         seen = self._population(key, module, args[1:], shape)
-        if seen is None:
-            for value in outputs:
-                self.mark(value, Signal(unknown=f"the neuron {self.names[module]!r}"))
-            return
         step = len(seen.feeds)
         seen.feeds.append(arrived if arrived.unknown else replace(arrived, shape=shape))
         seen.spikes.append(outputs[0])
@@ -240,7 +237,7 @@ class Recorder:
         if not seen.cell.silent:
             self.mark(outputs[0], Signal((Path(seen.name, None if seen.cell.many else step),), shape=seen.shape))
 
-    def _population(self, key: str, module: Any, states: Sequence[Any], shape: Shape) -> Seen | None:
+    def _population(self, key: str, module: Any, states: Sequence[Any], shape: Shape) -> Seen:
         """Find the population of a call by the state that it goes on with, or begin a new one."""
         import torch
 
@@ -259,9 +256,9 @@ class Recorder:
         try:
             cell = CELLS[key](module, shape)
         except (UnsupportedError, InvalidValueError) as error:
-            problems = getattr(error, "problems", [str(error)])
-            self.problems += [f"{name!r} ({type(module).__name__}): {p}" for p in problems]
-            return None
+            for problem in getattr(error, "problems", [str(error)]):
+                self.problem(f"{name!r} ({type(module).__name__}): {problem}")
+            cell = Cell(li(beta=0.0), many=key in MANY)  # stands in, so that the rest is read too
         n = cell.front.shape[:1] if cell.front is not None else shape
         self.populations.append(Seen(name, module, cell, tuple(n)))
         return self.populations[-1]
