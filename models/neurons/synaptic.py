@@ -8,8 +8,8 @@
     s = 1 if u > v_th else 0                       R is the spike of the step before, derived from the stored v
 
 The current is never reset. snnTorch's ``reset_delay=True`` (its default) is ``timing="next"`` with "subtract" and
-``timing="pause"`` with its ``"zero"``, which is ``reset="to"``; ``reset_delay=False`` is ``"again"`` and ``"same"``. The
-bias is an input: it passes through the current, unlike that of ``cuba_lif``.
+``timing="pause"`` with its ``"zero"``, here ``reset="to"``; its ``reset_delay=False`` is ``"again"`` and ``"same"``.
+The bias is an input: it passes through the current, unlike that of ``cuba_lif``.
 
 Reference: Eshraghian et al., "Training Spiking Neural Networks Using Lessons From Deep Learning", Proc. IEEE
 111:1016, 2023.

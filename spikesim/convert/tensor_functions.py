@@ -13,6 +13,7 @@ from spikesim.convert.signals import Signal, plus
 from spikesim.convert.torch_layers import LAYERS, AvgPool2d, apply_layer, linear
 
 SAME = frozenset("clone contiguous detach detach_ float double to type type_as requires_grad_ data cpu cuda".split())
+SPREADING = frozenset("expand expand_as".split())
 SHAPING = frozenset("view reshape flatten squeeze unsqueeze ravel unflatten view_as reshape_as".split())
 MOVING = frozenset("permute transpose movedim swapaxes".split())
 ADDING = frozenset("add add_ __add__ __radd__ __iadd__".split())
@@ -137,7 +138,7 @@ def follow(name: str, given: Operands) -> Signal:
     given
         Its arguments and result.
     """
-    first = given.signal_of(given.args[0]) if given.args else None
+    first: Signal | None = given.signal_of(given.args[0]) if given.args else None
     if first is not None and first.unknown and name not in ("stack", "sum"):
         return first
     if name in ADDING or name in TAKING:
@@ -157,6 +158,9 @@ def follow(name: str, given: Operands) -> Signal:
         return _moved(name, first, given.args[0], given.out)
     if name in SHAPING:
         return reshaped(first, given.out.shape)
+    if name in SPREADING and first.shape is not None:
+        kept = len(first.shape)
+        return first if given.out.shape[-kept:] == given.args[0].shape[-kept:] else Signal(unknown=f"{name} of values")
     if name in DROPPING and bool((given.args[0] == given.out).all()):
         return first
     return _layer_function(name, first, given)

@@ -18,7 +18,7 @@ def subtract_quantum(z: torch.Tensor, v: torch.Tensor, reset: torch.Tensor, th: 
     return v - reset * z
 
 
-class Offset(torch.nn.Module):
+class Offset(torch.nn.Module):  # type: ignore[misc]
     """Adds one value per neuron, for biases that no layer has.
 
     Parameters
@@ -45,7 +45,7 @@ class Wire(NamedTuple):
     delay: int
 
 
-class Stepped(torch.nn.Module):
+class Stepped(torch.nn.Module):  # type: ignore[misc]
     """A network of any wiring that does one step when it is called, with explicit state as norse has it.
 
     Parameters

@@ -73,10 +73,11 @@ MANY: set[str] = set()
 
 def class_key(module: Any, table: Any) -> str:
     """Return the name under which a module's class, or one that it does not change, is in a table; else ``""``."""
-    for cls in type(module).__mro__:
+    own: Any = type(module)
+    for cls in own.__mro__:
         key = f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
         if key in table:
-            return key if type(module).forward is cls.forward else ""
+            return key if own.forward is cls.forward else ""
     return ""
 
 

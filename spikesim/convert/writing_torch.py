@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spikesim.connect import Chain, Conv2d, Dense, OneToOne, Pool2d
+from spikesim.connect import Dense, OneToOne
 from spikesim.connect.base import Shape
 from spikesim.convert.report import ExportReport, Verification
 from spikesim.convert.torch_cells import PLANS, Plan
+from spikesim.convert.torch_weights import Weights
 from spikesim.convert.verify import STEPS, random_inputs
 from spikesim.engine import run
 from spikesim.errors import UnknownNameError, UnsupportedError
@@ -108,12 +109,14 @@ class Writer:
 
         self.network, self.package, self.title = network, package, TITLES[package]
         self.library = require("norse.torch" if package == "norse" else package, f"a module of {self.title}")
-        self.torch, self.real = torch, getattr(torch, dtype)
+        self.torch, self.weights = torch, Weights(torch, dtype)
         self.graph: Graph = lower(network, snap=False)
         self.report = ExportReport(self.title)
         self.nodes: dict[str, Node] = {n.name: n for n in self.graph.nodes}
+        self.rules: dict[str, Any] = {p.name: p.rule for p in network.projections}
         self.sources = [s for s in network.stimuli if isinstance(s, Source)]
-        self.shapes: dict[str, Shape] = {p.name: tuple(p.shape) for p in (*network.populations, *self.sources)}
+        self.shapes: dict[str, Shape] = {p.name: p.shape for p in network.populations}
+        self.shapes |= {s.name: tuple(s.shape) for s in self.sources}
 
     # ----------------------------------------------------------------------------------------------------- the whole
     def module(self) -> Any:
@@ -128,7 +131,7 @@ class Writer:
                 problems += error.problems
         if problems:
             raise UnsupportedError(problems, f"network {self.network.name!r} cannot be written for {self.title}:")
-        edges = [e for e in self.graph.edges if e.name not in {l.name for l in own.values()}]
+        edges = [e for e in self.graph.edges if e.name not in {loop.name for loop in own.values()}]
         layers = self._layers(edges, plans)
         chain = self._chain(edges)
         cells = {name: self._cell(self.nodes[name], plans[name], own.get(name), chain is not None) for name in plans}
@@ -155,7 +158,7 @@ class Writer:
         return {
             e.pre: e
             for e in loops
-            if isinstance(self.network[e.name].rule, known)  # type: ignore[union-attr]
+            if isinstance(self.rules[e.name], known)
             and sum(other.pre == e.pre for other in loops) == 1
             and len(self.shapes[e.pre]) == 1
             and self._recurs(self.nodes[e.pre])
@@ -172,7 +175,8 @@ class Writer:
         """Return the projections in order if the layers follow one another at once, else None."""
         if len(self.sources) != 1 or len(edges) != len(self.nodes) or any(_delay(e) for e in edges):
             return None
-        here, found = self.sources[0].name, []
+        here = self.sources[0].name
+        found: list[Edge] = []
         while following := [e for e in edges if e.pre == here]:
             if len(following) > 1 or len(found) > len(edges):
                 return None
@@ -188,7 +192,8 @@ class Writer:
         for edge in edges:
             bias = plans[edge.post].bias if edge.post not in given else np.zeros(1)
             given.add(edge.post)
-            parts = self._weights(edge, bias)
+            rule = self.rules[edge.name]
+            parts = self.weights.layers(edge, rule, self.shapes[edge.pre], self.shapes[edge.post], bias)
             made[edge.name] = parts[0] if len(parts) == 1 else self.torch.nn.Sequential(*parts)
             delay = _delay(edge)
             detail = f"a delay of {delay} step{'s' if delay > 1 else ''}" if delay else ""
@@ -198,67 +203,11 @@ class Writer:
             raise UnsupportedError([f"population {n!r}: nothing leads to it" for n in lonely])
         return made
 
-    def _weights(self, edge: Edge, bias: Any) -> list[Any]:
-        nn, here, after = self.torch.nn, self.shapes[edge.pre], self.shapes[edge.post]
-        rule: Any = self.network[edge.name].rule  # type: ignore[union-attr]
-        stages = list(rule.rules) if isinstance(rule, Chain) else [rule]
-        images = all(isinstance(s, (Dense, Conv2d, Pool2d)) for s in stages) and edge.pattern.rule.has_weights
-        parts: list[Any] = []
-        if not images:
-            stages = [Dense(_matrix(edge))]
-        for stage in stages:
-            if isinstance(stage, Dense):
-                parts += [nn.Flatten()] if len(here) > 1 else []
-                parts.append(self._linear(stage.weights))
-                here = (stage.weights.shape[0],)
-            else:
-                parts.append(self._convolution(stage) if isinstance(stage, Conv2d) else self._pool(stage))
-                here = stage.output_shape(here)
-        if here != after:
-            parts.append(nn.Unflatten(1, after) if len(here) == 1 else nn.Flatten())
-        return self._biased(parts, bias, after)
-
-    def _biased(self, parts: list[Any], bias: Any, shape: Shape) -> list[Any]:
-        from spikesim.convert.torch_stepped import Offset
-
-        if not np.any(bias):
-            return parts
-        nn, last = self.torch.nn, parts[-1]
-        if isinstance(last, nn.Linear):
-            last.bias = nn.Parameter(self.tensor(bias))
-        elif isinstance(last, nn.Conv2d) and _by_channel(bias, shape[0]) is not None:
-            last.bias = nn.Parameter(self.tensor(_by_channel(bias, shape[0])))
-        else:
-            parts.append(Offset(self.tensor(bias).reshape(shape)))
-        return parts
-
-    def _linear(self, weights: Any) -> Any:
-        layer = self.torch.nn.Linear(weights.shape[1], weights.shape[0], bias=False, dtype=self.real)
-        layer.weight = self.torch.nn.Parameter(self.tensor(weights))
-        return layer
-
-    def _convolution(self, rule: Conv2d) -> Any:
-        out, into, *kernel = rule.weights.shape
-        layer = self.torch.nn.Conv2d(
-            into, out, tuple(kernel), stride=rule.stride, padding=rule.padding, bias=False, dtype=self.real
-        )
-        layer.weight = self.torch.nn.Parameter(self.tensor(rule.weights))
-        return layer
-
-    def _pool(self, rule: Pool2d) -> Any:
-        if rule.kind == "average":
-            return self.torch.nn.AvgPool2d(rule.size, rule.stride)
-        return self.torch.nn.LPPool2d(1, rule.size, rule.stride)
-
     # --------------------------------------------------------------------------------------------------------- neurons
-    def tensor(self, values: Any) -> Any:
-        """Return an array as a tensor of the precision asked for."""
-        return self.torch.as_tensor(np.array(values, np.float64)).to(self.real)
-
     def _parameter(self, values: Any, shape: Shape) -> Any:
         """Return a parameter: one number where all neurons share it, else in the shape of the layer."""
         array = np.asarray(values, np.float64).reshape(-1)
-        return self.tensor(array[0] if (array == array[0]).all() else array.reshape(shape))
+        return self.weights.tensor(array[0] if (array == array[0]).all() else array.reshape(shape))
 
     def _cell(self, node: Node, plan: Plan, loop: Edge | None, hidden: bool) -> Any:
         shape = self.shapes[node.name]
@@ -266,18 +215,20 @@ class Writer:
         if self.package == "norse":
             return self._norse_cell(plan, values)
         values |= {"init_hidden": hidden, "output": hidden and plan.silent}
-        if self.real is self.torch.float64:  # snnTorch's own spikes are float32, which no layer in float64 takes
+        if (
+            self.weights.real is self.torch.float64
+        ):  # snnTorch's own spikes are float32, which no layer in float64 takes
             arctan = require("snntorch.surrogate", "a module of snnTorch").atan()
             values["spike_grad"] = lambda x: arctan(x).to(x.dtype)
         if not plan.kind.startswith("R"):
             return getattr(self.library, plan.kind)(**values)
         weights = np.asarray(loop.weights, np.float64) if loop is not None else np.zeros(1)
-        rule = self.network[loop.name].rule if loop is not None else None  # type: ignore[union-attr]
+        rule = self.rules[loop.name] if loop is not None else None
         if not isinstance(rule, Dense):
             weight = self._parameter(weights, shape)
             return getattr(self.library, plan.kind)(V=weight, all_to_all=False, **values)
         cell = getattr(self.library, plan.kind)(linear_features=node.n, **values)
-        cell.recurrent = self._linear(rule.weights)
+        cell.recurrent = self.weights.linear(rule.weights)
         return cell
 
     def _norse_cell(self, plan: Plan, values: dict[str, Any]) -> Any:
@@ -346,18 +297,6 @@ class Writer:
 
 def _delay(edge: Edge) -> int:
     return int(np.asarray(edge.delays).reshape(-1)[0]) if np.size(edge.delays) else 0
-
-
-def _matrix(edge: Edge) -> Any:
-    matrix = np.zeros((edge.n_post, edge.n_pre))
-    source = np.repeat(np.arange(edge.n_pre), np.diff(edge.indptr))
-    np.add.at(matrix, (edge.indices, source), np.broadcast_to(edge.weights, (edge.synapses,)))
-    return matrix
-
-
-def _by_channel(bias: Any, channels: int) -> Any:
-    rows = np.asarray(bias).reshape(channels, -1)
-    return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 
 def _names(wanted: list[str]) -> dict[str, str]:
