@@ -113,7 +113,7 @@ class Writer:
         self.graph: Graph = lower(network, snap=False)
         self.report = ExportReport(self.title)
         self.nodes: dict[str, Node] = {n.name: n for n in self.graph.nodes}
-        self.rules: dict[str, Any] = {p.name: p.rule for p in network.projections}
+        self.rules: dict[str, Any] = {e.name: e.rule for e in self.graph.edges}
         self.sources = [s for s in network.stimuli if isinstance(s, Source)]
         self.shapes: dict[str, Shape] = {p.name: p.shape for p in network.populations}
         self.shapes |= {s.name: tuple(s.shape) for s in self.sources}
