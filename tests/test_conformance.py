@@ -80,11 +80,12 @@ NOT_ON_THE_CHIP = {
 
 def chip_network(name: str) -> Network:
     """A population with input and a loop with random delays."""
+    scale = 10.0 if name == "lif_euler" else 1.0  # its input acts with a factor of 0.1
     return Network(
         [Population("a", 25, NEURONS[name]())],
         [
-            Projection("in", "a", FixedProbability(0.5), weight=Normal(0.3, 0.2)),
-            Projection("a", "a", FixedProbability(0.3), weight=Normal(0.0, 0.2), delay=Uniform(1 * ms, 6 * ms)),
+            Projection("in", "a", FixedProbability(0.5), weight=Normal(0.3 * scale, 0.2)),
+            Projection("a", "a", FixedProbability(0.3), weight=Normal(0.0, 0.2 * scale), delay=Uniform(1 * ms, 6 * ms)),
         ],
         [SpikeTrains("in", 10, times=np.arange(300) * ms, indices=np.arange(300) % 10)],
         seed=4,
