@@ -53,7 +53,8 @@ def leaky(*, reset: Reset = "subtract", timing: Timing = "next", **params: Any) 
     Parameters
     ----------
     reset, timing
-        As for :func:`~spikesim.models.neurons.lif.lif`; the defaults are snnTorch's.
+        As for :func:`~spikesim.models.neurons.lif.lif`, besides ``"again"`` and ``"pause"``; the defaults are
+        snnTorch's.
     **params
         ``beta``, ``v_th``, ``bias`` (pure numbers), ``v_reset`` with reset "to", ``q`` with "subtract" (the threshold
         if left out); ``init={"v": ...}``.
