@@ -281,6 +281,24 @@ def test_any_weights_differ_in_rounding_only():
     assert report.verification.differing <= 1e-4 * report.verification.before
 
 
+class OneStep(nn.Module):
+    """One step from rest in every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = exact(nn.Linear(20, 8)), snn.Leaky(0.9)
+
+    def forward(self, x):
+        return self.lif(self.fc(x), self.lif.init_leaky())
+
+
+def test_a_module_that_begins_anew_in_every_call():
+    _, report = same(OneStep(), spikes(50, 20), least=20)
+    assert report.verification.steps == 1
+    with pytest.raises(UnsupportedError, match="start anew"):
+        from_torch(OneStep(), spikes(5, 2, 20), per_step=True)
+
+
 # ------------------------------------------------------------------------------------------------------------ refusals
 def layered(*between, cell=None):
     return nn.Sequential(nn.Linear(4, 4), *between, cell or snn.Leaky(0.9, init_hidden=True))
@@ -293,6 +311,7 @@ REFUSED = {
     "state_quant": lambda: layered(cell=snn.Leaky(0.9, state_quant=lambda x: x, init_hidden=True)),
     "snntorch's Alpha": lambda: layered(cell=snn.Alpha(0.9, 0.8, init_hidden=True)),
     "there is no neuron in it": lambda: nn.Sequential(nn.Linear(4, 4)),
+    "snntorch's SLSTM": lambda: layered(cell=snn.SLSTM(4, 4, init_hidden=True)),
     "the GRUCell": lambda: layered(nn.GRUCell(4, 4)),
     "without running statistics": lambda: layered(nn.BatchNorm1d(4, track_running_stats=False)),
 }

@@ -136,10 +136,17 @@ def _run(recorder: Recorder, arguments: tuple[Any, ...], per_step: bool) -> Any:
         single = all(len(p.feeds) == 1 and not p.cell.many for p in recorder.populations)
         if not per_step and single and recorder.populations:
             for _ in range(CALLS - 1):
+                if recorder.restarted:
+                    break
                 states = _states(recorder.module, out)
                 if len(arguments) > 1 and len(arguments) != 1 + len(states):
                     break
                 out = _call(recorder, (arguments[0], *states), None)
+    if per_step and recorder.restarted:
+        recorder.problem(
+            "its neurons start anew in every call, so it cannot be called step by step; let forward take and return "
+            "their states, or make them with init_hidden=True"
+        )
     return out
 
 

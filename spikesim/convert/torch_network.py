@@ -68,7 +68,8 @@ class Builder:
         feed, name = seen.feeds[-1], seen.name
         if feed.unknown:
             self.problems.append(
-                f"{name!r}: its input comes through {feed.unknown}; a network has weight layers and neurons only"
+                f"{name!r}: its input comes through {feed.unknown}; a network has weight layers and neurons only, so "
+                "replace it, or do it to the input beforehand"
             )
             return
         delays = self._delays(seen)

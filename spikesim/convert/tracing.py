@@ -23,6 +23,7 @@ from spikesim.models.neurons import li
 from spikesim.neuron import Neuron
 
 PACKAGES = ("torch", "snntorch", "norse", "nirtorch")
+LOOKED_INTO = ("Flatten", "Unflatten", "SequentialState", "RecurrentSequential", "Lift")
 HIDDEN = ("mem", "syn", "spk")
 """Buffers in which snnTorch's neurons keep their states."""
 
@@ -127,6 +128,7 @@ class Recorder:
         self._memo: dict[Any, Signal] = {}
         self._inside = 0
         self._started: dict[Any, int] = {}
+        self.restarted = False  # the module was called again and begins with initial states each time
 
     # ------------------------------------------------------------------------------------------------------ signals
     def of(self, value: Any) -> Signal | None:
@@ -223,13 +225,14 @@ class Recorder:
         outputs = [o for o in _flat(out) if isinstance(o, torch.Tensor)]
         x = args[0]
         arrived = self._arrived(x)
-        lead = 2 if key in MANY else 1
-        shape = arrived.shape or tuple(int(d) for d in (x.shape[lead:] if x.dim() > lead else x.shape))
+        lead = min(2 if key in MANY else 1, x.dim() - 1)  # steps and samples, as far as there are any
+        shape = arrived.shape or tuple(int(d) for d in x.shape[lead:])
         self._sized(arrived, x, len(shape))
         seen = self._population(key, module, args[1:], shape)
         step = len(seen.feeds)
-        seen.feeds.append(arrived if arrived.unknown else replace(arrived, shape=shape))
-        seen.spikes.append(outputs[0])
+        if not self.restarted:
+            seen.feeds.append(arrived if arrived.unknown else replace(arrived, shape=shape))
+            seen.spikes.append(outputs[0])
         for path in arrived.paths:
             self.layers.update((name, True) for name in path.layers if name in self.layers)
         for value in outputs:
@@ -252,6 +255,7 @@ class Recorder:
         number = 0 if hidden else self._started.get(module, 0)
         self._started[module] = number + 1
         if number < len(known):
+            self.restarted = self.restarted or not hidden
             return known[number]
         name = self._fresh(self.names[module], number)
         try:
@@ -292,9 +296,9 @@ class Recorder:
             if key:
                 return table, key
         package = type(module).__module__.partition(".")[0]
-        leaf = next(module.children(), None) is None and package in PACKAGES
-        looked_into = type(module).__name__ in ("Flatten", "Unflatten")
-        return ("unknown", "") if leaf and not looked_into else None
+        alone = next(module.children(), None) is None or package in ("snntorch", "norse")
+        looked_into = package not in PACKAGES or type(module).__name__ in LOOKED_INTO
+        return ("unknown", "") if alone and not looked_into else None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
