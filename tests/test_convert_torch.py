@@ -60,6 +60,7 @@ def snntorch_cells(dtype):
         kw = {"reset_mechanism": reset, "init_hidden": True, "spike_grad": fire}
         each[f"rsynaptic_{reset}"] = exact(snn.RSynaptic(alpha=0.5, beta=0.9, linear_features=n, threshold=3.0, **kw))
         each[f"lapicque_{reset}"] = snn.Lapicque(R=1.0, C=4.0, time_step=1.0, threshold=0.5, **kw)
+        each[f"alpha_{reset}"] = snn.Alpha(alpha=0.9, beta=0.75, threshold=1.5, **kw)
         each[f"lapicque_beta_{reset}"] = snn.Lapicque(beta=0.9, threshold=0.3, **kw)
     each["clamped"] = snn.Leaky(beta=1.5, threshold=5.0, init_hidden=True)
     return each
@@ -121,6 +122,10 @@ def test_every_neuron_of_norse(dtype):
         "lif": norse.LIFCell(),
         "lif_rest": norse.LIFCell(norse.LIFParameters(tau_mem_inv=tau, tau_syn_inv=as_real(350.0), **rest)),
         "recurrent": exact(norse.LIFRecurrentCell(24, 16), 4),
+        "refractory": norse.LIFRefracCell(norse.LIFRefracParameters(rho_reset=as_real(3.0))),
+        "adaptive": norse.LSNNCell(norse.LSNNParameters(tau_adapt_inv=as_real(50.0), beta=as_real(0.75))),
+        "izhikevich": norse.IzhikevichCell(norse.tonic_bursting),
+        "adaptive_recurrent": exact(norse.LSNNRecurrentCell(24, 16), 4),
         "iaf": norse.IAFCell(norse.IAFParameters(v_th=as_real(30.0), v_reset=as_real(1.0))),
     }
     network, report = same(NorseZoo(cells).to(real), spikes(STEPS, 2, 20, dtype=real), least=5_000, per_step=True)
@@ -309,7 +314,6 @@ REFUSED = {
     "inhibition": lambda: layered(cell=snn.Leaky(0.9, inhibition=True, init_hidden=True)),
     "graded_spikes_factor": lambda: layered(cell=snn.Leaky(0.9, graded_spikes_factor=2.0, init_hidden=True)),
     "state_quant": lambda: layered(cell=snn.Leaky(0.9, state_quant=lambda x: x, init_hidden=True)),
-    "snntorch's Alpha": lambda: layered(cell=snn.Alpha(0.9, 0.8, init_hidden=True)),
     "there is no neuron in it": lambda: nn.Sequential(nn.Linear(4, 4)),
     "snntorch's SLSTM": lambda: layered(cell=snn.SLSTM(4, 4, init_hidden=True)),
     "the GRUCell": lambda: layered(nn.GRUCell(4, 4)),

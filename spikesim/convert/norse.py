@@ -6,6 +6,7 @@
 | ``LIFCell``, ``LIF``, ``LIFRecurrentCell``, ``LIFRecurrent`` | ``lif_euler(current="exp")`` |
 | ``LIBoxCell``; ``LICell``, ``LI``, ``LILinearCell`` | the same with ``fires=False`` |
 | ``IAFCell``, ``IAF`` | ``integrate_and_fire`` |
+| ``LIFRefracCell``, ``LSNNCell``, ``IzhikevichCell`` and theirs | their own equations (:mod:`.peer_neurons`) |
 
 ``h`` is ``dt tau_mem_inv`` and ``h_s`` is ``dt tau_syn_inv``, multiplied by norse's own tensors, so that their rounding
 is the same. Read in norse 1.1.0.
@@ -13,12 +14,14 @@ is the same. Read in norse 1.1.0.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spikesim.connect import Dense
 from spikesim.connect.base import Shape
+from spikesim.convert import peer_neurons
 from spikesim.convert.cells import parameter, refuse
 from spikesim.convert.image_rules import array
 from spikesim.convert.tracing import CELLS, MANY, Cell
@@ -30,7 +33,7 @@ RESETS = {"reset_value": "to", "reset_subtract": "subtract", "subtract_quantum":
 
 def _leak(module: Any, shape: Shape, current: str) -> dict[str, Any]:
     """Return what all leaky neurons have."""
-    p, dt = module.p, module.dt
+    p, dt = getattr(module.p, "lif", module.p), module.dt
     values = {"h": parameter(dt * p.tau_mem_inv, shape, "tau_mem_inv")}
     if current == "exp":
         values["h_s"] = parameter(dt * p.tau_syn_inv, shape, "tau_syn_inv")
@@ -60,15 +63,46 @@ def _cell(current: str, fires: bool, many: bool = False) -> Any:
     return read
 
 
-def _recurrent(many: bool) -> Any:
+def _recurrent(inner: Any, many: bool) -> Any:
+    """Read a module that holds its own weights and loop around the neuron that ``inner`` reads."""
+
     def read(module: Any, shape: Shape) -> Cell:
-        inside = (int(module.hidden_size),)
-        neuron = lif_euler(**_leak(module, inside, "exp"), **_fires(module, inside))
         loop = (Dense(array(module.recurrent_weights)), None)
-        front = array(module.input_weights)
-        return Cell(neuron, front=front, loop=loop, many=many, dt=float(module.dt))
+        cell = inner(module, (int(module.hidden_size),))
+        return replace(cell, front=array(module.input_weights), loop=loop, many=many)
 
     return read
+
+
+def _refractory(module: Any, shape: Shape) -> Cell:
+    values = _leak(module, shape, "exp")
+    level = {k: parameter(getattr(module.p.lif, k), shape, k) for k in ("v_th", "v_reset")}
+    del values["current"]
+    n_ref = parameter(module.p.rho_reset, shape, "rho_reset")
+    return Cell(peer_neurons.refractory(**values, **level, n_ref=n_ref), dt=float(module.dt))
+
+
+def _adaptive(module: Any, shape: Shape) -> Cell:
+    values = _leak(module, shape, "exp")
+    del values["current"]
+    level = {k: parameter(getattr(module.p, k), shape, k) for k in ("v_th", "v_reset")}
+    start = {**values.pop("init", {}), "b": level["v_th"]}
+    more = {"h_b": parameter(module.dt * module.p.tau_adapt_inv, shape, "tau_adapt_inv")}
+    more["jump"] = parameter(module.p.beta, shape, "beta")
+    return Cell(peer_neurons.adaptive(init=start, **values, **level, **more), dt=float(module.dt))
+
+
+def _izhikevich(module: Any, shape: Shape) -> Cell:
+    p, start = module.p, module.spiking_method.s
+    values = {"h": p.tau_inv * module.dt, "h_a": p.tau_inv * module.dt * p.a, "square": p.sq, "slope": p.mn}
+    values |= {"base": p.bias, "b": p.b, "c": p.c, "d": p.d, "v_th": p.v_th}
+    init = {name: parameter(getattr(start, name), shape, name) for name in ("v", "u")}
+    each = {name: parameter(value, shape, name) for name, value in values.items()}
+    return Cell(peer_neurons.izhikevich(init=init, **each), dt=float(module.dt))
+
+
+def _many(inner: Any) -> Any:
+    return lambda module, shape: replace(inner(module, shape), many=True)
 
 
 def _linear_read_out(module: Any, shape: Shape) -> Cell:
@@ -85,13 +119,10 @@ def _iaf(many: bool) -> Any:
     return read
 
 
+LIF = _cell("exp", True)
 CELLS.update(
     {
         "norse.LIFBoxCell": _cell("box", True),
-        "norse.LIFCell": _cell("exp", True),
-        "norse.LIF": _cell("exp", True, many=True),
-        "norse.LIFRecurrentCell": _recurrent(False),
-        "norse.LIFRecurrent": _recurrent(True),
         "norse.LIBoxCell": _cell("box", False),
         "norse.LICell": _cell("exp", False),
         "norse.LI": _cell("exp", False, many=True),
@@ -100,4 +131,10 @@ CELLS.update(
         "norse.IAF": _iaf(True),
     }
 )
-MANY.update({"norse.LIF", "norse.LIFRecurrent", "norse.LI", "norse.IAF"})
+for name, inner in {"LIF": LIF, "LIFRefrac": _refractory, "LSNN": _adaptive, "Izhikevich": _izhikevich}.items():
+    CELLS[f"norse.{name}Cell"] = inner
+    CELLS[f"norse.{name}"] = _many(inner)
+    CELLS[f"norse.{name}RecurrentCell"] = _recurrent(inner, False)
+    CELLS[f"norse.{name}Recurrent"] = _recurrent(inner, True)
+    MANY.update({f"norse.{name}", f"norse.{name}Recurrent"})
+MANY.update({"norse.LI", "norse.IAF"})

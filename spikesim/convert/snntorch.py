@@ -4,6 +4,7 @@
 |---|---|
 | ``Leaky``, ``RLeaky``, ``Lapicque`` | ``leaky`` |
 | ``Synaptic``, ``RSynaptic`` | ``synaptic`` |
+| ``Alpha`` | its own equations (:mod:`spikesim.convert.peer_neurons`) |
 | ``reset_mechanism="zero"`` | ``reset="to"`` |
 | ``reset_delay=True`` | ``timing="next"``; ``"pause"`` for ``"zero"`` of all but ``Leaky`` |
 | ``reset_delay=False`` | ``timing="again"`` with "subtract", else ``"same"`` |
@@ -19,6 +20,7 @@ import numpy as np
 
 from spikesim.connect import Dense, OneToOne
 from spikesim.connect.base import Shape
+from spikesim.convert import peer_neurons
 from spikesim.convert.cells import parameter, refuse
 from spikesim.convert.image_rules import array, conv_rule
 from spikesim.convert.tracing import CELLS, Cell
@@ -97,6 +99,15 @@ def _lapicque(module: Any, shape: Shape) -> Cell:
     return Cell(leaky(beta=kept, **_options(module, shape, pauses=True)), gain=gain, notes=notes)
 
 
+def _alpha(module: Any, shape: Shape) -> Cell:
+    options = _options(module, shape, pauses=True)
+    up, down = module.alpha.clamp(0, 1), module.beta.clamp(0, 1)
+    tau = up.log() / (down.log() - up.log()) + 1
+    values = {"alpha": up, "beta": down, "tau": tau}
+    model = peer_neurons.alpha(options["reset"])
+    return Cell(model(v_th=options["v_th"], **{name: parameter(v, shape, name) for name, v in values.items()}))
+
+
 CELLS.update(
     {
         "snntorch.Leaky": _leaky,
@@ -104,5 +115,6 @@ CELLS.update(
         "snntorch.Synaptic": _synaptic,
         "snntorch.RSynaptic": _rsynaptic,
         "snntorch.Lapicque": _lapicque,
+        "snntorch.Alpha": _alpha,
     }
 )
