@@ -112,7 +112,7 @@ SHOWS: dict[str, Show] = {
     "synaptic": Show(
         pulses={"i": (*STEP, 0.03)},
         panels=("c",),
-        caption='The current `c` is a low-pass filter of the input; the stored membrane is the one before the reset '
+        caption="The current `c` is a low-pass filter of the input; the stored membrane is the one before the reset "
         '(`timing="next"`).',
     ),
     "lif_euler": Show(

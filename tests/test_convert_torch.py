@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikesim import run
-from spikesim.convert import from_norse, from_snntorch, from_torch
+from spikesim.convert import format_of, from_norse, from_snntorch, from_torch
 from spikesim.errors import InvalidValueError, UnsupportedError
 
 torch = pytest.importorskip("torch")
@@ -211,8 +211,10 @@ def test_loops_shared_neurons_residuals_and_delays():
 def test_images_norms_pools_and_dropout():
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1, groups=1), nn.BatchNorm2d(4), snn.Leaky(0.9, spike_grad=fire, init_hidden=True), nn.AvgPool2d(2),
-        nn.Conv2d(4, 4, 3, stride=(2, 1), dilation=1, groups=2), nn.Dropout(0.5), snn.Leaky(0.8, spike_grad=fire, init_hidden=True),
+        nn.Conv2d(1, 4, 3, padding=1, groups=1), nn.BatchNorm2d(4),
+        snn.Leaky(0.9, spike_grad=fire, init_hidden=True), nn.AvgPool2d(2),
+        nn.Conv2d(4, 4, 3, stride=(2, 1), dilation=1, groups=2), nn.Dropout(0.5),
+        snn.Leaky(0.8, spike_grad=fire, init_hidden=True),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 6), nn.BatchNorm1d(6),
         snn.Synaptic(0.5, torch.full((6,), 0.9), init_hidden=True, output=True),
     )  # fmt: skip
@@ -360,3 +362,8 @@ def test_what_changes_from_step_to_step_is_refused():
 def test_a_module_that_does_not_run_says_so():
     with pytest.raises(InvalidValueError, match="does not run on a sample of shape"):
         from_torch(layered(), torch.zeros(1, 5))
+
+
+def test_torch_files_are_not_read():
+    with pytest.raises(UnsupportedError, match="use convert.from_snntorch"):
+        format_of("model.pt")

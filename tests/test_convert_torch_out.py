@@ -1,4 +1,4 @@
-"""Networks as modules of snnTorch and norse: the packages' own neurons give the network's spikes, and lead back to it."""
+"""Networks as modules of snnTorch and norse: the packages' own neurons give the network's spikes, and lead back."""
 
 import numpy as np
 import pytest
@@ -117,7 +117,8 @@ def wired():
         [Population("a", 12, leaky(reset="to", timing="same", bias=0.0625)), Population("b.1", 10, leaky(reset="to"))],
         [
             Projection("x", "a", Dense(w(12, 6))), Projection("y", "b.1", Dense(w(10, 4, seed=1)), delay=2 * MS),
-            Projection("a", "b.1", Dense(w(10, 12, seed=2))), Projection("b.1", "a", Dense(w(12, 10, seed=3)), delay=MS),
+            Projection("a", "b.1", Dense(w(10, 12, seed=2))),
+            Projection("b.1", "a", Dense(w(12, 10, seed=3)), delay=MS),
             Projection("a", "a", FixedProbability(0.5), weight=-0.25, delay=3 * MS, name="loop"),
         ],
         [Input("x", 6), Input("y", 4)],

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from spikesim.convert.report import ConversionReport, ExportReport, ImportReport, Row, Verification
 from spikesim.convert.verify import compare_spikes
-from spikesim.errors import UnknownNameError
+from spikesim.errors import UnknownNameError, UnsupportedError
 from spikesim.network import Network
 from spikesim.optional import require
 
@@ -130,6 +130,9 @@ FORMATS: dict[str, Format] = {
 """Every format by name."""
 
 
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
+
+
 def find_format(name: str) -> Format:
     """Return a format by name.
 
@@ -153,8 +156,17 @@ def format_of(path: str | Path) -> str:
     ------
     UnknownNameError
         If the suffix is not known.
+    UnsupportedError
+        If it is that of a torch file.
     """
     suffix = Path(path).suffix.lower()
+    if suffix in TORCH_SUFFIXES:
+        raise UnsupportedError(
+            [
+                f"a torch file such as {Path(path).name!r} holds weights without a model, or code to be executed; make "
+                "the model in Python, load its state_dict with weights_only=True, and use convert.from_snntorch(model)"
+            ]
+        )
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
             return name

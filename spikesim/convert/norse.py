@@ -68,7 +68,7 @@ def _recurrent(inner: Any, many: bool) -> Any:
 
     def read(module: Any, shape: Shape) -> Cell:
         loop = (Dense(array(module.recurrent_weights)), None)
-        cell = inner(module, (int(module.hidden_size),))
+        cell: Cell = inner(module, (int(module.hidden_size),))
         return replace(cell, front=array(module.input_weights), loop=loop, many=many)
 
     return read
