@@ -52,16 +52,15 @@ def snntorch_cells(dtype):
         for delay in (True, False):
             kw = {"reset_mechanism": reset, "reset_delay": delay, "init_hidden": True, "spike_grad": fire}
             label = f"{reset}_{delay}"
-            each[f"leaky_{label}"] = snn.Leaky(beta=0.9, **kw)
             each[f"learned_{label}"] = snn.Leaky(beta, threshold, learn_beta=True, learn_threshold=True, **kw)
             each[f"synaptic_{label}"] = snn.Synaptic(alpha=0.7, beta=beta, threshold=2.0, learn_alpha=True, **kw)
-            each[f"one_{label}"] = snn.RLeaky(beta=0.9, V=-0.75, all_to_all=False, **kw)
             each[f"all_{label}"] = exact(snn.RLeaky(beta=0.8, linear_features=n, **kw))
         kw = {"reset_mechanism": reset, "init_hidden": True, "spike_grad": fire}
         each[f"rsynaptic_{reset}"] = exact(snn.RSynaptic(alpha=0.5, beta=0.9, linear_features=n, threshold=3.0, **kw))
         each[f"lapicque_{reset}"] = snn.Lapicque(R=1.0, C=4.0, time_step=1.0, threshold=0.5, **kw)
         each[f"alpha_{reset}"] = snn.Alpha(alpha=0.9, beta=0.75, threshold=1.5, **kw)
-        each[f"lapicque_beta_{reset}"] = snn.Lapicque(beta=0.9, threshold=0.3, **kw)
+    each["lapicque_beta"] = snn.Lapicque(beta=0.9, threshold=0.3, init_hidden=True, spike_grad=fire)
+    each["one"] = snn.RLeaky(0.9, V=-0.75, all_to_all=False, init_hidden=True, spike_grad=fire)
     each["clamped"] = snn.Leaky(beta=1.5, threshold=5.0, init_hidden=True)
     return each
 
@@ -167,6 +166,15 @@ def test_a_loop_over_time(index):
 def test_a_constant_input_is_graded():
     network, _ = same(Loop(lambda x, t: x), torch.rand(5, 20).mul(256).round() / 256)
     assert network["input"].graded
+
+
+def test_a_constant_input_that_the_module_repeats():
+    class Repeats(Loop):
+        def forward(self, x):
+            return super().forward(x.unsqueeze(0).repeat(60, 1, 1))
+
+    network, report = same(Repeats(lambda x, t: x[t]), torch.rand(5, 20).mul(256).round() / 256)
+    assert network["input"].shape == (20,) and report.verification.samples == 5
 
 
 def test_without_a_sample_and_step_by_step():
@@ -365,5 +373,5 @@ def test_a_module_that_does_not_run_says_so():
 
 
 def test_torch_files_are_not_read():
-    with pytest.raises(UnsupportedError, match="use convert.from_snntorch"):
+    with pytest.raises(UnsupportedError, match=r"use convert\.from_snntorch"):
         format_of("model.pt")

@@ -13,7 +13,7 @@ from spikesim.convert.signals import Signal, plus
 from spikesim.convert.torch_layers import LAYERS, AvgPool2d, apply_layer, linear
 
 SAME = frozenset("clone contiguous detach detach_ float double to type type_as requires_grad_ data cpu cuda".split())
-SPREADING = frozenset("expand expand_as".split())
+SPREADING = frozenset("expand expand_as repeat tile".split())
 SHAPING = frozenset("view reshape flatten squeeze unsqueeze ravel unflatten view_as reshape_as".split())
 MOVING = frozenset("permute transpose movedim swapaxes".split())
 ADDING = frozenset("add add_ __add__ __radd__ __iadd__".split())
@@ -84,6 +84,14 @@ def _moved(name: str, signal: Signal, given: Any, out: Any) -> Signal:
     kept = kept if tuple(given.shape[-kept:]) == shape else 1
     strides = given.stride()[-kept:] == out.stride()[-kept:] and given.shape[-kept:] == out.shape[-kept:]
     return signal if strides else Signal(unknown=f"{name} of one sample's values")
+
+
+def _spread(name: str, signal: Signal, given: Any, out: Any) -> Signal:
+    """Follow a repetition: over steps or samples, never of one sample's values."""
+    kept = given.dim() - 1 if signal.shape is None else len(signal.shape)
+    leads = signal.shape is not None or given.shape[0] == 1 or out.dim() > given.dim()
+    same = out.shape[-kept:] == given.shape[-kept:] if kept else True
+    return signal if leads and same else Signal(unknown=f"{name} of one sample's values")
 
 
 def added(a: Signal, b: Signal, weight: Any = 1.0) -> Signal:
@@ -158,9 +166,8 @@ def follow(name: str, given: Operands) -> Signal:
         return _moved(name, first, given.args[0], given.out)
     if name in SHAPING:
         return reshaped(first, given.out.shape)
-    if name in SPREADING and first.shape is not None:
-        kept = len(first.shape)
-        return first if given.out.shape[-kept:] == given.args[0].shape[-kept:] else Signal(unknown=f"{name} of values")
+    if name in SPREADING:
+        return _spread(name, first, given.args[0], given.out)
     if name in DROPPING and bool((given.args[0] == given.out).all()):
         return first
     return _layer_function(name, first, given)
