@@ -57,7 +57,9 @@ class Builder:
             raise UnsupportedError(list(dict.fromkeys(self.problems)), f"{self.name} cannot be read as a network:")
         inputs = [Input(n, self._shape(n), graded=self._graded(n)) for n in self.used]
         for source in inputs:
-            self.report.add(source.name, "Input", "exact", "real values" if source.graded else "spikes")
+            self.report.add(
+                source.name, "Input", "exact", "real values, rounded to 2^-16 in a run" if source.graded else "spikes"
+            )
         network = Network(self.populations, self.projections, [*inputs, *self.stimuli], dt=self.dt, name=self.name)
         if verify:
             self.report.verification = self._verify(network)
