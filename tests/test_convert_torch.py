@@ -296,6 +296,15 @@ def test_any_weights_differ_in_rounding_only():
     assert report.verification.differing <= 1e-4 * report.verification.before
 
 
+def test_states_of_an_earlier_run_do_not_count():
+    cells = [snn.Leaky(0.9, init_hidden=True), snn.Alpha(0.9, 0.75, init_hidden=True)]
+    module = nn.Sequential(exact(nn.Linear(20, 8)), cells[0], exact(nn.Linear(8, 8)), cells[1])
+    module(torch.ones(2, 20))
+    kept = cells[1].syn_exc
+    same(module, spikes(50, 2, 20), least=20, per_step=True)
+    assert cells[1].syn_exc is kept
+
+
 class OneStep(nn.Module):
     """One step from rest in every call."""
 
@@ -319,7 +328,32 @@ def layered(*between, cell=None):
     return nn.Sequential(nn.Linear(4, 4), *between, cell or snn.Leaky(0.9, init_hidden=True))
 
 
+class Named(snn.Leaky):
+    """A user's class that changes nothing."""
+
+
+class Deaf(snn.Leaky):
+    """A user's class that fires differently."""
+
+    def fire(self, mem):
+        return (mem > 2 * self.threshold).to(mem.dtype)
+
+
+def changed():
+    module = layered()
+    module[-1].reset_mechanism = "zero"
+    return module
+
+
+def test_a_users_class_counts_as_what_it_extends():
+    same(
+        nn.Sequential(exact(nn.Linear(20, 8)), Named(0.9, init_hidden=True)), spikes(50, 2, 20), least=20, per_step=True
+    )
+
+
 REFUSED = {
+    "Deaf changes what snntorch.Leaky does": lambda: layered(cell=Deaf(0.9, init_hidden=True)),
+    "changed after it was made": changed,
     "the ReLU '1'": lambda: layered(nn.ReLU()),
     "inhibition": lambda: layered(cell=snn.Leaky(0.9, inhibition=True, init_hidden=True)),
     "graded_spikes_factor": lambda: layered(cell=snn.Leaky(0.9, graded_spikes_factor=2.0, init_hidden=True)),

@@ -22,9 +22,8 @@ import numpy as np
 from spikesim.connect import Dense
 from spikesim.connect.base import Shape
 from spikesim.convert import peer_neurons
-from spikesim.convert.cells import parameter, refuse
+from spikesim.convert.cells import CELLS, MANY, Cell, parameter, refuse
 from spikesim.convert.image_rules import array
-from spikesim.convert.tracing import CELLS, MANY, Cell
 from spikesim.models.neurons import integrate_and_fire, lif_euler
 
 RESETS = {"reset_value": "to", "reset_subtract": "subtract", "subtract_quantum": "subtract", "no_reset": "none"}

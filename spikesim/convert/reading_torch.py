@@ -11,9 +11,10 @@ import numpy as np
 
 from spikesim.connect.base import Shape
 from spikesim.convert import norse, snntorch  # noqa: F401  (they fill the table of neurons)
+from spikesim.convert.cells import CELLS, MANY, Cell, class_key
 from spikesim.convert.report import ImportReport
 from spikesim.convert.torch_network import Builder
-from spikesim.convert.tracing import CELLS, HIDDEN, MANY, Cell, Recorder, class_key, raster
+from spikesim.convert.tracing import HIDDEN, Recorder, raster
 from spikesim.errors import InvalidValueError
 from spikesim.network import Network
 from spikesim.optional import require

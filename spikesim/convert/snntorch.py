@@ -21,21 +21,26 @@ import numpy as np
 from spikesim.connect import Dense, OneToOne
 from spikesim.connect.base import Shape
 from spikesim.convert import peer_neurons
-from spikesim.convert.cells import parameter, refuse
+from spikesim.convert.cells import CELLS, Cell, parameter, refuse
 from spikesim.convert.image_rules import array, conv_rule
-from spikesim.convert.tracing import CELLS, Cell
 from spikesim.models.neurons import leaky, synaptic
 
-RESETS = {"subtract": "subtract", "zero": "to", "none": "none"}
+RESETS = {"_base_sub": "subtract", "_base_zero": "to", "_base_int": "none"}
+"""By the function that a neuron was made with; snnTorch 1.0.0 keeps it when ``reset_mechanism`` is changed later."""
 
 
 def _options(module: Any, shape: Shape, pauses: bool) -> dict[str, Any]:
     """Return reset, timing and threshold; refuse the options that no neuron here has."""
     threshold = parameter(module.threshold, shape, "threshold")
-    reset = RESETS[module.reset_mechanism]
+    function = module.state_function.__name__
+    reset = RESETS[function]
     late = bool(getattr(module, "reset_delay", True))
     graded = array(module.graded_spikes_factor)
     refuse(
+        (
+            list(RESETS)[int(module.reset_mechanism_val)] != function,
+            "its reset_mechanism was changed after it was made, which snnTorch follows in part only; make it anew",
+        ),
         (module.inhibition, "inhibition (only the strongest neuron fires) has no counterpart; leave it out"),
         (module.state_quant, "state_quant has no counterpart; quantise the network instead (spikesim.quantise)"),
         ((graded != 1.0).any(), "graded_spikes_factor has no counterpart; multiply the next layer's weights by it"),

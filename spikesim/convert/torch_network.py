@@ -8,9 +8,10 @@ import numpy as np
 
 from spikesim.connect import Dense
 from spikesim.connect.base import Shape, elements
+from spikesim.convert.cells import CELLS, Cell
 from spikesim.convert.report import ImportReport, Verification
 from spikesim.convert.signals import Path, Signal, connection, plus, scaled, through
-from spikesim.convert.tracing import CELLS, Cell, Recorder, Seen, raster
+from spikesim.convert.tracing import Recorder, Seen, raster
 from spikesim.engine import run
 from spikesim.errors import UnsupportedError
 from spikesim.models.neurons import li

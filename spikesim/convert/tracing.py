@@ -8,78 +8,24 @@ not arrived yet. A signal of an earlier step is a delay.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from spikesim.connect.base import Shape
+from spikesim.convert.cells import CELLS, MANY, Cell, changed_base, class_key
 from spikesim.convert.signals import Path, Signal
 from spikesim.convert.tensor_functions import SAME, Operands, constant, follow, indexed, stacked
 from spikesim.convert.torch_layers import LAYERS, apply_layer
 from spikesim.errors import InvalidValueError, UnsupportedError
 from spikesim.models.neurons import li
-from spikesim.neuron import Neuron
 
 PACKAGES = ("torch", "snntorch", "norse", "nirtorch")
 LOOKED_INTO = ("Flatten", "Unflatten", "SequentialState", "RecurrentSequential", "Lift")
-HIDDEN = ("mem", "syn", "spk")
+HIDDEN = ("mem", "syn", "spk", "syn_exc", "syn_inh")
 """Buffers in which snnTorch's neurons keep their states."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a module of neurons is here.
-
-    Parameters
-    ----------
-    neuron
-        Without its bias.
-    gain
-        What a unit of its input adds, one number or one per neuron.
-    front
-        Weights of its own in front, ``[n, inputs]``, or None.
-    loop
-        Rule (and weight, for a rule without) from its spikes to itself, a step later, or None.
-    loop_bias
-        What the loop adds in every step.
-    many
-        Whether one call takes all steps, the first dimension of its input.
-    silent
-        Whether it sends its membrane instead of spikes.
-    dt
-        Time step in seconds, if the module has one.
-    notes
-        What a user must know.
-    """
-
-    neuron: Neuron
-    gain: Any = 1.0
-    front: Any = None
-    loop: Any = None
-    loop_bias: Any = 0.0
-    many: bool = False
-    silent: bool = False
-    dt: float | None = None
-    notes: tuple[str, ...] = ()
-
-
-Reader = Callable[[Any, Shape], Cell]
-CELLS: dict[str, Reader] = {}
-"""Modules of neurons by ``"package.Class"``; a reader takes the module and the shape of one sample's values."""
-MANY: set[str] = set()
-"""Those of them whose one call takes all steps."""
-
-
-def class_key(module: Any, table: Any) -> str:
-    """Return the name under which a module's class, or one that it does not change, is in a table; else ``""``."""
-    own: Any = type(module)
-    for cls in own.__mro__:
-        key = f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
-        if key in table:
-            return key if own.forward is cls.forward else ""
-    return ""
 
 
 @dataclass
@@ -282,7 +228,11 @@ class Recorder:
             kind, name = type(module).__name__, self.names[module]
             reason = f"the {kind} {name!r}"
             package = type(module).__module__.partition(".")[0]
-            if package != "torch":
+            if base := changed_base(module):
+                self.problem(
+                    f"{name!r}: {kind} changes what {base} does and has no counterpart here; write it as a neuron"
+                )
+            elif package != "torch":
                 known = ", ".join(sorted(k.partition(".")[2] for k in CELLS if k.startswith(package)))
                 self.problem(f"{name!r}: {package}'s {kind} has no counterpart here; known are {known}")
             for value in (o for o in _flat(out) if isinstance(o, torch.Tensor)):
@@ -295,6 +245,8 @@ class Recorder:
             key = class_key(module, entries)
             if key:
                 return table, key
+        if changed_base(module):
+            return "unknown", ""
         package = type(module).__module__.partition(".")[0]
         alone = next(module.children(), None) is None or package in ("snntorch", "norse")
         looked_into = package not in PACKAGES or type(module).__name__ in LOOKED_INTO
