@@ -5,7 +5,7 @@ import pytest
 
 from spikesim import Input, Network, Population, Projection, sequential
 from spikesim.connect import Dense, FixedProbability, OneToOne
-from spikesim.convert import from_torch, to_norse, to_snntorch
+from spikesim.convert import compare_spikes, from_nir, from_torch, to_nir, to_norse, to_snntorch
 from spikesim.distributions import Normal, Uniform
 from spikesim.errors import UnsupportedError
 from spikesim.layers import conv2d, dense, pool
@@ -108,6 +108,15 @@ def test_images(package):
     assert isinstance(module, norse.SequentialState if package == "norse" else torch.nn.Sequential)
     assert report.verification.differing == 0 and report.verification.before > 100
     assert module(torch.zeros(2, 1, 8, 8))[0].shape == (2, 5)
+
+
+@pytest.mark.parametrize("cell", [lif_euler(h=np.linspace(0.1, 0.4, 16)), synaptic(reset="to", timing="same")])
+def test_what_was_read_goes_on_to_nir(cell, require):
+    require("nir")
+    graph, report = to_nir(layered(cell, scale=2.0))
+    plain, _ = from_nir(graph, dt=MS, metadata=False, repair=False)
+    found = compare_spikes(layered(cell, scale=2.0), plain, backend="torch")
+    assert report.status == "exact" and found.before > 100 and found.differing == 0
 
 
 def wired():
