@@ -16,7 +16,12 @@ collect_ignore_glob = [
 
 # Files about an optional package cannot be imported without it.
 ABOUT = {
-    "torch": ["spikesim/backends/torch/*", "spikesim/train/*", "spikesim/equations/*torch*"],
+    "torch": [
+        "spikesim/backends/torch/*",
+        "spikesim/train/*",
+        "spikesim/equations/*torch*",
+        "spikesim/convert/torch_stepped.py",
+    ],
     "triton": ["spikesim/backends/torch/*triton*"],
     "nir": ["spikesim/convert/*nir*"],
     "snntorch": ["spikesim/convert/*snntorch*"],

@@ -109,6 +109,18 @@ SHOWS: dict[str, Show] = {
         panels=("u",),
         caption="The current `u` is a low-pass filter of the input and is not reset; the membrane integrates it.",
     ),
+    "synaptic": Show(
+        pulses={"i": (*STEP, 0.03)},
+        panels=("c",),
+        caption="The current `c` is a low-pass filter of the input; the stored membrane is the one before the reset "
+        '(`timing="next"`).',
+    ),
+    "lif_euler": Show(
+        call={"current": "exp"},
+        pulses={"i": (*STEP, 0.4)},
+        panels=("c",),
+        caption="The membrane goes a tenth of the way to its target in every step; the current decays by a fifth.",
+    ),
     "loihi_lif": Show(
         call={"v_th": 100},
         pulses={"i": (*STEP, 1.0)},

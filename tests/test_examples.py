@@ -13,6 +13,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 def test_example_runs(example: Path, tmp_path: Path, require) -> None:
     require("torch")
     require("nir")
+    require("snntorch")
     done = subprocess.run(
         [sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=False, cwd=tmp_path
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spikesim.equations.response import respond
+from spikesim.errors import InvalidValueError
 from spikesim.models.neurons import cuba_lif, leaky, lif, loihi_lif
 from spikesim.neuron import Neuron
 
@@ -31,7 +32,7 @@ def precisions() -> list[Any]:
 def test_leaky_is_snntorchs(mechanism: str, reset: Any, delay: bool, dtype: Any) -> None:
     torch = pytest.importorskip("torch")
     snntorch = pytest.importorskip("snntorch")
-    beta, scale = 0.9, 0.1 if mechanism == "none" else 0.4
+    beta, scale = 0.9, {"none": 0.1, "zero": 0.4, "subtract": 0.7}[mechanism]
     x = (drive() * scale - (0.05 if mechanism == "none" else 0.0)).astype(dtype)
     cell = snntorch.Leaky(
         beta=torch.tensor(beta, dtype=torch.from_numpy(x).dtype), reset_mechanism=mechanism, reset_delay=delay
@@ -43,10 +44,18 @@ def test_leaky_is_snntorchs(mechanism: str, reset: Any, delay: bool, dtype: Any)
         spike, mem = cell(row, mem)
         expected.append(spike.detach().numpy())
         membranes.append(mem.detach().numpy())
-    trace = respond(leaky(beta=beta, reset=reset, timing="next" if delay else "same"), x, dtype=dtype)
+    timing: Any = "next" if delay else "again" if mechanism == "subtract" else "same"
+    trace = respond(leaky(beta=beta, reset=reset, timing=timing), x, dtype=dtype)
     assert np.array(expected).sum() > 1000
     assert (trace["spike"] == np.array(expected)).all()
     assert np.allclose(trace["v"], np.array(membranes), rtol=0, atol=2e-6 if dtype is np.float32 else 1e-14)
+
+
+def test_two_timings_need_their_reset() -> None:
+    for reset, timing in (("to", "again"), ("none", "again"), ("subtract", "pause")):
+        with pytest.raises(InvalidValueError, match="needs reset="):
+            leaky(reset=reset, timing=timing)  # type: ignore[arg-type]
+    assert spikes(leaky(reset="to", timing="pause"), [1.5] * 6) == [0, 2, 4]
 
 
 def test_the_two_timings_differ_with_subtract_only() -> None:

@@ -1,5 +1,7 @@
 """Float to fixed point: which neurons match the chip, what is rounded, and that every engine runs the same integers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,11 @@ from spikesim import (
 )
 from spikesim.connect import Dense, FixedProbability
 from spikesim.distributions import Normal, Uniform
+from spikesim.equations.response import respond
 from spikesim.errors import UnsupportedError
 from spikesim.fixedpoint.lower import find_lags, problems
 from spikesim.lowering import lower
-from spikesim.models.neurons import cuba_lif, leaky, li, lif, lif_exp, lif_soft
+from spikesim.models.neurons import cuba_lif, leaky, li, lif, lif_exp, lif_soft, synaptic
 from spikesim.quantise import chip_form, quantise
 from spikesim.quantise.loihi import bias_parts, to_even
 from spikesim.recording import differing_spikes
@@ -50,6 +53,24 @@ def test_current_based_neurons_match() -> None:
     form, reasons = form_of(cuba_lif(du=0.1, dv=0.05))
     assert reasons == [] and form.current == "u"  # type: ignore[union-attr]
     assert (form.current_keep, form.voltage_keep) == pytest.approx((0.9, 0.95))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "late", [leaky(beta=0.75), leaky(beta=0.5, q=0.75, bias=0.125), leaky(reset="to", v_reset=-0.25), synaptic()]
+)
+def test_a_reset_in_the_next_step_is_one_at_once(late: Any) -> None:
+    form, reasons = form_of(late)
+    assert reasons == [] and form is not None
+    x = np.random.default_rng(0).uniform(-0.2, 0.9, (300, 20)) * (0.3 if form.current else 1.0)  # type: ignore[attr-defined]
+    u = v = np.zeros(20)
+    fired = []
+    for row in x:  # the chip's neuron, in real numbers
+        u = form.current_keep * u + form.gain * row  # type: ignore[attr-defined]
+        v = form.voltage_keep * v + u + form.bias  # type: ignore[attr-defined]
+        fired.append(v > form.threshold)  # type: ignore[attr-defined]
+        v = np.where(fired[-1], 0.0 if form.reset == "hard" else v - form.quantum, v)  # type: ignore[attr-defined]
+    start = {"v": form.rest}  # type: ignore[attr-defined]
+    assert np.sum(fired) > 300 and np.array_equal(respond(late(init=start), x)["spike"] > 0, fired)
 
 
 @neuron(alpha=0.9, v_th=1.2, q=0.8)
@@ -97,7 +118,8 @@ def test_a_users_own_neuron_matches_if_its_equations_do() -> None:
         (exponential, "uses exp of a state"),
         (adaptive, "tested on the new value of one state"),
         (lif_exp(), "has one input"),
-        (leaky(reset="subtract", timing="next"), "tests for a spike 2 times"),
+        (leaky(reset="subtract", timing="again"), "tests for a spike 2 times"),
+        (leaky(reset="to", timing="pause"), "does without its input"),
         (lif(tau_m=[0.01, 0.02]), "split it into populations"),
         (lif(t_ref=2 * ms), "the chip's neuron cannot"),
     ],

@@ -15,10 +15,12 @@ from spikesim.models.neurons.li import li
 from spikesim.models.neurons.lif import lif
 from spikesim.models.neurons.lif_alpha import lif_alpha
 from spikesim.models.neurons.lif_cond_exp import lif_cond_exp
+from spikesim.models.neurons.lif_euler import lif_euler
 from spikesim.models.neurons.lif_exp import lif_exp
 from spikesim.models.neurons.lif_psc_exp import lif_psc_exp
 from spikesim.models.neurons.lif_soft import lif_soft
 from spikesim.models.neurons.loihi_lif import loihi_lif
+from spikesim.models.neurons.synaptic import synaptic
 from spikesim.neuron import Neuron
 
 NEURONS: dict[str, Callable[..., Neuron]] = {
@@ -32,10 +34,12 @@ NEURONS: dict[str, Callable[..., Neuron]] = {
     "lif": lif,
     "lif_alpha": lif_alpha,
     "lif_cond_exp": lif_cond_exp,
+    "lif_euler": lif_euler,
     "lif_exp": lif_exp,
     "lif_psc_exp": lif_psc_exp,
     "lif_soft": lif_soft,
     "loihi_lif": loihi_lif,
+    "synaptic": synaptic,
 }
 
 __all__ = [
@@ -50,8 +54,10 @@ __all__ = [
     "lif",
     "lif_alpha",
     "lif_cond_exp",
+    "lif_euler",
     "lif_exp",
     "lif_psc_exp",
     "lif_soft",
     "loihi_lif",
+    "synaptic",
 ]

@@ -14,7 +14,7 @@ from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.neuron import Param, State
 
 Reset = Literal["subtract", "to", "none"]
-Timing = Literal["same", "next"]
+Timing = Literal["same", "next", "again", "pause"]
 Threshold = Literal[">", ">="]
 Arrival = Literal["end", "start"]
 
@@ -40,6 +40,9 @@ class Firing:
     timing
         ``"same"``: the reset belongs to the step of the spike. ``"next"``: the stored ``v`` is that before the reset,
         which takes place within the next update, as in snnTorch; the spike is derived again from the stored ``v``.
+        Two more are snnTorch's own. ``"again"``, with "subtract": as "same", but a membrane that is still above the
+        threshold after its reset is tested a quantum lower in the next step (its ``reset_delay=False``). ``"pause"``,
+        with "to": the reset takes the whole next step, whose input is lost (its ``"zero"`` but for ``Leaky``).
     threshold
         ``">"``: fire above the threshold only; ``">="``: also exactly at it, as NEST.
     quantum
@@ -55,6 +58,9 @@ class Firing:
         check("kind of reset", self.reset, Reset)
         check("reset timing", self.timing, Timing)
         check("kind of threshold", self.threshold, Threshold)
+        needed = {"again": "subtract", "pause": "to"}.get(self.timing, self.reset)
+        if self.reset != needed:
+            raise InvalidValueError(f"timing={self.timing!r} needs reset={needed!r}, found reset={self.reset!r}")
 
     def spike(self, v: Any, v_th: Any) -> Any:
         """Return 1 where ``v`` reaches the threshold, else 0."""
@@ -77,9 +83,12 @@ class Firing:
         fired = self.spike(v, p.v_th)
         if self.reset == "subtract":
             u = leak(v) + x - getattr(p, self.quantum) * fired
+        elif self.timing == "pause":
+            u = self.after(fired, leak(v) + x, p)
         else:
             u = leak(self.after(fired, v, p)) + x
-        return self.spike(u, p.v_th), u
+        s = self.spike(u, p.v_th)
+        return s, u - getattr(p, self.quantum) * (s - fired) if self.timing == "again" else u
 
     def params(self, v_reset: float = 0.0, q: float = 1.0, unit: str = "V") -> dict[str, Param]:
         """Return the parameters that this choice needs."""
@@ -97,7 +106,7 @@ class Firing:
 
 def firing(reset: Reset, timing: Timing, threshold: Threshold, params: dict[str, Any]) -> Firing:
     """Return the choices of a model function; giving ``q`` makes it a parameter of its own, apart from ``v_th``."""
-    if "t_ref" in params and timing == "next":
+    if "t_ref" in params and timing != "same":
         raise InvalidValueError("a refractory time needs timing='same': the held membrane is the one after the reset")
     return Firing(reset, timing, threshold, "q" if "q" in params else "v_th")
 

@@ -22,9 +22,10 @@ from functools import cache
 from typing import Any, Literal
 
 from spikesim.equations.primitives import exp, spike
-from spikesim.models.neurons._reset import Timing, check
+from spikesim.models.neurons._reset import check
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 
+Timing = Literal["same", "next"]
 Variant = Literal["2020", "2018"]
 
 

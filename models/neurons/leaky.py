@@ -6,12 +6,14 @@
     u = beta where(R, v_reset, v) + (i + bias)     reset "to"
     s = 1 if u > v_th else 0               R is the spike of the step before, derived from the stored v
 
-``timing="next"`` is snnTorch's ``reset_delay=True`` (its default), ``timing="same"`` its ``reset_delay=False``;
-``"to"`` is its ``"zero"``. The two timings fire alike with ``"to"`` but not with ``"subtract"``: there ``beta q`` or
-``q`` is missing from the next membrane.
+``timing="next"`` is snnTorch's ``reset_delay=True`` (its default); ``"to"`` is its ``"zero"``. Its
+``reset_delay=False`` is ``timing="same"`` with "to" and ``timing="again"`` with "subtract": there a membrane that is
+still above the threshold after its reset is tested a quantum lower in the next step. ``timing="same"`` with "subtract"
+is norse's: every spike subtracts once. ``timing="pause"`` is ``"zero"`` of snnTorch's ``RLeaky`` and ``Lapicque``: the
+reset takes the next step, whose input is lost.
 
-One difference: with ``reset_delay=False`` and "subtract", a membrane that is still above the threshold after its reset
-is reset a second time by snnTorch, before it fires again. Here (and in norse) every spike subtracts once.
+All but "pause" fire alike with "to". With "subtract" a delayed reset takes ``beta q`` off the next membrane and one
+without delay ``q``, so ``timing="next"`` fires as ``timing="same"`` with a quantum of ``q / beta``.
 
 Reference: Eshraghian et al., "Training Spiking Neural Networks Using Lessons From Deep Learning", Proc. IEEE
 111:1016, 2023.
@@ -51,7 +53,8 @@ def leaky(*, reset: Reset = "subtract", timing: Timing = "next", **params: Any) 
     Parameters
     ----------
     reset, timing
-        As for :func:`~spikesim.models.neurons.lif.lif`; the defaults are snnTorch's.
+        As for :func:`~spikesim.models.neurons.lif.lif`, besides ``"again"`` and ``"pause"``; the defaults are
+        snnTorch's.
     **params
         ``beta``, ``v_th``, ``bias`` (pure numbers), ``v_reset`` with reset "to", ``q`` with "subtract" (the threshold
         if left out); ``init={"v": ...}``.

@@ -11,6 +11,9 @@ netx     :func:`write_netx`                                     :func:`read_netx
 A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`), a SONATA circuit of point neurons a
 network (:func:`from_sonata`). Recordings go to NIRData and back (:func:`write_nirdata`, :func:`from_nirdata`), their
 spikes to SONATA files (:func:`write_spikes`).
+
+Models of torch are no files (loading one would execute code from it), but objects: :func:`from_torch`,
+:func:`from_snntorch` and :func:`from_norse` read them, :func:`to_snntorch` and :func:`to_norse` make them.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from typing import Any, NamedTuple
 
 from spikesim.convert.report import ConversionReport, ExportReport, ImportReport, Row, Verification
 from spikesim.convert.verify import compare_spikes
-from spikesim.errors import UnknownNameError
+from spikesim.errors import UnknownNameError, UnsupportedError
 from spikesim.network import Network
+from spikesim.optional import require
 from spikesim.recording import Recording
 
 
@@ -106,6 +110,39 @@ def from_nirdata(source: Any, *, dt: float | None = None) -> Recording:
     return nir_data.from_nirdata(source, dt=dt)
 
 
+def from_torch(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return the network that a torch module is; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    from spikesim.convert import reading_torch
+
+    return reading_torch.from_torch(module, sample, **options)
+
+
+def from_snntorch(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a model of snnTorch as a network; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    require("snntorch", "reading a model of snnTorch")
+    return from_torch(module, sample, **options)
+
+
+def from_norse(module: Any, sample: Any = None, **options: Any) -> tuple[Network, ImportReport]:
+    """Return a model of norse as a network; see :func:`spikesim.convert.reading_torch.from_torch`."""
+    require("norse", "reading a model of norse")
+    return from_torch(module, sample, **options)
+
+
+def to_snntorch(network: Network, **options: Any) -> tuple[Any, ExportReport]:
+    """Return a network as a torch module of snnTorch; see :func:`spikesim.convert.writing_torch.to_snntorch`."""
+    from spikesim.convert import writing_torch
+
+    return writing_torch.to_snntorch(network, **options)
+
+
+def to_norse(network: Network, **options: Any) -> tuple[Any, ExportReport]:
+    """Return a network as a torch module of norse; see :func:`spikesim.convert.writing_torch.to_norse`."""
+    from spikesim.convert import writing_torch
+
+    return writing_torch.to_norse(network, **options)
+
+
 def write_netx(network: Any, path: str | Path, **options: Any) -> ExportReport:
     """Write a network in fixed point to a netx file; see :func:`spikesim.convert.netx.write_netx`."""
     from spikesim.convert import netx
@@ -158,6 +195,8 @@ RECORDING_FORMATS: dict[str, RecordingFormat] = {
 }
 """Every format for recordings by name."""
 
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
+
 
 def find_format(name: str) -> Format:
     """Return a format by name.
@@ -182,8 +221,17 @@ def format_of(path: str | Path) -> str:
     ------
     UnknownNameError
         If the suffix is not known.
+    UnsupportedError
+        If it is that of a torch file.
     """
     suffix = Path(path).suffix.lower()
+    if suffix in TORCH_SUFFIXES:
+        raise UnsupportedError(
+            [
+                f"a torch file such as {Path(path).name!r} holds weights without a model, or code to be executed; make "
+                "the model in Python, load its state_dict with weights_only=True, and use convert.from_snntorch(model)"
+            ]
+        )
     for name, known in FORMATS.items():
         if suffix in known.suffixes:
             return name
@@ -206,10 +254,15 @@ __all__ = [
     "from_ann",
     "from_nir",
     "from_nirdata",
+    "from_norse",
+    "from_snntorch",
     "from_sonata",
+    "from_torch",
     "read_netx",
     "to_nir",
     "to_nirdata",
+    "to_norse",
+    "to_snntorch",
     "write_netx",
     "write_nir",
     "write_nirdata",

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 def array(value: Any) -> NDArray[np.float64]:
     """Return an array or tensor as float64."""
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    value = value.detach().cpu().double().numpy() if hasattr(value, "detach") else value
     return np.asarray(value, np.float64)
 
 

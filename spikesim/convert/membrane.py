@@ -125,6 +125,26 @@ def _cuba_lif(p: _Values) -> Membrane:
     return Membrane(1.0 - p["dv"], p.array(0.0), p["bias"], threshold, p.get("v_reset"), keep_u=1.0 - p["du"])
 
 
+def _lif_euler(p: _Values) -> Membrane:
+    h = p["h"]  # the membrane in units of h, so that the input acts with gain 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        threshold = p["v_th"] / h if "v_th" in p.node.params else None
+        rest, reset = p["e_l"] / h, p.get("v_reset") / h
+    if p.node.model.options["current"] == "box":
+        return Membrane(1.0 - h, rest, p["bias"], threshold, reset)
+    bias = (_CURRENT_BIAS,) if p["bias"].any() else ()
+    return Membrane(1.0 - h, rest, p["bias"], threshold, reset, keep_u=1.0 - p["h_s"], losses=bias)
+
+
+_CURRENT_BIAS = "its bias passes through the current; a reader adds it to the membrane"
+
+
+def _synaptic(p: _Values) -> Membrane:
+    bias = (_CURRENT_BIAS,) if p["bias"].any() else ()
+    zero = p.array(0.0)
+    return Membrane(p["beta"], zero, p["bias"], p["v_th"], p.get("v_reset"), keep_u=p["alpha"], losses=bias)
+
+
 def _loihi_lif(p: _Values) -> Membrane:
     bias = np.floor(p["bias_mant"] * 2.0 ** p["bias_exp"]) / 64.0
     return Membrane(
@@ -140,6 +160,8 @@ READERS: dict[str, Callable[[_Values], Membrane]] = {
     "integrate_and_fire": _integrate_and_fire,
     "li": _li,
     "cuba_lif": _cuba_lif,
+    "lif_euler": _lif_euler,
+    "synaptic": _synaptic,
     "loihi_lif": _loihi_lif,
 }
 
@@ -177,8 +199,11 @@ def _losses(node: Node) -> list[str]:
     options = node.model.options if node.model.name in READERS else {}
     if options.get("reset") == "subtract":
         quantum = node.params.get("q", node.params.get("v_th", node.params.get("th", 0.0)))
-        when = " in the next step" if options.get("timing") == "next" else ""
+        delayed = {"next": " in the next step", "again": ", and tests a membrane still above threshold that much lower"}
+        when = delayed.get(options.get("timing", ""), "")
         found.append(_soft(quantum).replace(")", f"{when})"))
+    if options.get("timing") == "pause":
+        found.append("the input of the step after a spike is lost; a reader keeps it")
     if options.get("threshold") == ">=":
         found.append("it also fires exactly at its threshold; a reader fires above it only")
     if options.get("refractory") == "yes":

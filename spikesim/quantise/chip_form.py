@@ -8,6 +8,9 @@ Loihi's neuron (Davies 2018; Lava's ``LIF``) is, in real numbers and with ``v`` 
 
 A neuron with one state is the case ``a_u = 0``. The step is evaluated with its states and inputs as unknowns, once
 without and once with a spike; if both results are affine, their coefficients are the chip's parameters.
+
+A reset in the next step (``timing="next"``, snnTorch's default) is one at once: what the next step makes of the reset
+membrane is traced back through the leak. A soft reset by ``q`` becomes one by ``q / a_v``; the spikes are the same.
 """
 
 from __future__ import annotations
@@ -152,12 +155,15 @@ BINARY: dict[str, Callable[[float, float], Any]] = {
 }
 
 
-def _ops(fired: float, arguments: list[Affine]) -> dict[str, Callable[..., Affine]]:
-    """Arithmetic on affine forms, in which every spike has the given outcome; collects what spikes are tested on."""
+def _ops(outcomes: tuple[float, ...], arguments: list[Affine]) -> dict[str, Callable[..., Affine]]:
+    """Arithmetic on affine forms, in which spikes have the given outcomes (the last one from then on).
+
+    Collects what spikes are tested on.
+    """
 
     def spike(x: Affine) -> Affine:
         arguments.append(x)
-        return Affine(fired, {})
+        return Affine(outcomes[min(len(arguments), len(outcomes)) - 1], {})
 
     return {
         "const": lambda x: Affine(float(x), {}),
@@ -216,12 +222,46 @@ def _both_outcomes(node: Node) -> tuple[dict[str, Affine], dict[str, Affine], Af
         "state": {n: Affine(0.0, {n: 1.0}) for n in node.model.states},
         "input": {n: Affine(0.0, {n: 1.0}) for n in node.model.inputs},
     }
-    tested: list[Affine] = []
-    silent = node.model.dynamics.evaluate(leaves, _ops(0.0, tested))
+
+    def step(*outcomes: float) -> tuple[dict[str, Affine], list[Affine]]:
+        tested: list[Affine] = []
+        return node.model.dynamics.evaluate(leaves, _ops(outcomes, tested)), tested
+
+    silent, tested = step(0.0)
+    if len(tested) == 2:
+        return silent, _reset_at_once(silent, step(0.0, 1.0)[0], step(1.0, 0.0)[0], *tested), tested[1]
     if len(tested) != 1:
-        raise _NotAffine(f"it tests for a spike {len(tested)} times a step (a reset in the next step does)")
-    fired = node.model.dynamics.evaluate(leaves, _ops(1.0, []))
-    return silent, fired, tested[0]
+        raise _NotAffine(f"it tests for a spike {len(tested)} times a step")
+    return silent, step(1.0)[0], tested[0]
+
+
+def _reset_at_once(
+    silent: dict[str, Affine], fired: dict[str, Affine], reset: dict[str, Affine], before: Affine, now: Affine
+) -> dict[str, Affine]:
+    """Return what a spike leaves of the states if its reset is not put off to the next step.
+
+    Parameters
+    ----------
+    silent, fired, reset
+        The states after a step: without a spike; with one; with one in the step before.
+    before, now
+        What the two spikes are tested on: the stored voltage, then the new one.
+    """
+    names = {*before.terms, "spike"}
+    voltage = next(iter(before.terms), "")
+    level = silent[voltage].plus(now.scaled(-1.0)) if voltage in silent else now
+    keep = silent[voltage].of(voltage) if voltage in silent else 0.0
+    stays = all(fired[n] == silent[n] and reset[n] == silent[n] for n in silent if n not in names)
+    same = before.terms == {voltage: 1.0} and level.is_number() and abs(level.constant + before.constant) < TOLERANCE
+    if len(before.terms) != 1 or not (same and stays and keep) or fired[voltage] != silent[voltage]:
+        raise _NotAffine("it tests for a spike 2 times a step, for more than a reset in the next step")
+    difference = reset[voltage].plus(silent[voltage].scaled(-1.0))
+    if not {*difference.terms} <= {voltage}:
+        raise _NotAffine("the step after a spike does without its input")
+    # the next step makes keep * w of the voltage w after the reset, and of this one keep * v + difference
+    left = 1.0 + difference.of(voltage) / keep
+    left = 0.0 if abs(left) < TOLERANCE else left
+    return {**silent, voltage: silent[voltage].scaled(left).plus(Affine(difference.constant / keep, {}))}
 
 
 def _assemble(
