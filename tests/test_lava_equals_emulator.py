@@ -112,7 +112,15 @@ def several_between_a_pair(rng: np.random.Generator) -> IntNetwork:
     return IntNetwork([a], [line, dense(rng, "2", a, a, span=(-60, 30))], [inp])
 
 
+def started(rng: np.random.Generator) -> IntNetwork:
+    """Every neuron begins in a state of its own and has a bias of its own."""
+    inp, u0, v0 = IntInput("in", 8), rng.integers(-3000, 3000, 9), rng.integers(-9000, 9000, 9)
+    a = IntPopulation("a", 9, du=900, dv=250, vth=150, bias_mant=np.arange(-4, 5), bias_exp=6, u0=u0, v0=v0)
+    return IntNetwork([a], [dense(rng, "in", inp, a)], [inp])
+
+
 MAKERS = [
+    started,
     several_between_a_pair,
     feed_forward,
     recurrent,

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikesim import (
     Input,
@@ -14,8 +16,10 @@ from spikesim import (
     Projection,
     exp,
     ms,
+    mV,
     neuron,
     run,
+    sequential,
     spike,
     where,
 )
@@ -24,6 +28,8 @@ from spikesim.distributions import Normal, Uniform
 from spikesim.equations.response import respond
 from spikesim.errors import UnsupportedError
 from spikesim.fixedpoint.lower import find_lags, problems
+from spikesim.fixedpoint.start import start_states
+from spikesim.layers import dense as layer
 from spikesim.lowering import lower
 from spikesim.models.neurons import cuba_lif, leaky, li, lif, lif_exp, lif_soft, synaptic
 from spikesim.quantise import chip_form, quantise
@@ -240,15 +246,82 @@ def test_a_loop_that_is_too_quick_for_the_chip_is_refused() -> None:
         run(quantise(net).network, steps=3, backend="loihi")
 
 
-def test_a_bias_behind_a_lag_is_refused_with_the_remedy() -> None:
-    net = Network([Population("a", 2, lif_soft(bias=0.1))], [Projection("x", "a", weight=1.0)], [Input("x", 2)])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lif_soft(bias=np.linspace(-0.1, 0.2, 20), lam=0.8),
+        lif_soft(bias=np.linspace(-0.1, 0.2, 20)),
+        leaky(beta=0.6, reset="to", timing="same", bias=0.15, init={"v": 0.3}),
+        cuba_lif(du=0.3, dv=0.2, bias=np.linspace(0.0, 0.05, 20), init={"v": -0.2, "u": 0.1}),
+        leaky(beta=0.0, reset="to", timing="same", bias=np.linspace(0.0, 0.5, 20)),
+    ],
+    ids=["leak", "no leak", "hard", "current", "no memory"],
+)
+def test_biases_and_initial_states_behind_lags_act_from_step_0_on(cell: Any) -> None:
+    """On the chip layers run columns before their step 0; they begin so that these lead to the initial states."""
+    net = sequential(Input("x", 25), layer(20, Normal(0.1, 0.2)), cell, layer(20, Normal(0.1, 0.3)), cell, seed=2)
+    net = quantise(net.with_(probes=(Probe("layer2", ("v",)),))).network
+    data = {"x": spikes(60, 2)}
+    reference, chip = run(net, inputs=data), run(net, inputs=data, backend="loihi")
+    assert all(len(s) > 50 for s in reference.spikes.values())
+    assert differing_spikes(reference, chip) == 0
+    assert (reference.traces["layer2"]["v"].values == chip.traces["layer2"]["v"].values).all()
+
+
+def test_a_bias_that_fires_by_itself_before_step_0_is_refused_with_the_remedy() -> None:
+    cell = leaky(beta=0.0, v_th=0.5, bias=0.6, reset="to", timing="same")
+    net = Network([Population("a", 2, cell)], [Projection("x", "a", weight=1.0)], [Input("x", 2)])
     data = {"x": np.zeros((10, 1, 2))}
-    quantised = quantise(net).network
-    with pytest.raises(UnsupportedError, match="would start 1 steps early"):
-        run(quantised, inputs=data, backend="loihi")
+    with pytest.raises(UnsupportedError, match="begins 1 columns early on the chip"):
+        run(quantise(net).network, inputs=data, backend="loihi")
     delayed = quantise(net.swap(Projection("x", "a", weight=1.0, delay=1 * ms))).network
     a, b = run(delayed, inputs=data, backend="loihi"), run(delayed, inputs=data)
     assert differing_spikes(a, b) == 0 and len(a["a"]) > 0
+
+
+def test_initial_states_come_along() -> None:
+    for cell in (
+        leaky(beta=0.6, timing="same", init={"v": 0.7}),
+        lif(e_l=-70 * mV, v_th=-50 * mV, v_reset=-70 * mV, init={"v": -55 * mV}),
+    ):
+        net = Network([Population("a", 1, cell)], [Projection("x", "a", weight=0.1)], [Input("x", 1)])
+        chip = quantise(net.with_(probes=(Probe("a", ("v",)),)))
+        unit = chip.populations["a"].scale * 64
+        rest = -70e-3 if cell.model.name == "lif" else 0.0
+        found = run(chip.network, inputs={"x": np.zeros((3, 1, 1))}).traces["a"]["v"].values[0, :, 0] / unit + rest
+        wanted = run(net.with_(probes=(Probe("a", ("v",)),)), inputs={"x": np.zeros((3, 1, 1))}).traces["a"]["v"].values
+        assert np.allclose(found, wanted[0, :, 0], rtol=2e-3)
+    form, _ = form_of(cuba_lif(du=0.5, dv=0.25))
+    assert form.coupling == 1.0  # type: ignore[union-attr]
+
+
+def test_biases_of_a_population_share_their_exponent() -> None:
+    mantissas, exponent = bias_parts(np.array([1.0, 100.0, -20000.0]))
+    assert exponent == 3 and mantissas.tolist() == [0, 12, -2500]
+    form, reasons = form_of(lif_soft(bias=[0.1, 0.2]))
+    assert reasons == [] and form.bias.tolist() == [0.1, 0.2]  # type: ignore[union-attr]
+    for cell in (lif_soft(th=[0.5, 0.6]), lif_soft(q=[1.0, 0.9]), lif_soft(lam=[0.5, 0.6])):
+        form, reasons = form_of(cell)
+        assert form is None and "split it into populations" in reasons[0]
+
+
+@given(
+    columns=st.integers(1, 5),
+    keeps=st.tuples(st.integers(0, 4095), st.integers(0, 4096)),
+    states=st.lists(st.tuples(st.integers(-999, 999), st.integers(-9999, 9999)), min_size=1, max_size=4),
+    bias=st.integers(-3000, 3000),
+)
+def test_start_states_lead_where_they_should(columns: int, keeps: Any, states: Any, bias: int) -> None:
+    u, v = np.array(states).T
+    found = start_states(columns, u, v, keep_u=keeps[0], keep_v=keeps[1], bias=bias, threshold=20000)
+    if found is None:  # then it must be out of the question: no memory, a spike on the way, or beyond 24 bit
+        assert min(keeps) < 2500 or bias < -1000
+        return
+    now = [int(x) for x in found[0]], [int(x) for x in found[1]]
+    for _ in range(columns):
+        currents = [int(x * keeps[0] / 4096) for x in now[0]]
+        now = currents, [int(y * keeps[1] / 4096) + x + bias for x, y in zip(currents, now[1], strict=True)]
+    assert now[0] == u.tolist() and (keeps[1] == 0 or now[1] == v.tolist())
 
 
 def test_a_read_out_that_never_fires_has_no_place_on_the_chip_yet() -> None:
@@ -257,7 +330,6 @@ def test_a_read_out_that_never_fires_has_no_place_on_the_chip_yet() -> None:
 
 
 def test_convolutions_stay_convolutions() -> None:
-    from spikesim import sequential
     from spikesim.connect import Conv2d
     from spikesim.layers import conv2d, dense, pool
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spikesim.errors import DeviceLimitError, UnsupportedError
 from spikesim.fixedpoint.limits import find_violations
 from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection, ResetKind
+from spikesim.fixedpoint.start import MAX_STATE, start_states
 from spikesim.fixedpoint.weights import optimize_weight_bits, sign_mode_of
 from spikesim.graph import Edge, Graph, Node
 from spikesim.learning import plastic_problems
@@ -64,7 +65,7 @@ def problems(graph: Graph) -> list[str]:
         lags = find_lags(graph)
     except UnsupportedError as error:
         return [*found, *error.problems]
-    found += _bias_problems(graph, lags)
+    found += _start_problems(graph, lags)
     return found or find_violations(_network(graph, lags))
 
 
@@ -126,18 +127,29 @@ def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, An
     return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent}
 
 
-def _bias_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
+def _start_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
     return [
-        f"population {n.name!r} has a bias and would start {lags[n.name]} steps early on the chip; give the "
-        f"projections that lead to it a delay of at least {graph.dt:g} s"
+        f"population {n.name!r} begins {lags[n.name]} columns early on the chip, and its bias or initial state would "
+        f"lead to a spike or out of range before step 0; give the projections that lead to it a delay of at least "
+        f"{graph.dt:g} s"
         for n in graph.nodes
-        if lags[n.name] and np.any(n.params["bias_mant"])
+        if _start(n, lags[n.name]) is None
     ]
+
+
+def _start(node: Node, lag: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return u and v with which a population begins, so that it has its initial states at step 0."""
+    p = _population(node)
+    keeps = {"keep_u": 4095 - int(np.max(p.du)), "keep_v": 4096 - int(np.max(p.dv))}
+    threshold = int(np.max(p.threshold))
+    if node.model.options["reset"] == "none" and not node.model.spiking:
+        threshold = MAX_STATE
+    return start_states(lag, p.u0, p.v0, **keeps, bias=p.bias, threshold=threshold)
 
 
 def _network(graph: Graph, lags: Mapping[str, int]) -> IntNetwork:
     return IntNetwork(
-        [_population(n) for n in graph.nodes],
+        [_started(n, lags[n.name]) for n in graph.nodes],
         [_projection(e, lags) for e in graph.edges],
         [IntInput(s.name, s.n) for s in graph.sources],
     )
@@ -158,6 +170,11 @@ def _population(node: Node) -> IntPopulation:
         reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]),
     )  # fmt: skip
     return replace(population, quantum=np.multiply(p["q"], 64.0)) if reset == "soft" else population
+
+
+def _started(node: Node, lag: int) -> IntPopulation:
+    population, start = _population(node), _start(node, lag)
+    return population if not lag or start is None else replace(population, u0=start[0], v0=start[1])
 
 
 def _projection(edge: Edge, lags: Mapping[str, int]) -> IntProjection:

@@ -9,6 +9,8 @@ Loihi's neuron (Davies 2018; Lava's ``LIF``) is, in real numbers and with ``v`` 
 A neuron with one state is the case ``a_u = 0``. The step is evaluated with its states and inputs as unknowns, once
 without and once with a spike; if both results are affine, their coefficients are the chip's parameters.
 
+Neurons of a population may differ in their bias, in nothing else.
+
 A reset in the next step (``timing="next"``, snnTorch's default) is one at once: what the next step makes of the reset
 membrane is traced back through the leak. A soft reset by ``q`` becomes one by ``q / a_v``; the spikes are the same.
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.graph import Node
 
@@ -31,19 +34,29 @@ class _NotAffine(Exception):
     """The step does something that the chip's neuron does not."""
 
 
-@dataclass(frozen=True)
-class Affine:
-    """``constant + sum of coefficient * unknown``."""
+class _Varies(Exception):
+    """A value that differs from neuron to neuron does more than shift the voltage."""
 
-    constant: float
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``constant + sum of coefficient * unknown``; the constant may be one value per neuron."""
+
+    constant: Any
     terms: Mapping[str, float]
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Affine) and self.terms == other.terms
+        return same and np.array_equal(self.constant, other.constant)  # type: ignore[attr-defined]
 
     def is_number(self) -> bool:
         """Whether no unknown is in it."""
         return not self.terms
 
-    def scaled(self, factor: float) -> Affine:
+    def scaled(self, factor: Any) -> Affine:
         """Return a multiple."""
+        if self.terms and np.ndim(factor):
+            raise _Varies
         return Affine(self.constant * factor, {k: c * factor for k, c in self.terms.items() if c * factor})
 
     def plus(self, other: Affine) -> Affine:
@@ -71,7 +84,7 @@ class ChipForm:
     gain
         What one unit of input adds to ``u`` (or to ``v`` where there is no ``u``), times what ``u`` adds to ``v``.
     bias
-        Added to ``v`` in every step.
+        Added to ``v`` in every step: one number, or one per neuron.
     threshold
         Relative to rest; fires strictly above.
     reset
@@ -80,6 +93,8 @@ class ChipForm:
         What a soft reset subtracts.
     rest
         The level that was shifted to 0.
+    coupling
+        What one unit of the current adds to ``v``.
     """
 
     current: str | None
@@ -87,17 +102,24 @@ class ChipForm:
     current_keep: float
     voltage_keep: float
     gain: float
-    bias: float
+    bias: float | NDArray[np.float64]
     threshold: float
     reset: str
     quantum: float
     rest: float
+    coupling: float
+
+
+def _number(values: Any) -> Any:
+    """Return one number, or one per neuron as float64."""
+    array = np.asarray(values, np.float64)
+    return array if array.ndim else float(array)
 
 
 def _binary(number_op: Callable[[float, float], Any]) -> Callable[[Affine, Affine], Affine]:
     def apply(a: Affine, b: Affine) -> Affine:
         if a.is_number() and b.is_number():
-            return Affine(float(number_op(a.constant, b.constant)), {})
+            return Affine(_number(np.vectorize(number_op)(a.constant, b.constant)), {})
         raise _NotAffine("it compares or limits a value that changes")
 
     return apply
@@ -106,7 +128,7 @@ def _binary(number_op: Callable[[float, float], Any]) -> Callable[[Affine, Affin
 def _unary(name: str, number_op: Callable[[float], Any]) -> Callable[[Affine], Affine]:
     def apply(a: Affine) -> Affine:
         if a.is_number():
-            return Affine(float(number_op(a.constant)), {})
+            return Affine(_number(np.vectorize(number_op)(a.constant)), {})
         raise _NotAffine(f"it uses {name} of a state or an input")
 
     return apply
@@ -121,7 +143,7 @@ def _multiply(a: Affine, b: Affine) -> Affine:
 
 
 def _divide(a: Affine, b: Affine) -> Affine:
-    if b.is_number() and b.constant:
+    if b.is_number() and np.all(b.constant):
         return a.scaled(1.0 / b.constant)
     raise _NotAffine("it divides by a value that changes")
 
@@ -129,6 +151,8 @@ def _divide(a: Affine, b: Affine) -> Affine:
 def _choose(condition: Affine, a: Affine, b: Affine) -> Affine:
     if not condition.is_number():
         raise _NotAffine("it chooses by a value other than its own spike")
+    if np.ndim(condition.constant):
+        raise _Varies
     return a if condition.constant > 0 else b
 
 
@@ -198,25 +222,37 @@ def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
     who = f"population {node.name!r} (neuron {node.model.name!r})"
     if node.model.name == "loihi_lif":
         return None, [f"{who} is in fixed point already"]
-    varying = [n for n, v in node.constants.items() if np.ndim(v) and len(np.unique(v)) > 1]
-    if varying:
-        return None, [
-            f"{who}: the chip has one value of {n!r} per population, "
-            f"found {len(np.unique(node.constants[n]))} different ones; split it into populations"
-            for n in varying
-        ]
     if len(node.model.inputs) != 1:
         return None, [f"{who}: the chip's neuron has one input, this one has {list(node.model.inputs)}"]
     try:
         silent, fired, tested = _both_outcomes(node)
+        form, reasons = _assemble(node, silent, fired, tested)
     except _NotAffine as reason:
         return None, [f"{who}: {reason}, which the chip's neuron cannot"]
-    form, reasons = _assemble(node, silent, fired, tested)
+    except _Varies:
+        varying = {n: len(np.unique(v)) for n, v in node.constants.items() if np.ndim(v) and len(np.unique(v)) > 1}
+        return None, [
+            f"{who}: the chip has one value of {n!r} per population, found {k} different ones; "
+            "split it into populations"
+            for n, k in varying.items()
+        ]
     return form, [f"{who}: {r}" for r in reasons]
 
 
+def _one_or_all(values: Any) -> Any:
+    array = np.asarray(values, np.float64)
+    return array if array.ndim and len(np.unique(array)) > 1 else float(array.ravel()[0])
+
+
+def _same(values: Any) -> float:
+    """Return the number that all neurons share."""
+    if np.ptp(values) > TOLERANCE * max(1.0, float(np.abs(values).max())):
+        raise _Varies
+    return float(np.ravel(values)[0])
+
+
 def _both_outcomes(node: Node) -> tuple[dict[str, Affine], dict[str, Affine], Affine]:
-    numbers = {n: Affine(float(np.ravel(v)[0]), {}) for n, v in node.constants.items()}
+    numbers = {n: Affine(_one_or_all(v), {}) for n, v in node.constants.items()}
     leaves = {
         "param": numbers,
         "state": {n: Affine(0.0, {n: 1.0}) for n in node.model.states},
@@ -252,7 +288,11 @@ def _reset_at_once(
     level = silent[voltage].plus(now.scaled(-1.0)) if voltage in silent else now
     keep = silent[voltage].of(voltage) if voltage in silent else 0.0
     stays = all(fired[n] == silent[n] and reset[n] == silent[n] for n in silent if n not in names)
-    same = before.terms == {voltage: 1.0} and level.is_number() and abs(level.constant + before.constant) < TOLERANCE
+    same = (
+        before.terms == {voltage: 1.0}
+        and level.is_number()
+        and abs(_same(level.constant + before.constant)) < TOLERANCE
+    )
     if len(before.terms) != 1 or not (same and stays and keep) or fired[voltage] != silent[voltage]:
         raise _NotAffine("it tests for a spike 2 times a step, for more than a reset in the next step")
     difference = reset[voltage].plus(silent[voltage].scaled(-1.0))
@@ -270,7 +310,9 @@ def _assemble(
     port, states = node.model.inputs[0], list(node.model.states)
     if len(states) > 2:
         return None, [f"the chip's neuron has a current and a voltage, this one has the states {states}"]
-    voltage = next((n for n in states if abs(tested.of(n)) > 0 and silent[n].terms == tested.terms), None)
+    tested_ones = [n for n in states if silent[n].terms == tested.terms]
+    # a voltage that keeps nothing does not stand in its own new value; states are declared before what they feed
+    voltage = next((n for n in tested_ones if tested.of(n)), tested_ones[-1] if tested_ones else None)
     if voltage is None:
         return None, ["the spike must be tested on the new value of one state, before its reset"]
     current = next((n for n in states if n != voltage), None)
@@ -279,10 +321,10 @@ def _assemble(
     if not 0.0 <= keep <= 1.0 + TOLERANCE:
         return None, [f"the chip keeps 0 .. 1 of the voltage in a step, found {keep:g}"]
     if current is None:
-        current_keep, gain = 0.0, v.of(port)
+        current_keep, gain, coupling = 0.0, v.of(port), 1.0
     else:
         u = silent[current]
-        if u.of(voltage) or u.constant or fired[current] != u:
+        if u.of(voltage) or np.any(u.constant) or fired[current] != u:
             return None, [f"the chip's current decays and adds its input, nothing else; {current!r} does more"]
         current_keep, passed = u.of(current), u.of(port)
         # v' must take u' itself (the new current): coefficients of u and of the input stand in one ratio
@@ -294,7 +336,7 @@ def _assemble(
             return None, [f"the chip keeps 0 .. 4095/4096 of the current in a step, found {current_keep:g}"]
     if gain == 0.0:
         return None, ["the input does not reach the voltage"]
-    return _with_reset(voltage, current, current_keep, keep, gain, v, fired[voltage], tested)
+    return _with_reset(voltage, current, current_keep, keep, gain, coupling, v, fired[voltage], tested)
 
 
 def _with_reset(
@@ -303,17 +345,19 @@ def _with_reset(
     current_keep: float,
     keep: float,
     gain: float,
+    coupling: float,
     v: Affine,
     after: Affine,
     tested: Affine,
 ) -> tuple[ChipForm | None, list[str]]:
-    level = v.constant - tested.constant  # fires when v' > level
+    level = _same(v.constant - tested.constant)  # fires when v' > level
     difference = after.plus(v.scaled(-1.0))
     if after.is_number():
-        reset, quantum, rest = "hard", 0.0, after.constant
+        reset, quantum, rest = "hard", 0.0, _same(after.constant)
     elif all(abs(c) < TOLERANCE for c in difference.terms.values()):
-        quantum = -difference.constant
-        reset, rest = ("soft" if quantum else "none"), (v.constant / (1.0 - keep) if keep < 1.0 else 0.0)
+        quantum = -_same(difference.constant)
+        shared = keep < 1.0 and not np.ndim(v.constant)  # each neuron may rest elsewhere, but there is one threshold
+        reset, rest = ("soft" if quantum else "none"), (v.constant / (1.0 - keep) if shared else 0.0)
     else:
         return None, ["the reset must set the voltage to a value or subtract a fixed quantum"]
     bias = v.constant - rest * (1.0 - keep)
@@ -330,4 +374,5 @@ def _with_reset(
         reset=reset,
         quantum=quantum,
         rest=rest,
+        coupling=coupling,
     ), []

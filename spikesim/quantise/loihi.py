@@ -44,7 +44,7 @@ class PopulationReport:
     decay_error
         Largest absolute change of a fraction kept in a step.
     bias_error
-        Absolute rounding error of the bias, in float units.
+        Largest absolute rounding error of a bias, in float units.
     quantum_error
         Relative rounding error of the soft reset's quantum.
     """
@@ -298,8 +298,9 @@ def _population(node: Node, form: ChipForm, scale: float) -> tuple[Population, P
     quantum = round(form.quantum * scale * STATE_SCALE)
     soft = {"q": quantum / STATE_SCALE} if form.reset == "soft" else {}
     neuron = loihi_lif(
-        reset=RESETS[form.reset], du=du, dv=dv, v_th=threshold, bias_mant=mantissa, bias_exp=exponent, **soft
-    )
+        reset=RESETS[form.reset], du=du, dv=dv, v_th=threshold, bias_mant=mantissa, bias_exp=exponent,
+        init=_initial(node, form, scale * STATE_SCALE), **soft,
+    )  # fmt: skip
     kept = [1 - dv / DECAY_ONE - form.voltage_keep]
     if form.current is not None:
         kept.append(1 - (du + 1) / DECAY_ONE - form.current_keep)
@@ -310,20 +311,31 @@ def _population(node: Node, form: ChipForm, scale: float) -> tuple[Population, P
         current_decay=du,
         voltage_decay=dv,
         decay_error=float(np.abs(kept).max()),
-        bias_error=abs((mantissa << exponent) / (scale * STATE_SCALE) - form.bias),
+        bias_error=float(np.abs((mantissa << exponent) / (scale * STATE_SCALE) - form.bias).max()),
         quantum_error=abs(quantum / (form.quantum * scale * STATE_SCALE) - 1) if form.quantum else 0.0,
     )
     return Population(node.name, node.shape, neuron), report
 
 
-def bias_parts(value: float) -> tuple[int, int]:
-    """Split a bias into mantissa (13 bit, signed) and exponent (0..7).
+def _initial(node: Node, form: ChipForm, scale: float) -> dict[str, NDArray[np.float64]]:
+    """Return the initial states in the chip's units, without those that are 0 anyway."""
+    found = {"v": (node.init[form.voltage] - form.rest) * scale}
+    if form.current is not None:
+        found["u"] = node.init[form.current] * form.coupling * scale
+    return {name: np.rint(values) for name, values in found.items() if np.rint(values).any()}
+
+
+def bias_parts(values: Any) -> tuple[Any, int]:
+    """Split biases into mantissas (13 bit, signed) and the exponent that they share (0..7).
 
     >>> bias_parts(100.0), bias_parts(10000.0)
     ((100, 0), (2500, 2))
+    >>> bias_parts(np.array([3.0, -10000.0]))[0].tolist()
+    [1, -2500]
     """
     for exponent in range(8):
-        mantissa = round(value / 2**exponent)
-        if -4096 <= mantissa <= 4095:
-            return mantissa, exponent
-    return (4095 if value > 0 else -4096), 7
+        mantissas = np.rint(np.asarray(values) / 2**exponent)
+        if mantissas.min() >= -4096 and mantissas.max() <= 4095:
+            break
+    mantissas = np.clip(mantissas, -4096, 4095).astype(np.int64)
+    return (mantissas if mantissas.ndim else int(mantissas)), exponent
