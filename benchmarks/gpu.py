@@ -41,7 +41,7 @@ PUBLISHED_RTF = {
     "NEST GPU, one RTX 4090 (Villamar et al. 2025)": 0.4,
 }
 STRONG = {"lif_cond_exp": 5.0, "izhikevich": 60.0, "loihi_lif": 3000.0, "lif_psc_exp": 2e-8, "lif_alpha": 2e-8}
-STRONG |= {"adex": 5e-9, "lif_exp": 0.05}
+STRONG |= {"adex": 5e-9, "lif_exp": 0.05, "lif_euler": 20.0}
 
 
 # ---------------------------------------------------------------------------------------------------------- correctness

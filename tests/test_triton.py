@@ -67,6 +67,7 @@ MODELS = {name: make().model for name, make in NEURONS.items()}
 MODELS |= {"own": own, "readout": readout, "leaky same": NEURONS["leaky"](timing="same").model}
 STRONG = {
     "lif_cond_exp": 5.0,
+    "lif_euler": 20.0,
     "izhikevich": 60.0,
     "loihi_lif": 3000.0,
     "lif_psc_exp": 2e-8,

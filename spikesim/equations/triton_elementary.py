@@ -42,6 +42,12 @@ class _Translate(ast.NodeTransformer):
             node.keywords = [ast.keyword("bitcast", ast.Constant(True))]
         return node
 
+    def visit_Name(self, node: ast.Name) -> Any:
+        # not as a constant of the module: Triton compares those between compilations, and no NaN equals itself
+        value = elementary._DOUBLE.get(node.id)
+        special = isinstance(value, float) and not math.isfinite(value)
+        return _expression(f'float("{value}")') if special else node
+
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
         if isinstance(node.op, ast.Div) and self.dtype == "float32":  # Triton's own division of float32 is approximate
@@ -97,7 +103,7 @@ def elementary_source(dtype: str, wanted: set[str]) -> str:
             todo.extend(functions[name][1])
     values = elementary._DOUBLE if dtype == "float64" else elementary._SINGLE
     constants = sorted({c for name in needed for c in functions[name][1] if c in values})
-    lines = [f"{name} = tl.constexpr({_number(values[name])})" for name in constants]
+    lines = [f"{name} = tl.constexpr({values[name]!r})" for name in constants]
     text = "\n".join(lines) + "\n\n\n" if lines else ""
     text += "\n\n".join(functions[name][0] for name in functions if name in needed)
     return text + "".join(f"\n\n{name} = _{name}" for name in PUBLIC if name in wanted)
@@ -108,7 +114,3 @@ def elementary_module(dtype: str) -> ModuleType:
     header = f'"""Printed by spikesim: elementary functions in {dtype}."""\n\nimport triton\n'
     header += "import triton.language as tl\n\n"
     return import_source(header + elementary_source(dtype, set(PUBLIC)) + "\n", "triton_elementary")
-
-
-def _number(value: float | int) -> str:
-    return repr(value) if isinstance(value, int) or math.isfinite(value) else f'float("{value}")'
