@@ -31,8 +31,8 @@ def trained_in_snntorch(digits: data.Dataset, epochs: int = 5) -> torch.nn.Modul
     torch.manual_seed(0)
     cell = {"beta": 0.9, "reset_mechanism": "zero", "init_hidden": True}
     net = torch.nn.Sequential(
-        torch.nn.Linear(64, 96, bias=False), snntorch.Leaky(**cell),
-        torch.nn.Linear(96, 10, bias=False), snntorch.Leaky(**cell),
+        torch.nn.Linear(64, 96), snntorch.Leaky(**cell),
+        torch.nn.Linear(96, 10), snntorch.Leaky(**cell),
     )  # fmt: skip
     optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
     x, y = spikes(digits.x_train), torch.as_tensor(digits.y_train)

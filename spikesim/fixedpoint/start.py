@@ -78,12 +78,22 @@ def _leads_to(
     threshold: int,
 ) -> bool:
     """Run the columns forward: no spike, nothing beyond the range, and the right end (v is free if nothing stays)."""
-    now_u, now_v = first
-    for _ in range(columns):
-        if np.abs([now_u, now_v]).max(initial=0) >= MAX_STATE:
-            return False
-        now_u = decayed(now_u, keep_u)
-        now_v = decayed(now_v, keep_v) + now_u + bias
-        if (now_v > threshold).any():
+    for k in range(columns + 1):
+        now_u, now_v = alone(k, *first, keep_u=keep_u, keep_v=keep_v, bias=bias)
+        if np.abs([now_u, now_v]).max(initial=0) >= MAX_STATE or (k and (now_v > threshold).any()):
             return False
     return bool((now_u == u).all() and (not keep_v or (now_v == v).all()))
+
+
+def alone(
+    columns: int, u: Any, v: Any, *, keep_u: int, keep_v: int, bias: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the states after some columns without input and without a spike.
+
+    >>> alone(2, np.array([0]), np.array([0]), keep_u=0, keep_v=2048, bias=np.array([100]))[1].tolist()
+    [150]
+    """
+    for _ in range(columns):
+        u = decayed(u, keep_u)
+        v = decayed(v, keep_v) + u + bias
+    return u, v
