@@ -38,7 +38,7 @@ EVENTS_PER_SAMPLE = 2**16
 
 
 class NumbaProgram(Stepping):
-    """See :class:`spikesim.engine.Program`."""
+    """See :class:`spikesim.program.Program`."""
 
     whole_run = False
 

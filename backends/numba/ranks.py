@@ -31,7 +31,7 @@ _CALL = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 class RankProgram(NumbaProgram):
-    """See :class:`spikesim.engine.Program`. Rank 0 is driven like any program, the others :meth:`follow` it."""
+    """See :class:`spikesim.program.Program`. Rank 0 is driven like any program, the others :meth:`follow` it."""
 
     def __init__(self, graph: Graph, options: Options, ranks: Communicator) -> None:
         self.ranks = ranks

@@ -28,7 +28,7 @@ LAYERED_SAMPLES = 8  # with fewer samples at once, going from spike to spike is 
 
 
 class TorchProgram(Stepping):
-    """See :class:`spikesim.engine.Program`."""
+    """See :class:`spikesim.program.Program`."""
 
     whole_run = False
 

@@ -16,7 +16,7 @@ from spikesim.graph import Edge, Graph
 
 
 class TritonProgram(TorchProgram):
-    """See :class:`spikesim.engine.Program`. What is not purely event-driven runs as in :class:`TorchProgram`."""
+    """See :class:`spikesim.program.Program`. What is not purely event-driven runs as in :class:`TorchProgram`."""
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.synapses: Synapses | None = None

@@ -34,7 +34,7 @@ class Checkpoint:
     emitted, active
         The counts by then (:class:`spikesim.collect.Tally`).
     state
-        Of the program (:meth:`spikesim.engine.Program.snapshot`).
+        Of the program (:meth:`spikesim.program.Program.snapshot`).
     """
 
     run: Mapping[str, Any]

@@ -28,7 +28,7 @@ Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
 
 
 class FixedProgram(Stepping):
-    """See :class:`spikesim.engine.Program`. Spikes of lagging populations come out with the last columns (`drain`)."""
+    """See :class:`spikesim.program.Program`. Spikes of lagging populations come out with the last columns (`drain`)."""
 
     def __init__(self, graph: Graph, make_engine: Callable[[IntNetwork], Engine], *, whole_run: bool) -> None:
         self.graph, self.whole_run = graph, whole_run
