@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,6 +145,7 @@ def _train(options: dict[str, Any]) -> None:
     names = ("data", "seed", "steps", "encode", "loss")
     summary = {"model": options["network"], **{n: options[n] for n in names}, "epochs": len(trained.history)}
     summary |= {"test_accuracy": result.accuracy, "seconds": trained.seconds, "out": out}
+    summary |= {"products": {name: _way(seen) for name, seen in trained.products.items()}}
     summary |= {"spikes_per_sample": result.spikes / len(result.labels), "interrupted": trained.interrupted}
     _show(summary, options)
 
@@ -162,12 +164,23 @@ def _show(summary: dict[str, Any], options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(summary)
     else:
-        print_table("training", ("what", "value"), list(summary.items()))
+        ways = summary.pop("products")
+        rows = [*summary.items(), *((f"products of {name}", way) for name, way in ways.items())]
+        print_table("training", ("what", "value"), rows)
     if summary["interrupted"]:
         how = f"; go on with: spikesim train --resume {options['checkpoint']}" if options["checkpoint"] else ""
         if not options["json"]:
             print(f"stopped by Ctrl-C; the network so far is in {options['out']}{how}")
         raise typer.Exit(130)
+
+
+def _way(seen: Mapping[str, Any]) -> str:
+    """Say how the products of a projection were computed, and why."""
+    if seen["density"] != seen["density"]:  # not a number: nobody looked
+        return f"{seen['path']}: too small to look at its density"
+    return (
+        f"{seen['path']}: {seen['density']:.1%} of its input is not 0; events are faster below {seen['crossover']:.0%}"
+    )
 
 
 def _readout(loss: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -51,6 +52,9 @@ class Learner(Protocol):
 
     def identity(self) -> str:
         """Return what tells this from others, before training."""
+
+    def products(self) -> dict[str, dict[str, Any]]:
+        """Return how products were computed, see :class:`spikesim.train.Trained`."""
 
     def result(self) -> Any:
         """Return what was learned."""
@@ -105,6 +109,10 @@ class NetworkLearner:
         """Return a hash of the network."""
         return fingerprint(self.network)
 
+    def products(self) -> dict[str, dict[str, Any]]:
+        """Return density, crossover and path of each projection with a matrix."""
+        return {name: asdict(seen) for name, seen in self.module.products().items()}
+
     def result(self) -> Network:
         """Return the network with what was learned."""
         return with_learned(self.network, self.module, fold=self.fold)
@@ -153,6 +161,10 @@ class ModuleLearner:
     def identity(self) -> str:
         """Return a hash of the module's parameters and buffers."""
         return fingerprint({k: v.detach().cpu().numpy() for k, v in self.module.state_dict().items()})
+
+    def products(self) -> dict[str, dict[str, Any]]:
+        """Return nothing: a user's module computes its products itself."""
+        return {}
 
     def result(self) -> nn.Module:
         """Return the module."""

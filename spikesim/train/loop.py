@@ -204,7 +204,8 @@ def train(
         trainer = Trainer(task, feed, held, plan, randomness, checkpoints, written, config, by)
         trainer.run(progress)
     shown = {k: v for k, v in config.items() if k not in ("progress", "command")}
-    return Trained(learner.result(), tuple(trainer.history), seed, shown, trainer.interrupted)
+    products = learner.products()
+    return Trained(learner.result(), tuple(trainer.history), seed, shown, trainer.interrupted, products)
 
 
 def _check_torch() -> None:

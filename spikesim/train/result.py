@@ -70,6 +70,9 @@ class Trained:
         Everything that was asked for.
     interrupted
         Whether training was stopped by Ctrl-C before its end.
+    products
+        By projection, how its last product was computed: ``density`` of the input, ``crossover`` (the density below
+        which going from event to event is faster, measured on this machine) and ``path``.
     """
 
     network: Network | Any
@@ -77,6 +80,7 @@ class Trained:
     seed: int
     config: Mapping[str, Any] = field(default_factory=dict)
     interrupted: bool = False
+    products: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
