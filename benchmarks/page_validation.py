@@ -58,6 +58,15 @@ shift in time. Both libraries pass all layers within a step, as delay 0 does her
 
 {reasons}
 
+## Spike for spike: training kernels
+
+The training workloads of [benchmarks](benchmarks.md): derived kernels and products with events against a loop over
+time in torch with dense products and torch's autograd. float64: weights and inputs on the grid on which sums are exact.
+float32: sums are rounded in another order, so a membrane within rounding of its threshold may go the other way.
+Gradients are compared where all spikes agree, as the largest difference over the largest entry of each tensor.
+
+{training}
+
 ## Rate and irregularity of published networks
 
 One second of biological time. Every program draws its own connections, initial values and noise from the same
@@ -121,6 +130,20 @@ def validation() -> str:
             ],
         ),
         reasons="\n".join(f"[1] {r[0].upper() + r[1:]}." for r in reasons),
+        training=table(
+            ("workload", "precision", "spikes", "differing", "share", "gradients differ by"),
+            [
+                (
+                    r["workload"],
+                    r["dtype"],
+                    r["spikes"],
+                    f"**{r['differing']}**",
+                    f"{r['differing'] / r['spikes']:.2g}",
+                    f"{r['gradient']:.1e}" if "gradient" in r else "-",
+                )
+                for r in spikes["training"]
+            ],
+        ),
         p=P,
         statistics=body,
         verdict=verdict,

@@ -255,8 +255,8 @@ def jelly_recurrent(weights: Sequence[Any]) -> Forward:
 
 
 # ------------------------------------------------------------------------------------------------------------ spikesim
-def ours(name: str) -> tuple[Forward, list[Any]]:
-    """Return a workload in spikesim, and its weights."""
+def ours(name: str, dtype: str = "float32") -> tuple[Any, tuple[str, ...], Callable[[Any], Any]]:
+    """Return a workload in spikesim as a module, which states it must record, and what reads the scores."""
     from spikesim.backends.torch.module import SpikingModule
     from spikesim.connect import Dense
     from spikesim.layers import conv2d, dense, pool, sequential
@@ -285,14 +285,10 @@ def ours(name: str) -> tuple[Forward, list[Any]]:
         network = sequential(entry, first, cell, pool(2), second, cell, pool(2), dense(10, c), cell)
     else:
         network = sequential(entry, dense(512, a), cell, dense(512, b), cell, dense(10, c), cell)
-    module = SpikingModule(lower(network))
-
-    def forward(x: Any) -> tuple[Any, Any]:
-        outputs = module({"in": x}, record=("out/v",) if name == "recurrent" else ())
-        scores = outputs["out/v"].amax(0) if name == "recurrent" else outputs["layer3"].sum(0)
-        return scores, outputs["layer1"].detach()
-
-    return forward, list(module.parameters())
+    module = SpikingModule(lower(network), dtype=dtype)
+    if name == "recurrent":
+        return module, ("out/v",), lambda outputs: outputs["out/v"].amax(0)
+    return module, (), lambda outputs: outputs["layer3"].sum(0)
 
 
 # --------------------------------------------------------------------------------------------------------------- timing
@@ -301,7 +297,13 @@ def program(who: str, name: str) -> tuple[Forward, list[Any]]:
     import torch
 
     if who == "spikesim torch":
-        return ours(name)
+        module, record, score = ours(name)
+
+        def forward(x: Any) -> tuple[Any, Any]:
+            outputs = module({"in": x}, record=record)
+            return score(outputs), outputs["layer1"].detach()
+
+        return forward, list(module.parameters())
     weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in TASKS[name].weights()]
     if who == "spikingjelly" and name == "recurrent":
         return jelly_recurrent(weights), weights

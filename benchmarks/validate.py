@@ -26,6 +26,7 @@ import peers
 import small_networks
 import torch_networks
 from small_networks import CASES, Case, feed_forward, refined
+from validate_training import compare_training
 
 from spikesim import optional
 from spikesim.engine import run
@@ -193,11 +194,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spikes", action="store_true", help="small networks only")
     parser.add_argument("--statistics", nargs="*", choices=list(SEEDS), help="these published networks only")
+    parser.add_argument("--training", action="store_true", help="training workloads only")
     parser.add_argument("--fresh", action="store_true", help="forget stored statistics")
     args = parser.parse_args()
     about = {"machine": machine.machine(), "versions": machine.versions(), "peers": peers.available()}
+    if args.training:
+        machine.write("validation_spikes", machine.read("validation_spikes") | {"training": compare_training()})
+        return
     if args.statistics is None:
         rows = {"small": compare_small(), "convergence": convergence(), "layers": compare_layers()}
+        rows["training"] = compare_training()
         machine.write("validation_spikes", {**about, **rows})
     if not args.spikes:
         stored = {} if args.fresh else machine.read("validation_statistics")

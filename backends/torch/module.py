@@ -316,7 +316,8 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
                 shape = ", ".join(map(str, known[name].shape))
                 problems.append(f"input {name!r} needs the shape [steps, samples, {shape}], found {list(value.shape)}")
             else:
-                given[name] = value.to(self.device, self.dtype).flatten(2)
+                one = value[:1] if value.stride(0) == 0 else value  # what is the same at every step stays one row
+                given[name] = one.to(self.device, self.dtype).flatten(2).expand(len(value), -1, -1)
         if len({v.shape[:2] for v in given.values()}) > 1:
             problems.append("all inputs must have the same number of steps and samples")
         if problems:
