@@ -54,7 +54,7 @@ def run_here(row: Row, seed: int, name: str) -> dict[str, Any]:
     python = peers.peer(row.who).python if row.who in peers.SHARES else sys.executable
     command = [str(python), str(Path(__file__).with_name("measure.py"))]
     command.append(json.dumps({"kind": row.kind, "options": options}))
-    env = {**os.environ, **peers.ONE_THREAD, "OMP_NUM_THREADS": str(row.threads)}
+    env = {**os.environ, **dict.fromkeys(peers.ONE_THREAD, str(row.threads))}
     with tempfile.TemporaryDirectory() as empty:
         if cold:
             env |= {"SPIKESIM_CACHE": empty, "NUMBA_CACHE_DIR": f"{empty}/numba"}
