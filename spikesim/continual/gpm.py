@@ -43,7 +43,7 @@ def principal_rows(
 
     Examples
     --------
-    >>> principal_rows([[3.0, 0.0, 4.0]], np.eye(3)[:1], k=1).round(6).tolist()
+    >>> abs(principal_rows([[3.0, 0.0, 4.0]], np.eye(3)[:1], k=1)).round(6).tolist()
     [[0.0, 0.0, 1.0]]
     """
     found = np.asarray(rows, np.float64)
@@ -56,7 +56,8 @@ def principal_rows(
         total = np.square(found).sum()
         missing = (share or 0.0) * total - (total - np.square(values).sum())
         k = 0 if missing <= 0 else int(np.searchsorted(np.cumsum(np.square(values)), missing * (1 - 1e-12))) + 1
-    return directions[: min(k, rank)] * np.where(directions[: min(k, rank)].sum(1, keepdims=True) < 0, -1.0, 1.0)
+    more: NDArray[np.float64] = directions[: min(k, rank)]
+    return more
 
 
 class Gpm:
@@ -81,7 +82,11 @@ class Gpm:
 
     def __init__(self, share: float = 0.97, *, rows: int | None = None, most: int = 2000) -> None:
         problems = [] if 0 < share <= 1 else [f"share must be above 0 and at most 1, found {share!r}"]
-        problems += [f"{n} must be at least 1, found {v!r}" for n, v in (("rows", rows or 1), ("most", most)) if v < 1]
+        problems += [
+            f"{n} must be at least 1, found {v!r}"
+            for n, v in (("rows", rows), ("most", most))
+            if v is not None and v < 1
+        ]
         if problems:
             raise InvalidValueError("\n".join(problems))
         self.share, self.k, self.most = share, rows, most

@@ -10,8 +10,8 @@ whose stable points are orthonormal bases of the principal subspace of ``E[x^T x
 rows are frozen, and later gradients ``error^T x`` are made of ``x - x H_F^T H_F`` instead, so the responses to old
 inputs stay. The new rows of a task learn from what the frozen rows leave of ``x``.
 
-Reference: Xiao, Meng, Zhang, He and Lin, "Hebbian Learning based Orthogonal Projection for Continual Learning of Spiking
-Neural Networks", ICLR 2024, arXiv 2402.11984.
+Reference: Xiao, Meng, Zhang, He and Lin, "Hebbian Learning based Orthogonal Projection for Continual Learning of
+Spiking Neural Networks", ICLR 2024, arXiv 2402.11984.
 """
 
 from __future__ import annotations
@@ -205,14 +205,14 @@ class Subspace:
     @property
     def memory(self) -> int:
         """Bytes of the lateral weights."""
-        return int(np.prod(self.rows.shape)) * self.rows.itemsize
+        return len(self.rows) * self.n * int(self.rows.itemsize)
 
 
 class Hlop:
     """HLOP as a hook of training: learns the subspaces of all projections, and keeps their gradients out of old ones.
 
-    ``train(..., hook=hlop)`` for each task, with any rule, then :meth:`end_task`. Use an optimiser that keeps to the span
-    of the gradients (``"sgd"``), and no weight decay; :class:`spikesim.continual.FineTune` sees to both.
+    ``train(..., hook=hlop)`` for each task, with any rule, then :meth:`end_task`. Use an optimiser that keeps to the
+    span of the gradients (``"sgd"``), and no weight decay; :class:`spikesim.continual.FineTune` sees to both.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def forward_transfer(matrix: ArrayLike, untrained: ArrayLike) -> float:
         Accuracy of the untrained network on each task, ``[tasks]``.
     """
     r = _square(matrix)
-    return _mean((np.diag(r, 1) - _per_task(untrained, len(r), "forward transfer")[1:]))
+    return _mean(np.diag(r, 1) - _per_task(untrained, len(r), "forward transfer")[1:])
 
 
 def forgetting(matrix: ArrayLike) -> float:

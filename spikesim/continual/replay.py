@@ -93,5 +93,7 @@ class Mixed:
         for start in range(0, len(order), self.half):
             some = order[start : start + self.half]
             beside = generator.integers(len(self.old[1]), size=len(some))
-            x, y = (np.concatenate([n[some], o[beside]]) for n, o in zip(self.new, self.old, strict=True))
-            yield x, y
+            yield (
+                np.concatenate([self.new[0][some], self.old[0][beside]]),
+                np.concatenate([self.new[1][some], self.old[1][beside]]),
+            )
