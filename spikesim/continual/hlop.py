@@ -268,7 +268,10 @@ class Hlop:
         InvalidValueError
             If the rows of the schedule do not fit into the dimensions, or the projection is sparse.
         """
-        k = self._rows_of(projection)
+        if projection in self._shown and not self.task:
+            self._check_names()  # all have been shown once: now, not after hours, a name that is wrong is found
+        k, new = self._rows_of(projection), projection not in self._shown
+        self._shown.add(projection)
         if k is None:
             return None
         if gradient.ndim != 2:
@@ -276,8 +279,7 @@ class Hlop:
                 f"projection {projection!r} is sparse, and a projected gradient is not; leave it out of rows, which "
                 "may name the projections to protect, or make it dense"
             )
-        if projection not in self._shown:
-            self._shown.add(projection)
+        if new:
             self._grow(projection, gradient.shape[1], k)
         circuit = self.subspaces[projection]
         circuit.update(rows)
@@ -291,10 +293,7 @@ class Hlop:
         UnknownNameError
             If ``rows`` or ``learning_rate`` names a projection that did not learn.
         """
-        named = [name for given in (self.rows, self.learning_rate) if isinstance(given, Mapping) for name in given]
-        for name in named:
-            if name not in self._shown:
-                raise UnknownNameError("learned projection", name, sorted(self._shown))
+        self._check_names()
         for circuit in self.subspaces.values():
             circuit.merge()
         self.task += 1
@@ -304,6 +303,11 @@ class Hlop:
     def memory(self) -> int:
         """Bytes kept from task to task."""
         return sum(circuit.memory for circuit in self.subspaces.values())
+
+    def _check_names(self) -> None:
+        named = {name for given in (self.rows, self.learning_rate) if isinstance(given, Mapping) for name in given}
+        for name in sorted(named - self._shown):
+            raise UnknownNameError("learned projection", name, sorted(self._shown))
 
     def _rows_of(self, projection: str) -> int | None:
         """Return how many rows a projection gets in this task; None if it is not protected."""
