@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from spikesim.continual import Gpm, Hlop, Subspace, metrics
+from spikesim.continual import Gpm, Hlop, Subspace, figures
 from spikesim.continual.gpm import principal_rows
 from spikesim.continual.hlop import away_from
 from spikesim.errors import InvalidValueError, UnknownNameError
@@ -327,7 +327,7 @@ def test_mistakes_are_told():
 
 # ----------------------------------------------------------------------------------------------------------- metrics
 def test_figures_of_a_matrix_by_hand():
-    found = metrics([[0.9, 0.1], [0.6, 0.8]], untrained=[0.1, 0.1], joint=[0.95, 0.9])
+    found = figures([[0.9, 0.1], [0.6, 0.8]], untrained=[0.1, 0.1], joint=[0.95, 0.9])
     expected = {
         "ACC": 0.7, "AIA": 0.8, "BWT": -0.3, "FWT": 0.0, "forgetting": 0.3, "learning accuracy": 0.85,
         "intransigence": 0.075,
@@ -337,25 +337,25 @@ def test_figures_of_a_matrix_by_hand():
 
 def test_identities_of_the_figures():
     r = np.random.default_rng(0).random((5, 5))
-    found = metrics(r)
+    found = figures(r)
     assert found["ACC"] - found["learning accuracy"] == pytest.approx(found["BWT"] * 4 / 5)
     falling = np.minimum.accumulate(r, axis=0)
     falling[np.tril_indices(5)] = np.sort(r, axis=0)[::-1][np.tril_indices(5)]  # never rises after it was learned
-    assert metrics(falling)["forgetting"] == pytest.approx(-metrics(falling)["BWT"])
+    assert figures(falling)["forgetting"] == pytest.approx(-figures(falling)["BWT"])
     rising = np.sort(r, axis=0)
-    assert metrics(rising)["forgetting"] < 0  # not cut at 0
-    flat = metrics(np.full((3, 3), 0.4), untrained=[0.4] * 3, joint=[0.4] * 3)
+    assert figures(rising)["forgetting"] < 0  # not cut at 0
+    flat = figures(np.full((3, 3), 0.4), untrained=[0.4] * 3, joint=[0.4] * 3)
     assert flat == pytest.approx({"ACC": 0.4, "AIA": 0.4, "learning accuracy": 0.4} | dict.fromkeys(
         ("BWT", "FWT", "forgetting", "intransigence"), 0.0))  # fmt: skip
 
 
 def test_what_cannot_be_said_is_nan_or_refused():
     growing = np.where(np.tril(np.ones((3, 3))) > 0, 0.5, np.nan)
-    found = metrics(growing, untrained=[np.nan] * 3)
+    found = figures(growing, untrained=[np.nan] * 3)
     assert np.isnan(found.pop("FWT")) and np.isfinite(list(found.values())).all()
-    single = metrics([[0.9]])
+    single = figures([[0.9]])
     assert single["ACC"] == 0.9 and np.isnan(single["BWT"]) and np.isnan(single["forgetting"])
     with pytest.raises(InvalidValueError, match=r"\[tasks, tasks\], found \[2, 3\]"):
-        metrics(np.ones((2, 3)))
+        figures(np.ones((2, 3)))
     with pytest.raises(InvalidValueError, match=r"\[2\], found \[3\]"):
-        metrics(np.ones((2, 2)), joint=[1, 1, 1])
+        figures(np.ones((2, 2)), joint=[1, 1, 1])

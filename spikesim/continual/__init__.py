@@ -6,9 +6,9 @@ See the guide on continual learning.
 from spikesim.continual.gpm import Gpm
 from spikesim.continual.hlop import Hlop, Subspace
 from spikesim.continual.learners import FineTune, Joint, Learner, Replay
-from spikesim.continual.metrics import metrics
+from spikesim.continual.metrics import figures
 from spikesim.continual.replay import Reservoir
-from spikesim.continual.run import Result, run
+from spikesim.continual.runs import Result, run
 from spikesim.continual.scenarios import Experience, Permuted, Scenario, Split, Task
 
 __all__ = [
@@ -26,6 +26,6 @@ __all__ = [
     "Split",
     "Subspace",
     "Task",
-    "metrics",
+    "figures",
     "run",
 ]

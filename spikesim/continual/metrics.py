@@ -100,12 +100,12 @@ def intransigence(matrix: ArrayLike, joint: ArrayLike) -> float:
     return _mean(_per_task(joint, len(r), "intransigence") - np.diag(r))
 
 
-def metrics(matrix: ArrayLike, untrained: ArrayLike | None = None, joint: ArrayLike | None = None) -> dict[str, float]:
+def figures(matrix: ArrayLike, untrained: ArrayLike | None = None, joint: ArrayLike | None = None) -> dict[str, float]:
     """Return all figures for which the accuracies are there, by name.
 
     Examples
     --------
-    >>> {k: round(v, 6) for k, v in metrics([[0.9, 0.1], [0.6, 0.8]], untrained=[0.1, 0.1]).items()}
+    >>> {k: round(v, 6) for k, v in figures([[0.9, 0.1], [0.6, 0.8]], untrained=[0.1, 0.1]).items()}
     {'ACC': 0.7, 'AIA': 0.8, 'BWT': -0.3, 'forgetting': 0.3, 'learning accuracy': 0.85, 'FWT': 0.0}
     """
     found = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.continual.learners import Learner
-from spikesim.continual.metrics import metrics
+from spikesim.continual.metrics import figures
 from spikesim.continual.scenarios import Scenario
 
 Row = NDArray[np.float64]
@@ -53,7 +53,7 @@ class Result:
         joint
             Result of joint training on the same scenario, for the intransigence.
         """
-        return metrics(self.matrix, self.untrained, None if joint is None else joint.matrix[-1])
+        return figures(self.matrix, self.untrained, None if joint is None else joint.matrix[-1])
 
     def __str__(self) -> str:
         """Show figures and matrix in percent."""
