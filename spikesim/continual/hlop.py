@@ -162,7 +162,9 @@ class Subspace:
         rest = x - self._spiking(x @ old.T) @ old if self.frozen else x
         for _ in range(self.iterations):
             y = self._spiking(x @ new.T)
-            change = ((y.T @ rest - (y.T @ y) @ new) / len(x)).clip(-self.clip, self.clip)
+            # two orders of the same product: through the rows, or where these are many, through the responses
+            change = y.T @ (rest - y @ new) if len(x) < len(new) else y.T @ rest - (y.T @ y) @ new
+            change = (change / len(x)).clip(-self.clip, self.clip)
             velocity *= self.momentum
             velocity += (1 - self.momentum) * change
             new += self.learning_rate * velocity
