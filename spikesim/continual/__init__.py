@@ -1,0 +1,31 @@
+"""Continual learning: scenarios, learners, metrics; HLOP and the exact projection that it is compared with.
+
+See the guide on continual learning.
+"""
+
+from spikesim.continual.gpm import Gpm
+from spikesim.continual.hlop import Hlop, Subspace
+from spikesim.continual.learners import FineTune, Joint, Learner, Replay
+from spikesim.continual.metrics import figures
+from spikesim.continual.replay import Reservoir
+from spikesim.continual.runs import Result, run
+from spikesim.continual.scenarios import Experience, Permuted, Scenario, Split, Task
+
+__all__ = [
+    "Experience",
+    "FineTune",
+    "Gpm",
+    "Hlop",
+    "Joint",
+    "Learner",
+    "Permuted",
+    "Replay",
+    "Reservoir",
+    "Result",
+    "Scenario",
+    "Split",
+    "Subspace",
+    "Task",
+    "figures",
+    "run",
+]

@@ -1,0 +1,344 @@
+"""Hebbian learning based orthogonal projection (HLOP): lateral circuits that learn what old tasks use, and protect it.
+
+Beside the sources of a projection sit k lateral neurons with weights ``H`` ``[k, n]``. For presynaptic rows ``x``
+``[m, n]`` they respond ``y = x H^T`` and feed back ``y H``; Hebbian learning of ``y`` with ``x`` and anti-Hebbian
+learning with the feedback together are Oja's subspace rule,
+
+    dH = y^T (x - y H) / m,
+
+whose stable points are orthonormal bases of the principal subspace of ``E[x^T x]`` (not centred). When a task ends its
+rows are frozen, and later gradients ``error^T x`` are made of ``x - x H_F^T H_F`` instead, so the responses to old
+inputs stay. The new rows of a task learn from what the frozen rows leave of ``x``.
+
+Reference: Xiao, Meng, Zhang, He and Lin, "Hebbian Learning based Orthogonal Projection for Continual Learning of
+Spiking Neural Networks", ICLR 2024, arXiv 2402.11984.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikesim.errors import InvalidValueError, UnknownNameError
+
+Schedule = int | Sequence[int]
+"""Rows per task: a number for each, or one number per task, of which the last holds for all later tasks."""
+
+SATURATION = 20.0
+"""The largest response of a spiking lateral neuron, of either sign."""
+
+
+def away_from(x: Any, rows: Any) -> Any:
+    """Return ``x - (x H^T) H``: what orthonormal rows ``H`` leave of activity or of a gradient.
+
+    Parameters
+    ----------
+    x
+        ``[m, n]``, of numpy or torch.
+    rows
+        ``[k, n]``, of the same kind.
+    """
+    return x - (x @ rows.T) @ rows
+
+
+def like(values: Any, x: Any) -> Any:
+    """Return an array as one of the library, precision and device of ``x``; the same array if it is one already."""
+    if isinstance(x, np.ndarray):
+        return np.asarray(values if isinstance(values, np.ndarray) else values.cpu().numpy(), x.dtype)
+    import torch
+
+    return torch.as_tensor(values).to(x)
+
+
+class Subspace:
+    """The lateral circuit of one projection, in matrix form.
+
+    Parameters
+    ----------
+    n
+        Size of a row: sources, or channels x height x width of a patch.
+    learning_rate
+        Of the lateral weights. Stable below about 1 over the largest eigenvalue of ``E[x^T x]``; the clip hides
+        a divergence instead of stopping it.
+    momentum
+        ``M = momentum M + (1 - momentum) dH``.
+    iterations
+        Updates per batch of rows.
+    clip
+        Largest element of ``dH``, of either sign.
+    levels
+        None for linear lateral neurons. Else their responses are signed counts of a burst: limited to 20 and
+        rounded to so many levels on either side of 0.
+    orthonormalise
+        Make the new rows orthonormal, and orthogonal to the old ones, when a task ends. Frozen rows stay as they are.
+
+    Attributes
+    ----------
+    rows
+        ``H``, ``[k, n]``.
+    frozen
+        How many of them are frozen, the first ones.
+
+    Examples
+    --------
+    Of activity along one direction, one row is left with that direction:
+
+    >>> import numpy as np
+    >>> circuit = Subspace(3, learning_rate=0.1)
+    >>> circuit.add_subspace(1, np.random.default_rng(0))
+    >>> x = np.random.default_rng(1).normal(size=(64, 1)) * [[0.6, 0.8, 0.0]]
+    >>> for _ in range(100):
+    ...     circuit.update(x)
+    >>> circuit.merge()
+    >>> bool(np.abs(circuit.project(x)).max() < 1e-6)
+    True
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        learning_rate: float = 0.01,
+        momentum: float = 0.9,
+        iterations: int = 5,
+        clip: float = 10.0,
+        levels: int | None = None,
+        orthonormalise: bool = False,
+    ) -> None:
+        self.n, self.learning_rate, self.momentum = n, learning_rate, momentum
+        self.iterations, self.clip, self.levels, self.orthonormalise = iterations, clip, levels, orthonormalise
+        self.rows: Any = np.zeros((0, n))
+        self.velocity: Any = np.zeros((0, n))
+        self.frozen = 0
+
+    def add_subspace(self, k: int, generator: np.random.Generator, name: str = "the circuit") -> None:
+        """Add rows, orthonormal among themselves.
+
+        Parameters
+        ----------
+        k
+            How many; may be 0.
+        generator
+            They are drawn from.
+        name
+            For messages.
+
+        Raises
+        ------
+        InvalidValueError
+            If there would be more rows than dimensions: they cannot be orthonormal, and what they protect is lost.
+        """
+        total = len(self.rows) + k
+        if k < 0 or total > self.n:
+            raise InvalidValueError(
+                f"{name}: {len(self.rows)} rows and {k} more are {total}, but its inputs have {self.n} dimensions; "
+                f"from 0 to {self.n - len(self.rows)} can be added, so give each task fewer rows or the layer before "
+                "more neurons"
+            )
+        if k:
+            drawn = np.linalg.qr(generator.normal(size=(self.n, k)))[0].T
+            like_double = np.zeros(0)
+            self.rows = np.concatenate([like(self.rows, like_double), drawn])
+            self.velocity = np.concatenate([like(self.velocity, like_double), np.zeros((k, self.n))])
+
+    def respond(self, x: Any) -> Any:
+        """Return the responses of all lateral neurons to rows ``x`` ``[m, n]``, ``[m, k]``."""
+        return self._spiking(x @ like(self.rows, x).T)
+
+    def _spiking(self, y: Any) -> Any:
+        if self.levels is None:
+            return y
+        return (y.clip(-SATURATION, SATURATION) / SATURATION * self.levels).round() / self.levels * SATURATION
+
+    def update(self, x: Any) -> None:
+        """Learn from rows ``x`` ``[m, n]``; frozen rows do not change."""
+        if self.frozen == len(self.rows):
+            return
+        self._match(x)
+        old, new, velocity = self.rows[: self.frozen], self.rows[self.frozen :], self.velocity[self.frozen :]
+        rest = x - self._spiking(x @ old.T) @ old if self.frozen else x
+        for _ in range(self.iterations):
+            y = self._spiking(x @ new.T)
+            # two orders of the same product: through the rows, or where these are many, through the responses
+            change = y.T @ (rest - y @ new) if len(x) < len(new) else y.T @ rest - (y.T @ y) @ new
+            change = (change / len(x)).clip(-self.clip, self.clip)
+            velocity *= self.momentum
+            velocity += (1 - self.momentum) * change
+            new += self.learning_rate * velocity
+
+    def project(self, gradient: Any) -> Any:
+        """Return a gradient ``[n_post, n]`` without what lies in the frozen rows.
+
+        The same as the gradient of projected rows, because it is linear in them. Its responses are linear, also if
+        the lateral neurons fire.
+        """
+        return self.project_rows(gradient, spiking=False)
+
+    def project_rows(self, x: Any, *, spiking: bool = True) -> Any:
+        """Return activity ``[m, n]`` without what the frozen lateral neurons feed back."""
+        if not self.frozen:
+            return x
+        self._match(x)
+        old = self.rows[: self.frozen]
+        return x - self._spiking(x @ old.T) @ old if spiking else away_from(x, old)
+
+    def merge(self) -> None:
+        """Freeze all rows: the task has ended."""
+        if self.orthonormalise and self.frozen < len(self.rows):
+            self._orthonormalise()
+        self.frozen = len(self.rows)
+
+    def _orthonormalise(self) -> None:
+        rows = np.array(like(self.rows, np.zeros(0)))
+        new = rows[self.frozen :]
+        if self.frozen:  # old rows are orthonormal up to what learning left of an error, so not by their transpose
+            span = np.linalg.qr(rows[: self.frozen].T)[0].T
+            new = away_from(away_from(new, span), span)
+        made, triangle = np.linalg.qr(new.T)
+        rows[self.frozen :] = made.T * np.where(np.diag(triangle) < 0, -1.0, 1.0)[:, None]
+        self.rows = like(rows, self.rows)
+
+    def _match(self, x: Any) -> None:
+        self.rows, self.velocity = like(self.rows, x), like(self.velocity, x)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the lateral weights."""
+        return len(self.rows) * self.n * int(self.rows.itemsize)
+
+
+class Hlop:
+    """HLOP as a hook of training: learns the subspaces of all projections, and keeps their gradients out of old ones.
+
+    ``train(..., hook=hlop)`` for each task, with any rule, then :meth:`end_task`. Use an optimiser that keeps to the
+    span of the gradients (``"sgd"``), and no weight decay; :class:`spikesim.continual.FineTune` sees to both.
+
+    Parameters
+    ----------
+    rows
+        Lateral neurons per task, of all projections, or by projection; those that are left out are not protected.
+        A :data:`Schedule` is a number for every task, or one per task, of which the last goes on.
+    learning_rate
+        Of all projections, or by projection (0.01 for those that are left out).
+    momentum, iterations, clip, levels, orthonormalise
+        See :class:`Subspace`.
+
+    Attributes
+    ----------
+    subspaces
+        The circuits by projection.
+    """
+
+    name = "hlop"
+
+    def __init__(
+        self,
+        rows: Schedule | Mapping[str, Schedule],
+        *,
+        learning_rate: float | Mapping[str, float] = 0.01,
+        momentum: float = 0.9,
+        iterations: int = 5,
+        clip: float = 10.0,
+        levels: int | None = None,
+        orthonormalise: bool = False,
+    ) -> None:
+        self.rows, self.learning_rate = rows, learning_rate
+        self.settings: dict[str, Any] = {
+            "momentum": momentum,
+            "iterations": iterations,
+            "clip": clip,
+            "levels": levels,
+            "orthonormalise": orthonormalise,
+        }
+        _check(rows, learning_rate, self.settings)
+        self.begin(0)
+
+    def begin(self, seed: int) -> None:
+        """Forget everything; lateral weights are drawn from the seed."""
+        self.seed, self.task = seed, 0
+        self.subspaces: dict[str, Subspace] = {}
+        self._shown: set[str] = set()
+
+    def __call__(self, projection: str, rows: Any, gradient: Any) -> Any:
+        """Learn from the rows and project the gradient; see :class:`spikesim.train.rules.Hook`.
+
+        Raises
+        ------
+        InvalidValueError
+            If the rows of the schedule do not fit into the dimensions, or the projection is sparse.
+        """
+        if projection in self._shown and not self.task:
+            self._check_names()  # all have been shown once: now, not after hours, a name that is wrong is found
+        k, new = self._rows_of(projection), projection not in self._shown
+        self._shown.add(projection)
+        if k is None:
+            return None
+        if gradient.ndim != 2:
+            raise InvalidValueError(
+                f"projection {projection!r} is sparse, and a projected gradient is not; leave it out of rows, which "
+                "may name the projections to protect, or make it dense"
+            )
+        if new:
+            self._grow(projection, gradient.shape[1], k)
+        circuit = self.subspaces[projection]
+        circuit.update(rows)
+        return circuit.project(gradient)
+
+    def end_task(self, observe: Callable[[Any], None] | None = None) -> None:
+        """Freeze what was learned in a task. ``observe`` is not needed.
+
+        Raises
+        ------
+        UnknownNameError
+            If ``rows`` or ``learning_rate`` names a projection that did not learn.
+        """
+        self._check_names()
+        for circuit in self.subspaces.values():
+            circuit.merge()
+        self.task += 1
+        self._shown = set()
+
+    @property
+    def memory(self) -> int:
+        """Bytes kept from task to task."""
+        return sum(circuit.memory for circuit in self.subspaces.values())
+
+    def _check_names(self) -> None:
+        named = {name for given in (self.rows, self.learning_rate) if isinstance(given, Mapping) for name in given}
+        for name in sorted(named - self._shown):
+            raise UnknownNameError("learned projection", name, sorted(self._shown))
+
+    def _rows_of(self, projection: str) -> int | None:
+        """Return how many rows a projection gets in this task; None if it is not protected."""
+        found = self.rows.get(projection) if isinstance(self.rows, Mapping) else self.rows
+        return found if found is None or isinstance(found, int) else found[min(self.task, len(found) - 1)]
+
+    def _grow(self, projection: str, n: int, k: int) -> None:
+        if projection not in self.subspaces:
+            rate = self.learning_rate
+            rate = rate.get(projection, 0.01) if isinstance(rate, Mapping) else rate
+            self.subspaces[projection] = Subspace(n, learning_rate=rate, **self.settings)
+        generator = np.random.default_rng((self.seed, zlib.crc32(projection.encode()), self.task))
+        self.subspaces[projection].add_subspace(k, generator, f"projection {projection!r}, task {self.task}")
+
+
+def _check(rows: Any, learning_rate: Any, settings: Mapping[str, Any]) -> None:
+    """Raise for settings that cannot be; all problems at once."""
+    problems = []
+    for name, given in rows.items() if isinstance(rows, Mapping) else [("all projections", rows)]:
+        numbers = [given] if isinstance(given, int) else list(given)
+        if not numbers or any(not isinstance(k, int) or k < 0 for k in numbers):
+            problems.append(f"rows of {name}: whole numbers from 0 are allowed, one or one per task, found {given!r}")
+    for rate in learning_rate.values() if isinstance(learning_rate, Mapping) else [learning_rate]:
+        if not rate > 0:
+            problems.append(f"learning_rate must be above 0, found {rate!r}")
+    if not 0 <= settings["momentum"] < 1:
+        problems.append(f"momentum must be from 0 to below 1, found {settings['momentum']!r}")
+    for name in ("iterations", "clip", "levels"):
+        if settings[name] is not None and not settings[name] > 0:
+            problems.append(f"{name} must be above 0, found {settings[name]!r}")
+    if problems:
+        raise InvalidValueError("\n".join(problems))
