@@ -1,0 +1,6 @@
+"""What a network does: Lyapunov spectra of maps, flows and networks, diverging twins, dormant neurons."""
+
+from spikesim.analyse.lyapunov import Flow, Map, spectrum
+from spikesim.analyse.spectrum import Spectrum
+
+__all__ = ["Flow", "Map", "Spectrum", "spectrum"]
