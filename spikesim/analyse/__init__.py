@@ -2,5 +2,6 @@
 
 from spikesim.analyse.lyapunov import Flow, Map, spectrum
 from spikesim.analyse.spectrum import Spectrum
+from spikesim.analyse.tangent import network_spectrum
 
-__all__ = ["Flow", "Map", "Spectrum", "spectrum"]
+__all__ = ["Flow", "Map", "Spectrum", "network_spectrum", "spectrum"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikesim.errors import InvalidValueError
 
 Floats = NDArray[np.float64]
-SPREAD = float(np.log(1e4))  # columns drift apart by this factor, and fluctuate by its powers, between two QRs
+SPREAD = float(np.log(1e6))  # columns drift apart by this factor, and fluctuate by its powers, between two QRs
 GROWTH = 100.0  # exponent of e by which a column may grow or shrink meanwhile; a float64 overflows at 709
 LONGEST = 1000  # steps between two QRs
 NOTHING = 1e-14  # what is left of a column that the others already explain, relative to its length
