@@ -179,12 +179,18 @@ class LocalJacobian:
         ``d spike(x) / dx`` (:func:`spikesim.equations.surrogates.surrogate`).
     detach_reset
         Leave out the way through the reset (:func:`spikesim.equations.derivative.vector_jacobian`).
+
+    Attributes
+    ----------
+    states
+        States that can change a little: whole numbers, such as a refractory counter, cannot.
     """
 
     def __init__(self, node: Node, surrogate: Surrogate, detach_reset: bool = False) -> None:
         self.node, model = node, node.model
-        self.causes = [*(("state", s) for s in model.states), *(("input", p) for p in model.inputs)]
-        self.results = ["spike", *model.states]
+        self.states = [name for name, state in model.states.items() if not state.integer]
+        self.causes = [*(("state", s) for s in self.states), *(("input", p) for p in model.inputs)]
+        self.results = ["spike", *self.states]
         self.rows = vector_jacobian(model.dynamics, self.causes, surrogate, detach_reset=detach_reset)
 
     def at(self, stretch: Stretch) -> dict[tuple[str, str], Floats]:
@@ -192,7 +198,7 @@ class LocalJacobian:
         name, found = self.node.name, {}
         leaves = {"state": stretch.states[name], "input": stretch.inputs[name], "param": self.node.constants}
         for result in self.results:
-            cotangent = {other: np.float64(other == result) for other in self.results}
+            cotangent = {other: np.float64(other == result) for other in ("spike", *self.node.model.states)}
             with np.errstate(all="ignore"):
                 row = self.rows.evaluate({**leaves, "cotangent": cotangent}, NUMPY)
             for kind, cause in self.causes:

@@ -37,7 +37,7 @@ class Tangent:
     Attributes
     ----------
     dimension
-        Values of neurons' states, and spikes that can be under way to neurons.
+        Values of neurons' states, and spikes that can be under way to neurons; whole-numbered states do not count.
     states
         Values of neurons' states.
     neuron
@@ -54,7 +54,7 @@ class Tangent:
         self.rings: dict[str, int] = {}
         at, neurons, numbers = 0, 0, []
         for node in self.nodes:
-            for state in node.model.states:
+            for state in self.local[node.name].states:
                 self.rows[node.name, state] = slice(at, at + node.n)
                 at += node.n
                 numbers.append(np.arange(neurons, neurons + node.n))
@@ -75,15 +75,15 @@ class Tangent:
         """Carry columns ``q`` ``[dimension, k]`` through step ``t``, which is row ``k`` of the Jacobians, in place."""
         now: dict[str, Floats] = {}
         for node in self.nodes:
-            name, local = node.name, jacobians[node.name]
-            causes: dict[str, Any] = {s: q[self.rows[name, s]] for s in node.model.states}
+            name, local, states = node.name, jacobians[node.name], self.local[node.name].states
+            causes: dict[str, Any] = {s: q[self.rows[name, s]] for s in states}
             causes |= self._arriving(name, q, now, t)
             changed = {}
-            for result in ("spike", *node.model.states):
+            for result in ("spike", *states):
                 terms = [local[result, c][k][:, None] * v for c, v in causes.items() if (result, c) in local]
                 changed[result] = sum(terms[1:], terms[0]) if terms else np.zeros((node.n, q.shape[1]))
             now[name] = changed["spike"]
-            for state in node.model.states:
+            for state in states:
                 q[self.rows[name, state]] = changed[state]
         for name, slots in self.rings.items():
             if slots:
@@ -131,7 +131,8 @@ def network_spectrum(
     Parameters
     ----------
     network
-        The network, without plastic synapses. Recurrence is not needed.
+        The network, without plastic synapses. Recurrence is not needed: without it these are the exponents of single
+        neurons.
     inputs
         Data of its inputs, ``[steps, 1, *shape]`` or ``[steps, *shape]``.
     exponents
@@ -146,7 +147,7 @@ def network_spectrum(
         A name of :data:`spikesim.equations.surrogates.SURROGATES`. None takes the derivative that a hard threshold has
         almost everywhere, 0: synapses then do not appear at all, and ``log(alpha) / dt`` of each leak is left over.
     settings
-        Of the surrogate.
+        Of the surrogate. Its width is in the unit of the membrane: a neuron in volts needs one of millivolts.
     detach_reset
         Leave the way through the reset out of the Jacobian.
     seed
