@@ -80,9 +80,7 @@ def test_rate_network():
     """dx/dt = -x + W tanh(x): at the fixed point 0 the exponents are the real parts of eig(W) - 1."""
     rng = np.random.default_rng(3)
     w = 0.5 * rng.standard_normal((10, 10)) / np.sqrt(10)
-    flow = Flow(
-        lambda x: -x + w @ np.tanh(x), lambda x: -np.eye(10) + w * (1 - np.tanh(x) ** 2), 0.05, compiled=False
-    )
+    flow = Flow(lambda x: -x + w @ np.tanh(x), lambda x: -np.eye(10) + w * (1 - np.tanh(x) ** 2), 0.05, compiled=False)
     found = spectrum(flow, 0.1 * rng.standard_normal(10), steps=4000, transient=2000)
     np.testing.assert_allclose(found.exponents, np.sort(np.linalg.eigvals(w).real)[::-1] - 1, atol=0.02)
 

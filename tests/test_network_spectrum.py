@@ -31,7 +31,8 @@ def recurrent(n=12, scale=0.3, order=None, delay=DT, seed=4):
 
 def uncoupled(**drive):
     return Network(
-        [Population("a", 4, lif(reset="subtract", tau_m=TAUS))], stimuli=[Current("x", "a", values=0.3)] if drive else []
+        [Population("a", 4, lif(reset="subtract", tau_m=TAUS))],
+        stimuli=[Current("x", "a", values=0.3)] if drive else [],
     )
 
 

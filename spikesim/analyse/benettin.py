@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikesim.errors import InvalidValueError
 
 Floats = NDArray[np.float64]
-SPREAD = float(np.log(1e6))  # columns drift apart by this factor, and fluctuate by its powers, between two QRs
+SPREAD = float(np.log(1e8))  # columns drift apart by this factor, and fluctuate by its powers, between two QRs
 GROWTH = 100.0  # exponent of e by which a column may grow or shrink meanwhile; a float64 overflows at 709
 LONGEST = 1000  # steps between two QRs
 NOTHING = 1e-14  # what is left of a column that the others already explain, relative to its length
@@ -53,4 +53,3 @@ def chosen_interval(logs: Floats, limit: int = LONGEST) -> int:
     spread, fastest = float(np.ptp(rates)), float(np.abs(rates).max())
     steps = min(SPREAD / max(spread, 1e-12), GROWTH / max(fastest, 1e-12), float(limit))
     return max(1, int(steps))
-

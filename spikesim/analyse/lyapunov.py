@@ -160,7 +160,7 @@ def spectrum(
     >>> import numpy as np
     >>> from spikesim.analyse import Map, spectrum
     >>> logistic = Map(lambda x: 4 * x * (1 - x), lambda x: np.array([[4 - 8 * x[0]]]))
-    >>> abs(spectrum(logistic, [0.2], steps=5000).exponents[0] - np.log(2)) < 0.01
+    >>> bool(abs(spectrum(logistic, [0.2], steps=5000).exponents[0] - np.log(2)) < 0.01)
     True
     """
     x = np.array(x0, np.float64)

@@ -12,7 +12,7 @@
 from spikesim.plot.accuracy import accuracy
 from spikesim.plot.camera import event_frame
 from spikesim.plot.distributions import correlation, isi, rates
-from spikesim.plot.lyapunov import convergence
+from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
 from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
@@ -24,6 +24,7 @@ __all__ = [
     "confusion_matrix",
     "convergence",
     "correlation",
+    "divergence",
     "event_frame",
     "isi",
     "psth",

@@ -1,4 +1,4 @@
-"""How Lyapunov exponents converge."""
+"""How Lyapunov exponents converge, and how far twin trajectories come apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spikesim.plot import style
 
 if TYPE_CHECKING:
     from spikesim.analyse.spectrum import Spectrum
+    from spikesim.analyse.twins import Twins
 
 
 def convergence(spectrum: Spectrum, *, most: int = 8, ax: Axes | None = None) -> Axes:
@@ -38,5 +39,29 @@ def convergence(spectrum: Spectrum, *, most: int = 8, ax: Axes | None = None) ->
     ax.axhline(0.0, color=style.FAINT, linewidth=0.8, linestyle="--")
     time = "time (s)" if spectrum.unit == "1/s" else "steps" if spectrum.unit == "per step" else "time"
     style.label(ax, time, f"Lyapunov exponent ({spectrum.unit})")
+    style.legend(ax)
+    return ax
+
+
+def divergence(twins: Twins, *, ax: Axes | None = None) -> Axes:
+    """Draw the distance of twin trajectories over time: the geometric mean over trials, one curve per first distance.
+
+    Parameters
+    ----------
+    twins
+        What :func:`spikesim.analyse.twins` returned. Twins that met are left out of a mean from then on.
+    ax
+        Where to draw; a new figure by default.
+    """
+    ax = style.new_axes(ax)
+    factor, unit = style.time_unit(twins.distance.shape[2] * twins.dt)
+    times = np.arange(twins.distance.shape[2] + 1) * twins.dt * factor
+    for size, start, distance, colour in zip(
+        twins.sizes, twins.start, twins.distance, style.colours(len(twins.sizes)), strict=True
+    ):
+        path = np.ma.masked_equal(np.concatenate([start[:, None], distance], axis=1), 0.0)
+        ax.plot(times, np.exp(np.ma.log(path).mean(axis=0)), color=colour, linewidth=1.2, label=f"{size:g}")
+    ax.set_yscale("log")
+    style.label(ax, f"time ({unit})", "distance (standard deviations)")
     style.legend(ax)
     return ax
