@@ -50,7 +50,7 @@ def test_distance_and_spikes_are_those_of_two_programs():
     net, transient = recurrent(0.15).with_(probes=[Probe("a", "v")]), 60
     found = twins(net, [0.5], steps=30, trials=1, transient=transient, seed=3)
     one, two = compile(net), compile(net)
-    before = [program.advance(transient, {}) for program in (one, two)][0]
+    before, _ = one.advance(transient, {}), two.advance(transient, {})
     scale = before.traces["a", "v"][1].std()
     direction = np.random.default_rng([3, 0]).standard_normal(30)
     two.set_state("a", "v", one.get_state("a", "v") + 0.5 * scale * direction / np.linalg.norm(direction))

@@ -1,9 +1,9 @@
 """Dormant neurons: how many of a layer's neurons do next to nothing, and the schedules that are driven by that share.
 
 The score of a neuron is its mean activity over that of its layer; it is dormant where the score is at most ``tau``
-(Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning", ICML). Two things differ from the code
-that comes with the ratio elsewhere, because a spiking layer can be entirely silent: such a layer counts fully, and
-activity means spikes, never what a layer computes before its threshold. Schedules: Xu et al. 2024, "DrM", ICLR,
+(Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning", ICML). Two things differ from the
+code that comes with the ratio elsewhere, because a spiking layer can be entirely silent: such a layer counts fully,
+and activity means spikes, never what a layer computes before its threshold. Schedules: Xu et al. 2024, "DrM", ICLR,
 arXiv 2310.19668.
 """
 
@@ -204,7 +204,7 @@ def _zero_gradient(
     return flat
 
 
-# ------------------------------------------------------------------------------------- DrM's schedules, of the ratio alone
+# -------------------------------------------------------------------------------- DrM's schedules, of the ratio alone
 def perturb_factor(beta: float, k: float = 2.0, a_min: float = 0.2, a_max: float = 0.9) -> float:
     """Return how much of the weights is kept when they are mixed with fresh ones: ``clip(1 - k beta, a_min, a_max)``.
 

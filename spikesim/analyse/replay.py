@@ -1,7 +1,7 @@
 """What an engine did, step by step: states before each step, the summed inputs of each port, and the spikes.
 
-The engine runs the network with probes on every state. Inputs are added up again from spikes and drives: sums are exact,
-so they are the engine's own (``Graph.exactness``), in whatever order.
+The engine runs the network with probes on every state. Inputs are added up again from spikes and drives: sums are
+exact, so they are the engine's own (``Graph.exactness``), in whatever order.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class LocalJacobian:
         self.rows = vector_jacobian(model.dynamics, self.causes, surrogate, detach_reset=detach_reset)
 
     def at(self, stretch: Stretch) -> dict[tuple[str, str], Floats]:
-        """Return ``(result, state or port)`` to derivatives ``[steps, n]``; those that are 0 throughout are left out."""
+        """Return ``(result, state or port)`` to derivatives ``[steps, n]``; those that are always 0 are left out."""
         name, found = self.node.name, {}
         leaves = {"state": stretch.states[name], "input": stretch.inputs[name], "param": self.node.constants}
         for result in self.results:

@@ -107,7 +107,7 @@ def summarise(
     unit, dimension, every, per_neuron
         See :class:`Spectrum`.
     """
-    blocks, k = logs.shape
+    blocks = len(logs)
     means = logs.mean(axis=0) / interval
     order = np.argsort(-means, kind="stable")
     ends = np.unique(np.linspace(1, blocks, min(SHOWN, blocks)).astype(int))

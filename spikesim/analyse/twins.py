@@ -1,7 +1,7 @@
 """Twin trajectories: how far apart two runs of the same network come that begin a finite distance apart.
 
-No derivative is taken, so nothing is assumed about spikes. The rate depends on the first distance, as it must: a distance
-too small to move any spike shrinks with the leaks, a larger one moves spikes, and these may multiply ("flux tubes",
+No derivative is taken, so nothing is assumed about spikes. The rate depends on the first distance, as it must: one too
+small to move any spike shrinks with the leaks, a larger one moves spikes, and these may multiply ("flux tubes",
 Monteforte and Wolf 2012, Phys. Rev. X 2, 041007). Finite-size exponents: Aurell et al. 1997, J. Phys. A 30, 1.
 """
 
