@@ -10,6 +10,7 @@ from spikesim.analyse.dormancy import (
     perturb_factor,
 )
 from spikesim.analyse.lyapunov import Flow, Map, spectrum
+from spikesim.analyse.saltation import PulseNetwork, event_spectrum
 from spikesim.analyse.spectrum import Spectrum
 from spikesim.analyse.tangent import network_spectrum
 from spikesim.analyse.twins import Twins, twins
@@ -19,10 +20,12 @@ __all__ = [
     "Dormancy",
     "Flow",
     "Map",
+    "PulseNetwork",
     "Spectrum",
     "Twins",
     "diagnose",
     "dormant_ratio",
+    "event_spectrum",
     "exploitation_share",
     "exploration_std",
     "network_spectrum",

@@ -121,8 +121,8 @@ class Replay:
         self.program.reset(1)
         drives = [DriveState(self.graph, d, 1) for d in self.graph.drives]
         before = {n.name: {s: self.program.get_state(n.name, s) for s in n.model.states} for n in self.graph.nodes}
-        emitters = [(x.name, x.n) for x in (*self.graph.nodes, *self.graph.sources)]
-        past = {name: np.zeros((self.graph.max_delay, n)) for name, n in emitters}
+        sizes = {n.name: n.n for n in self.graph.nodes} | {s.name: s.n for s in self.graph.sources}
+        past = {name: np.zeros((self.graph.max_delay, n)) for name, n in sizes.items()}
         size = max(1, min(256, STRETCH // max(self.graph.neurons, 1)))
         for first in range(0, self.steps, size):
             steps = min(size, self.steps - first)

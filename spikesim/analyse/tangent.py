@@ -187,7 +187,8 @@ def network_spectrum(
     logs, places, every = _follow(replay, tangent, q, transient, every)
     interval = every * network.dt
     rates = np.where(np.isfinite(logs).all(axis=0), logs.sum(axis=0), 0.0) / (len(logs) * interval)
-    neurons = np.bincount(tangent.neuron, (places / len(logs)) @ rates, minlength=replay.graph.neurons)
+    neurons = np.zeros(replay.graph.neurons)
+    np.add.at(neurons, tangent.neuron, (places / len(logs)) @ rates)
     return summarise(logs, interval, "1/s", tangent.dimension, every, neurons)
 
 

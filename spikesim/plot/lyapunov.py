@@ -59,8 +59,11 @@ def divergence(twins: Twins, *, ax: Axes | None = None) -> Axes:
     for size, start, distance, colour in zip(
         twins.sizes, twins.start, twins.distance, style.colours(len(twins.sizes)), strict=True
     ):
-        path = np.ma.masked_equal(np.concatenate([start[:, None], distance], axis=1), 0.0)
-        ax.plot(times, np.exp(np.ma.log(path).mean(axis=0)), color=colour, linewidth=1.2, label=f"{size:g}")
+        path = np.concatenate([start[:, None], distance], axis=1)
+        apart = path > 0.0
+        number = apart.sum(axis=0)
+        logs = np.log(path, out=np.zeros(path.shape), where=apart).sum(axis=0) / np.maximum(number, 1)
+        ax.plot(times, np.where(number > 0, np.exp(logs), np.nan), color=colour, linewidth=1.2, label=f"{size:g}")
     ax.set_yscale("log")
     style.label(ax, f"time ({unit})", "distance (standard deviations)")
     style.legend(ax)
