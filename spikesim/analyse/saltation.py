@@ -1,4 +1,4 @@
-"""Lyapunov spectra of leaky integrate-and-fire neurons in continuous time, from spike to spike, with saltation matrices.
+"""Lyapunov spectra of leaky integrate-and-fire neurons without a time step, from spike to spike, with saltation.
 
 ::
 
@@ -10,7 +10,7 @@ Between spikes everything is exact. At a spike of ``j`` a small change ``x`` of 
     x_j' = f_j(after) / f_j(before) x_j
 
 because the spike comes earlier by ``x_j / f_j(before)`` (Müller 1995, Chaos, Solitons and Fractals 5, 1671; Zhou et al.
-2010, J. Comput. Neurosci. 28, 229; Bizzarri et al. 2013, J. Comput. Neurosci. 35, 201). No surrogate and no step of time:
+2010, J. Comput. Neurosci. 28, 229; Bizzarri et al. 2013, J. Comput. Neurosci. 35, 201). No surrogate and no time step:
 these are the infinitesimal exponents of the hard threshold itself. The determinant gives their sum,
 ``sum_j (rate_j log((drive_j - v_reset) / (drive_j - v_th)) - 1 / tau_j)``.
 """

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]
+RESTING = 1e-9  # relative standard deviation up to which a state rests
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,8 @@ def twins(
     network
         The network.
     sizes
-        First distances, in standard deviations of each state (of its values during the transient).
+        First distances, in standard deviations of each state (of its values during the transient). States that rest
+        then are neither moved nor counted; if all do, the first one of each population is, in its unit.
     steps
         For how long the twins are followed.
     trials
@@ -196,10 +198,20 @@ class _Pair:
         return self.program.advance(steps, {name: array[first : first + steps] for name, array in self.data.items()})
 
     def begin(self, transient: int) -> dict[Key, float]:
-        """Run the transient; return the standard deviation of each state in it, 1 for one that rests."""
+        """Run the transient; return the standard deviation of each state in it.
+
+        States that rest have no scale, and their units may be of another order altogether: they are left out. If all
+        rest, the first one of each population (the membrane) is taken in its unit.
+        """
         self.program.reset(1)
         chunk = self.advance(0, transient)
-        return {key: float(chunk.traces[key][1].std()) or 1.0 for key in self.keys}
+        values = {key: np.asarray(chunk.traces[key][1], np.float64) for key in self.keys}
+        scales = {key: float(v.std()) for key, v in values.items() if v.std() > RESTING * np.abs(v).max()}
+        if not scales:
+            names = dict.fromkeys(name for name, _ in self.keys)
+            scales = {next(k for k in self.keys if k[0] == name): 1.0 for name in names}
+        self.keys = list(scales)
+        return scales
 
     def follow(
         self, first: int, steps: int, sizes: Floats, direction: Floats, scales: Mapping[Key, float]
