@@ -36,7 +36,9 @@ def test_roessler():
         0.05,
     )
     found = spectrum(flow, [1.0, 1.0, 0.0], steps=30_000, transient=2_000)
-    np.testing.assert_allclose(found.exponents, [0.0714, 0.0, -5.394], atol=0.02)  # Sprott 2003
+    # Sprott 2003; contraction comes in bursts, and a column must not vanish in rounding during one
+    np.testing.assert_allclose(found.exponents, [0.0714, 0.0, -5.394], atol=0.03)
+    assert 1 < found.every < 62
 
 
 def test_logistic_map():

@@ -15,7 +15,6 @@ Floats = NDArray[np.float64]
 SPREAD = float(np.log(1e8))  # columns drift apart by this factor, and fluctuate by its powers, between two QRs
 GROWTH = 100.0  # exponent of e by which a column may grow or shrink meanwhile; a float64 overflows at 709
 LONGEST = 1000  # steps between two QRs
-NOTHING = 1e-14  # what is left of a column that the others already explain, relative to its length
 
 
 def first_columns(dimension: int, k: int, seed: int) -> Floats:
@@ -41,12 +40,46 @@ def orthonormalise(q: Floats) -> tuple[Floats, Floats]:
         )
     basis, r = np.linalg.qr(q)
     left = np.abs(np.diagonal(r))
-    known = left > NOTHING * lengths
+    known = left > rounding(len(q)) * lengths
     return basis, np.log(left, out=np.full(len(left), -np.inf), where=known)
 
 
+def rounding(dimension: int) -> float:
+    """Return what rounding leaves of a column that the others already explain, relative to its length."""
+    return max(1e-14, 4.0 * float(np.finfo(np.float64).eps) * dimension)
+
+
+def unresolved(logs: Floats, before: Floats) -> bool:
+    """Tell whether a column that is finite elsewhere vanished in rounding somewhere: the interval was too long.
+
+    Parameters
+    ----------
+    logs, before
+        Logarithms of growth of the run and of its pilot, ``[blocks, k]``.
+    """
+    vanished = np.isinf(logs).any(axis=0)
+    return bool((vanished & np.isfinite(np.concatenate([before, logs])).any(axis=0)).any())
+
+
+def window_interval(logs: Floats, limit: int = LONGEST) -> int:
+    """Return how many steps may pass, from growth per step of a pilot, ``[steps, k]``, by its worst windows.
+
+    Contraction may come in bursts (Rössler's flow), so a mean would not do.
+    """
+    sums = np.cumsum(logs[:, np.isfinite(logs).all(axis=0)], axis=0)
+    best = 1
+    for steps in sorted({int(1.25**k) for k in range(32)}):
+        if sums.shape[1] == 0 or steps > min(limit, len(sums) // 2):
+            break
+        windows = sums[steps:] - sums[:-steps]
+        if np.ptp(windows, axis=1).max() > SPREAD or np.abs(windows).max() > GROWTH:
+            break
+        best = steps
+    return best
+
+
 def chosen_interval(logs: Floats, limit: int = LONGEST) -> int:
-    """Return how many steps may pass between two factorisations, from growth rates per step of a pilot, ``[k]``."""
+    """Return how many steps may pass between two factorisations, from mean rates of growth per step, ``[k]``."""
     rates = logs[np.isfinite(logs)]
     if rates.size == 0:
         return 1

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.analyse.benettin import NOTHING, chosen_interval, first_columns
+from spikesim.analyse.benettin import first_columns, rounding, unresolved, window_interval
 from spikesim.analyse.spectrum import Spectrum, summarise
 from spikesim.errors import InvalidValueError
 
 Floats = NDArray[np.float64]
 Function = Callable[[Any], Any]
-PILOT = 100  # steps, at most, from which the interval between two factorisations is chosen
+PILOT = 1000  # steps, at most, from which the interval between two factorisations is chosen
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def spectrum(
     transient
         Steps before, in which state and columns settle; a tenth of ``steps`` by default.
     every
-        Steps between two orthonormalisations; chosen from a pilot within the transient by default.
+        Steps between two orthonormalisations. By default chosen from a pilot within the transient, and halved if a
+        column vanishes in rounding later.
     seed
         Of the first tangent columns.
 
@@ -168,15 +169,18 @@ def spectrum(
     _check(system, x, steps, transient, every)
     loop, advance = _kernels(system)
     q = first_columns(x.size, x.size if exponents is None else exponents, seed)
-    if every is None:
-        trial = np.zeros((min(PILOT, transient), q.shape[1]))
-        x, q = _finite(*loop(advance, x, q, 1, trial))
-        transient -= len(trial)
-        every = min(chosen_interval(trial[len(trial) // 2 :].mean(axis=0)), max(1, steps // 20))
-    x, q = _finite(*loop(advance, x, q, every, np.zeros((-(-transient // every), q.shape[1]))))
-    logs = np.zeros((steps // every, q.shape[1]))
-    _finite(*loop(advance, x, q, every, logs))
-    return summarise(logs, every * system.interval, system.unit, x.size, every)
+    nothing = rounding(x.size)
+    trial = np.zeros((0 if every else min(PILOT, transient), q.shape[1]))
+    x, q = _finite(*loop(advance, x, q, 1, trial, nothing))
+    interval = every or window_interval(trial[len(trial) // 4 :], max(1, steps // 20))
+    rest = np.zeros((-(-(transient - len(trial)) // interval), q.shape[1]))
+    x, q = _finite(*loop(advance, x, q, interval, rest, nothing))
+    while True:
+        logs = np.zeros((steps // interval, q.shape[1]))
+        _finite(*loop(advance, x, q, interval, logs, nothing))
+        if every or interval == 1 or not unresolved(logs, trial):
+            return summarise(logs, interval * system.interval, system.unit, x.size, interval)
+        interval //= 2
 
 
 def _check(system: Map | Flow, x: Floats, steps: int, transient: int, every: int | None) -> None:
@@ -210,7 +214,7 @@ def _kernels(system: Map | Flow) -> tuple[Any, Any]:
     return numba.njit(_loop), system.advance(lambda f: f if hasattr(f, "py_func") else numba.njit(f))
 
 
-def _loop(advance: Any, x: Any, q: Any, every: int, logs: Any) -> Any:
+def _loop(advance: Any, x: Any, q: Any, every: int, logs: Any, nothing: float) -> Any:
     """Fill ``logs`` ``[blocks, k]``; written for Python and numba alike. Ends early where something is not finite."""
     for block in range(logs.shape[0]):
         for _ in range(every):
@@ -220,7 +224,7 @@ def _loop(advance: Any, x: Any, q: Any, every: int, logs: Any) -> Any:
         basis, r = np.linalg.qr(q)
         for j in range(q.shape[1]):
             left, length = abs(r[j, j]), np.sqrt((q[:, j] ** 2).sum())
-            logs[block, j] = np.log(left) if left > NOTHING * length else -np.inf
+            logs[block, j] = np.log(left) if left > nothing * length else -np.inf
         q = np.ascontiguousarray(basis)
     return x, q
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.analyse.benettin import chosen_interval, first_columns, orthonormalise
+from spikesim.analyse.benettin import first_columns, orthonormalise, unresolved, window_interval
 from spikesim.analyse.saltation_kernel import advance
 from spikesim.analyse.spectrum import Spectrum, summarise
 from spikesim.errors import InvalidValueError, UnsupportedError
@@ -158,15 +158,16 @@ def event_spectrum(
     if v.shape != (network.n,) or not (v < network.v_th).all():
         raise InvalidValueError(f"v0 must be {network.n} values below v_th = {network.v_th}, found {v.tolist()}")
     q = first_columns(network.n, network.n if exponents is None else exponents, seed)
-    every = 1
+    every, step, pilot = 1, interval or shortest, np.zeros((0, q.shape[1]))
     if interval is None:
-        q, pilot = _follow(network, v, q, shortest, min(PILOT, max(1, int(transient / shortest))))
-        transient -= len(pilot) * shortest
-        every = min(chosen_interval(pilot[len(pilot) // 2 :].mean(axis=0)), max(1, int(duration / shortest / 20)))
-        interval = every * shortest
-    q, _ = _follow(network, v, q, interval, max(0, int(transient / interval)))
-    _, logs = _follow(network, v, q, interval, max(1, int(duration / interval + 1e-9)))
-    return summarise(logs, interval, "1/s", network.n, every)
+        q, pilot = _follow(network, v, q, step, min(PILOT, max(1, int(transient / step))))
+        every = window_interval(pilot[len(pilot) // 4 :], max(1, int(duration / step / 20)))
+    q, _ = _follow(network, v, q, every * step, max(0, int((transient - len(pilot) * step) / (every * step))))
+    while True:
+        _, logs = _follow(network, v.copy(), q, every * step, max(1, int(duration / (every * step) + 1e-9)))
+        if every == 1 or not unresolved(logs, pilot):
+            return summarise(logs, every * step, "1/s", network.n, every)
+        every //= 2
 
 
 def _check(duration: float, transient: float, interval: float | None, shortest: float) -> None:
@@ -185,7 +186,7 @@ def _follow(network: PulseNetwork, v: Floats, q: Floats, interval: float, blocks
     """Return the columns at the end and the logarithms of their growth, ``[blocks, k]``; change ``v`` in place."""
     logs = np.zeros((blocks, q.shape[1]))
     for block in range(blocks):
-        q = np.ascontiguousarray(q)
+        q = np.array(q, order="C")
         network.advance(v, q, interval)
         q, logs[block] = orthonormalise(q)
     return q, logs

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.analyse.benettin import chosen_interval, first_columns, orthonormalise
+from spikesim.analyse.benettin import chosen_interval, first_columns, orthonormalise, unresolved
 from spikesim.analyse.replay import LocalJacobian, Replay, Stretch
 from spikesim.analyse.spectrum import Spectrum, summarise
 from spikesim.equations.derivative import Surrogate
@@ -142,7 +142,8 @@ def network_spectrum(
     transient
         Steps that are not averaged over; a fifth of ``steps`` by default.
     every
-        Steps between two orthonormalisations; chosen within the transient by default.
+        Steps between two orthonormalisations. By default chosen within the transient, and halved in another run if a
+        column vanished in rounding.
     surrogate
         A name of :data:`spikesim.equations.surrogates.SURROGATES`. None takes the derivative that a hard threshold has
         almost everywhere, 0: synapses then do not appear at all, and ``log(alpha) / dt`` of each leak is left over.
@@ -184,7 +185,10 @@ def network_spectrum(
     if tangent.states == 0:
         raise InvalidValueError(f"no neuron of network {network.name!r} has a state; there is nothing that could grow")
     q = first_columns(tangent.dimension, tangent.states if exponents is None else exponents, seed)
-    logs, places, every = _follow(replay, tangent, q, transient, every)
+    logs, places, chosen, settling = _follow(replay, tangent, q, transient, every)
+    while every is None and chosen > 1 and unresolved(logs, settling):
+        logs, places, chosen, settling = _follow(replay, tangent, q, transient, chosen // 2)
+    every = chosen
     interval = every * network.dt
     rates = np.where(np.isfinite(logs).all(axis=0), logs.sum(axis=0), 0.0) / (len(logs) * interval)
     neurons = np.zeros(replay.graph.neurons)
@@ -194,9 +198,9 @@ def network_spectrum(
 
 def _follow(
     replay: Replay, tangent: Tangent, q: Floats, transient: int, every: int | None
-) -> tuple[Floats, Floats, int]:
-    """Return the logarithms of growth ``[blocks, k]``, the sums of ``q_ik^2`` over blocks, and the interval."""
-    logs, chosen, places = [], [], np.zeros(q.shape)
+) -> tuple[Floats, Floats, int, Floats]:
+    """Return the logarithms of growth ``[blocks, k]``, sums of ``q_ik^2``, the interval, the transient's logs."""
+    logs, settling, chosen, places = [], [np.full(q.shape[1], -np.inf)], [], np.zeros(q.shape)
     interval, since, limit = every or 1, 0, max(1, (replay.steps - transient) // 20)
     for stretch in replay:
         jacobians = tangent.jacobians(stretch)
@@ -206,16 +210,17 @@ def _follow(
             since += 1
             if since < interval and t + 1 != transient:
                 continue
-            q, grown = orthonormalise(q)
+            (q, grown), passed, since = orthonormalise(q), since, 0
             if t + 1 > transient:
                 logs.append(grown)
                 places += q * q
-            elif every is None:
+                continue
+            settling.append(grown)
+            if every is None:
                 # the interval grows carefully while the network settles; then the shortest of the last choices holds
-                chosen.append(chosen_interval(grown / since, limit))
+                chosen.append(chosen_interval(grown / passed, limit))
                 interval = min(2 * interval, *chosen[-5:])
-            since = 0
-    return np.array(logs), places, interval
+    return np.array(logs), places, interval, np.array(settling)
 
 
 def _check(steps: int, transient: int, every: int | None) -> None:
