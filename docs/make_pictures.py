@@ -19,7 +19,7 @@ from PIL import Image
 
 import spikesim as sp
 from spikesim import plot
-from spikesim.connect import FixedProbability
+from spikesim.connect import Dense, FixedProbability
 from spikesim.data import load
 from spikesim.equations.response import respond
 from spikesim.models.networks import brunel, cuba, digits_mlp
@@ -281,6 +281,19 @@ def energy_bars() -> Axes:
     return energy_ranges(bills, figure(width=9.6, height=4.4)[0, 0])
 
 
+def twins() -> Axes:
+    """Draw how the distance between twin trajectories develops in the network of the guide."""
+    from spikesim.analyse import twins
+
+    weights = np.random.default_rng(2).normal(0.0, 0.15, (30, 30))
+    net = sp.Network(
+        [sp.Population("a", 30, lif(reset="subtract", tau_m=20e-3))],
+        [sp.Projection("a", "a", Dense(weights), delay=1e-3)],
+        [sp.PoissonDrive("noise", "a", rate=800.0, weight=0.2)],
+    )
+    return twins(net, [1e-6, 1e-3, 1e-2, 1e-1], steps=40, trials=20).plot()
+
+
 PICTURES: dict[str, Callable[[], Axes]] = {
     "brunel_raster": brunel_raster,
     "brunel_sweep": brunel_sweep,
@@ -292,6 +305,7 @@ PICTURES: dict[str, Callable[[], Axes]] = {
     "confusion": confusion,
     "quantised_weights": quantised_weights,
     "energy_bars": energy_bars,
+    "twins": twins,
     **{f"neuron_{name}": (lambda name=name: neuron(name)) for name in NEURONS},
 }
 

@@ -12,6 +12,7 @@
 from spikesim.plot.accuracy import accuracy
 from spikesim.plot.camera import event_frame
 from spikesim.plot.distributions import correlation, isi, rates
+from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
 from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
@@ -21,7 +22,9 @@ __all__ = [
     "activity",
     "confusion",
     "confusion_matrix",
+    "convergence",
     "correlation",
+    "divergence",
     "event_frame",
     "isi",
     "psth",
