@@ -55,6 +55,7 @@ def run_here(row: Row, seed: int, name: str) -> dict[str, Any]:
     command = [str(python), str(Path(__file__).with_name("measure.py"))]
     command.append(json.dumps({"kind": row.kind, "options": options}))
     env = {**os.environ, **dict.fromkeys(peers.ONE_THREAD, str(row.threads))}
+    env.pop("OMP_WAIT_POLICY", None)  # the library's own default, set when this file imported it; peers have another
     with tempfile.TemporaryDirectory() as empty:
         if cold:
             env |= {"SPIKESIM_CACHE": empty, "NUMBA_CACHE_DIR": f"{empty}/numba"}
