@@ -80,6 +80,8 @@ def kernels(**_: Any) -> dict[str, Any]:
 
 def inference(who: str, batch: int, runs: int, threads: int, **_: Any) -> dict[str, Any]:
     """Time a layered network forwards."""
+    if not who.startswith("spikesim"):
+        import torch  # noqa: F401  (before the library, which lets waiting threads of OpenMP sleep from then on)
     import layers
 
     return layers.time_inference("spikesim numba" if who == "spikesim" else who, batch, runs, threads)
