@@ -153,7 +153,7 @@ def goals(results: Iterable[dict[str, Any]]) -> str:
     """Return the table of goals."""
     lines = []
     for result in results:
-        row = summary.of(result, "spikesim")
+        row = summary.of(result, "spikesim") or summary.of(result, "spikesim torch")
         for key, bound in result["goal"].items() if row else ():
             found = figure(row, key) if row else None
             if row is None or found is None:
