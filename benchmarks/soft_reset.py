@@ -137,13 +137,13 @@ COMMON = {
     "validation_fraction": 0.0,  # nothing is chosen
 }
 DIGITS = COMMON | {"learning_rate": 0.045, "epochs": 20, "batch_size": 32}
-FASHION = COMMON | {"learning_rate": 0.05, "epochs": 6, "batch_size": 64}
+FASHION = COMMON | {"learning_rate": 0.1, "epochs": 6, "batch_size": 64}
 EXPERIMENTS = {
     "digits-4": Experiment(mlp(4), noisy_digits, DIGITS, ("hard", "soft", "half")),
     "digits-6": Experiment(mlp(6), noisy_digits, DIGITS, ("hard", "soft", "half")),
     "digits-6-norm": Experiment(mlp(6, norm=True), noisy_digits, DIGITS),
     "digits-12-norm": Experiment(mlp(12, norm=True), noisy_digits, DIGITS),
-    "fashion": Experiment(conv_net((8, 0, 16, 16, 0, 32, 32, 0)), some_fashion(6000), FASHION, seeds=8),
+    "fashion": Experiment(conv_net((8, 0, 16, 16, 16, 0, 32, 32, 32, 0)), some_fashion(5000), FASHION, seeds=8),
 }
 
 
