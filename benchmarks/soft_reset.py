@@ -2,8 +2,9 @@
 
 ::
 
-    python benchmarks/soft_reset.py                  # what is not stored yet, 2 hours on one core; can be interrupted
+    python benchmarks/soft_reset.py                  # what is not stored yet, 1 to 2 hours on one core; may be stopped
     python benchmarks/soft_reset.py digits-4 --seeds 8
+    python benchmarks/soft_reset.py tables membranes # the tables of the argument; histograms of trained networks
     python benchmarks/write_docs.py                  # docs/methods/soft-reset-mpr.md from what is stored
 
 Every training that has ended is stored at once in ``results/soft_reset/<experiment>.json``, one line each, with its
@@ -24,7 +25,8 @@ from typing import Any
 
 import machine
 import numpy as np
-from soft_reset_figures import figures, short
+from soft_reset_figures import EDGES, WATCHED, figures, histogram, membranes, short
+from soft_reset_tables import quantisation_table, rate_table
 
 import spikesim as sp
 from spikesim import data
@@ -33,7 +35,7 @@ from spikesim.layers import batch_norm, conv2d, dense, pool
 from spikesim.models.neurons import integrate_and_fire, li, lif_soft
 from spikesim.network import Network
 from spikesim.neuron import Neuron
-from spikesim.train import train
+from spikesim.train import Trained, train
 
 STORED = machine.RESULTS / "soft_reset"
 NEURONS: dict[str, Callable[[], Neuron]] = {
@@ -145,16 +147,27 @@ EXPERIMENTS = {
     "digits-12-norm": Experiment(mlp(12, norm=True), noisy_digits, DIGITS),
     "fashion": Experiment(conv_net((8, 0, 16, 16, 16, 0, 32, 32, 32, 0)), some_fashion(5000), FASHION, seeds=8),
 }
+SHOWN = (
+    ("digits-6", "soft+rectangle"),
+    ("digits-6", "soft+mpr"),
+    ("fashion", "soft+rectangle"),
+    ("fashion", "soft+mpr"),
+)
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
+def trained_by(experiment: Experiment, variant: str, seed: int, samples: Samples) -> tuple[Network, Trained]:
+    """Return a network before training, and what became of it."""
+    reset, surrogate = variant.split("+")
+    network = experiment.network(NEURONS[reset](), seed)
+    return network, train(network, samples[:2], surrogate=surrogate, seed=seed, **experiment.settings)
+
+
 def one(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     """Train one network; return its figures."""
-    reset, surrogate = variant.split("+")
-    x, y, x_test, y_test = experiment.samples(seed)
-    network = experiment.network(NEURONS[reset](), seed)
-    trained = train(network, (x, y), surrogate=surrogate, seed=seed, **experiment.settings)
-    last = trained.history[-1]
+    x, y, x_test, y_test = samples = experiment.samples(seed)
+    network, trained = trained_by(experiment, variant, seed, samples)
+    last, surrogate = trained.history[-1], variant.split("+")[1]
     return {
         "variant": variant,
         "seed": seed,
@@ -203,18 +216,45 @@ def sweep(name: str, seeds: int | None) -> None:
         print(f"{name} {variant} seed {seed}: {accuracy:.2%} in {time.perf_counter() - begin:.1f} s", flush=True)
 
 
+def tables() -> None:
+    """Store the tables that need no training."""
+    machine.write("tables", {"rates": rate_table(), "quantisation": quantisation_table()}, STORED)
+
+
+def look() -> None:
+    """Store histograms of the membranes of networks of seed 0."""
+    stored = read("membranes") or {
+        "versions": machine.versions(),
+        "edges": EDGES.tolist()[:: len(EDGES) - 1],
+        "runs": [],
+    }
+    done = {(r["experiment"], r["variant"]) for r in stored["runs"]}
+    for name, variant in SHOWN:
+        if (name, variant) not in done:
+            experiment = EXPERIMENTS[name]
+            samples = experiment.samples(0)
+            network = trained_by(experiment, variant, 0, samples)[1].network
+            layers = membranes(network, samples[2][:WATCHED], experiment.settings["steps"])
+            run = {"experiment": name, "variant": variant, "layers": [histogram(u) for u in layers]}
+            stored["runs"].append(run)
+            write("membranes", stored)
+
+
+OTHERS: dict[str, Callable[[], None]] = {"tables": tables, "membranes": look}
+
+
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("names", nargs="*", choices=[[], *EXPERIMENTS], help="experiments; all by default")
+    parser.add_argument("names", nargs="*", choices=[[], *OTHERS, *EXPERIMENTS], help="what; all by default")
     parser.add_argument("--seeds", type=int, help="so many instead of those planned")
     parser.add_argument("--threads", type=int, default=1, help="of torch; the last bits may depend on it")
     chosen = parser.parse_args()
     import torch
 
     torch.set_num_threads(chosen.threads)
-    for name in chosen.names or EXPERIMENTS:
-        sweep(name, chosen.seeds)
+    for name in chosen.names or (*OTHERS, *EXPERIMENTS):
+        OTHERS[name]() if name in OTHERS else sweep(name, chosen.seeds)
 
 
 if __name__ == "__main__":
