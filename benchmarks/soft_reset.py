@@ -25,7 +25,7 @@ from typing import Any
 
 import machine
 import numpy as np
-from soft_reset_figures import EDGES, WATCHED, figures, histogram, membranes, short
+from soft_reset_figures import WATCHED, figures, histogram, membranes, short
 from soft_reset_tables import quantisation_table, rate_table
 
 import spikesim as sp
