@@ -35,6 +35,7 @@ from spikesim.layers import batch_norm, conv2d, dense, pool
 from spikesim.models.neurons import integrate_and_fire, li, lif_soft
 from spikesim.network import Network
 from spikesim.neuron import Neuron
+from spikesim.norm import BatchNorm
 from spikesim.train import Trained, train
 
 STORED = machine.RESULTS / "soft_reset"
@@ -103,11 +104,11 @@ def some_fashion(count: int) -> Callable[[int], Samples]:
 
 
 # ------------------------------------------------------------------------------------------------------------- networks
-def mlp(depth: int, norm: bool = False) -> Callable[[Neuron, int], Network]:
+def mlp(depth: int, norm: BatchNorm | None = None) -> Callable[[Neuron, int], Network]:
     """Return 64-[64]xdepth-10 without biases, weights normal with standard deviation ``sqrt(2 / inputs)``."""
 
     def network(neuron: Neuron, seed: int) -> Network:
-        hidden = (dense(64), *((batch_norm(),) if norm else ()), neuron)
+        hidden = (dense(64), *((norm,) if norm else ()), neuron)
         return sp.sequential(sp.Input("image", 64, graded=True), *hidden * depth, dense(10), li(beta=0.0), seed=seed)
 
     return network
@@ -143,8 +144,9 @@ FASHION = COMMON | {"learning_rate": 0.1, "epochs": 6, "batch_size": 64}
 EXPERIMENTS = {
     "digits-4": Experiment(mlp(4), noisy_digits, DIGITS, ("hard", "soft", "half")),
     "digits-6": Experiment(mlp(6), noisy_digits, DIGITS, ("hard", "soft", "half")),
-    "digits-6-norm": Experiment(mlp(6, norm=True), noisy_digits, DIGITS),
-    "digits-12-norm": Experiment(mlp(12, norm=True), noisy_digits, DIGITS),
+    "digits-6-norm": Experiment(mlp(6, batch_norm()), noisy_digits, DIGITS),
+    "digits-6-tdbn": Experiment(mlp(6, batch_norm(gain=0.5)), noisy_digits, DIGITS),  # inputs vary by one threshold
+    "digits-12-tdbn": Experiment(mlp(12, batch_norm(gain=0.5)), noisy_digits, DIGITS, seeds=16),
     "fashion": Experiment(conv_net((8, 0, 16, 16, 16, 0, 32, 32, 32, 0)), some_fashion(5000), FASHION, seeds=8),
 }
 SHOWN = (
@@ -223,11 +225,7 @@ def tables() -> None:
 
 def look() -> None:
     """Store histograms of the membranes of networks of seed 0."""
-    stored = read("membranes") or {
-        "versions": machine.versions(),
-        "edges": EDGES.tolist()[:: len(EDGES) - 1],
-        "runs": [],
-    }
+    stored = read("membranes") or {"versions": machine.versions(), "runs": []}
     done = {(r["experiment"], r["variant"]) for r in stored["runs"]}
     for name, variant in SHOWN:
         if (name, variant) not in done:
