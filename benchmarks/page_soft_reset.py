@@ -16,12 +16,14 @@ from soft_reset_summary import (
     by_seed,
     effect,
     estimate,
+    steepness,
     stored,
     values,
     variants,
 )
 from tables import about, table
 
+WATCHED = ("hard+rectangle", "soft+rectangle", "soft+mpr", "half+rectangle")
 TEXT = Path(__file__).with_name("page_soft_reset.md")
 
 
@@ -36,6 +38,7 @@ def soft_reset() -> str:
         "effects": effect_table(found),
         "membranes": membrane_table(found),
         "gradients": gradient_table(found),
+        "steepness": steepness_table(),
         "verdicts": verdicts(found),
         "intervals": str(sum(effect(e, name) is not None for e in found.values() for name in EFFECTS)),
         "trainings": str(sum(len(by_seed(e)) * len(variants(e)) for e in found.values())),
@@ -87,10 +90,10 @@ def _points(seen: Estimate | None) -> str:
 
 
 def membrane_table(found: dict[str, dict[str, Any]]) -> str:
-    """Return the quantisation error of membranes after training, mean over layers and seeds, with soft reset."""
+    """Return the quantisation error of membranes after training, mean over layers and seeds."""
     rows = []
     for name, experiment in found.items():
-        for variant in ("soft+rectangle", "soft+mpr"):
+        for variant in (v for v in WATCHED if v in variants(experiment)):
             raw, mpr, outside, rate = (
                 float(values(experiment, variant, key).mean()) for key in ("q_raw", "q_mpr", "outside", "rate")
             )
@@ -113,6 +116,22 @@ def gradient_table(found: dict[str, dict[str, Any]]) -> str:
         ]
         rows.append((EXPERIMENTS[name], *cells))
     return table(("network", *VARIANTS.values()), rows)
+
+
+def steepness_table() -> str:
+    """Return accuracy over the steepness of MPR."""
+    rows = steepness()
+    flat = rows[0][1]
+    body = [
+        (
+            f"{k:g}",
+            len(x),
+            f"{estimate(x).mean:.2f} ± {estimate(x).error:.2f}",
+            _points(estimate(x - flat)) if k else "",
+        )
+        for k, x in rows
+    ]
+    return table(("k", "seeds", "accuracy", "against k = 0"), body)
 
 
 def verdicts(found: dict[str, dict[str, Any]]) -> str:

@@ -60,8 +60,8 @@ class Experiment:
         Seed to training samples and labels, test samples and labels.
     settings
         Of :func:`spikesim.train.train`.
-    resets
-        Keys of ``NEURONS``.
+    resets, surrogates
+        Keys of ``NEURONS``; names of surrogates, ``"mpr 6"`` with k = 6.
     seeds
         How many.
     """
@@ -70,11 +70,12 @@ class Experiment:
     samples: Callable[[int], Samples]
     settings: dict[str, Any]
     resets: tuple[str, ...] = ("hard", "soft")
+    surrogates: tuple[str, ...] = SURROGATES
     seeds: int = 24
 
     def variants(self) -> list[str]:
         """Return the names of the variants: reset and surrogate."""
-        return [f"{reset}+{surrogate}" for reset in self.resets for surrogate in SURROGATES]
+        return [f"{reset}+{surrogate}" for reset in self.resets for surrogate in self.surrogates]
 
 
 # ---------------------------------------------------------------------------------------------------------------- data
@@ -144,6 +145,7 @@ FASHION = COMMON | {"learning_rate": 0.1, "epochs": 6, "batch_size": 64}
 EXPERIMENTS = {
     "digits-4": Experiment(mlp(4), noisy_digits, DIGITS, ("hard", "soft", "half")),
     "digits-6": Experiment(mlp(6), noisy_digits, DIGITS, ("hard", "soft", "half")),
+    "digits-6-k": Experiment(mlp(6), noisy_digits, DIGITS, ("soft",), ("mpr 1", "mpr 2", "mpr 5", "mpr 8")),
     "digits-6-norm": Experiment(mlp(6, batch_norm()), noisy_digits, DIGITS),
     "digits-6-tdbn": Experiment(mlp(6, batch_norm(gain=0.5)), noisy_digits, DIGITS),  # inputs vary by one threshold
     "digits-12-tdbn": Experiment(mlp(12, batch_norm(gain=0.5)), noisy_digits, DIGITS, seeds=16),
@@ -160,16 +162,21 @@ SHOWN = (
 # ---------------------------------------------------------------------------------------------------------------- runs
 def trained_by(experiment: Experiment, variant: str, seed: int, samples: Samples) -> tuple[Network, Trained]:
     """Return a network before training, and what became of it."""
-    reset, surrogate = variant.split("+")
-    network = experiment.network(NEURONS[reset](), seed)
-    return network, train(network, samples[:2], surrogate=surrogate, seed=seed, **experiment.settings)
+    network = experiment.network(NEURONS[variant.split("+")[0]](), seed)
+    return network, train(network, samples[:2], **surrogate_of(variant), seed=seed, **experiment.settings)
+
+
+def surrogate_of(variant: str) -> dict[str, Any]:
+    """Return the surrogate of a variant as settings of ``train``."""
+    name, *k = variant.split("+")[1].split()
+    return {"surrogate": name, "surrogate_settings": {"k": float(k[0])} if k else None}
 
 
 def one(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     """Train one network; return its figures."""
     x, y, x_test, y_test = samples = experiment.samples(seed)
     network, trained = trained_by(experiment, variant, seed, samples)
-    last, surrogate = trained.history[-1], variant.split("+")[1]
+    last, surrogate = trained.history[-1], surrogate_of(variant)
     return {
         "variant": variant,
         "seed": seed,

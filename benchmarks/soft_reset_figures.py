@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ EDGES = np.linspace(-3.0, 4.0, 141)
 
 
 def figures(
-    untrained: Network, trained: Network, surrogate: str, training: Any, test: Any, steps: int
+    untrained: Network, trained: Network, surrogate: Mapping[str, Any], training: Any, test: Any, steps: int
 ) -> dict[str, Any]:
     """Return test accuracy, and by hidden layer gradients before training, membranes and rates after it.
 
@@ -29,7 +29,7 @@ def figures(
     untrained, trained
         The network before and after; its last population reads out and never fires.
     surrogate
-        For the gradients.
+        For the gradients, as ``train`` takes it.
     training, test
         Samples and labels.
     steps
@@ -71,11 +71,12 @@ def accuracy(network: Network, x: Any, y: Any, steps: int, dtype: str = "float32
     return right / len(x)
 
 
-def gradients(network: Network, surrogate: str, x: Any, y: Any, steps: int) -> Iterator[float]:
+def gradients(network: Network, surrogate: Mapping[str, Any], x: Any, y: Any, steps: int) -> Iterator[float]:
     """Yield the norm of the gradient of each projection's weights before training, over the first samples."""
     import torch
 
-    module, name = _module(network, surrogate=surrogate), network.populations[-1].name
+    named = {"surrogate": surrogate["surrogate"], "settings": surrogate["surrogate_settings"]}
+    module, name = _module(network, **named), network.populations[-1].name
     scores = module(_over_time(x[:WATCHED], steps), record=[f"{name}/v"])[f"{name}/v"].mean(0)
     torch.nn.functional.cross_entropy(scores, torch.as_tensor(y[:WATCHED], dtype=torch.long)).backward()
     for linear in module.maps:

@@ -102,3 +102,19 @@ def effect(experiment: dict[str, Any], name: str) -> Estimate | None:
     if not set(shares) <= set(variants(experiment)):
         return None
     return estimate(sum(share * values(experiment, variant) for variant, share in shares.items()))
+
+
+def steepness(folder: Path = STORED) -> list[tuple[float, Vector]]:
+    """Return accuracies in per cent over the steepness k of MPR, of digits in 6 layers with soft reset.
+
+    k = 0 is the rectangle. The seeds are those that every k has.
+    """
+    runs = [r for name in ("digits-6", "digits-6-k") for r in machine.read(name, folder).get("runs", ())]
+    found: dict[float, dict[int, float]] = {}
+    for run in runs:
+        reset, surrogate = run["variant"].split("+")
+        if reset == "soft":
+            k = {"rectangle": 0.0, "mpr": 3.0}.get(surrogate)
+            found.setdefault(float(surrogate.split()[1]) if k is None else k, {})[run["seed"]] = run["accuracy"]
+    seeds = sorted(set.intersection(*map(set, found.values())))
+    return [(k, 100.0 * np.array([by[seed] for seed in seeds])) for k, by in sorted(found.items())]
