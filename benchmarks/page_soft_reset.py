@@ -122,14 +122,11 @@ def steepness_table() -> str:
     """Return accuracy over the steepness of MPR."""
     rows = steepness()
     flat = rows[0][1]
+    means = [estimate(x) for _, x in rows]
+    gains = ["", *(_points(estimate(x - flat)) for _, x in rows[1:])]
     body = [
-        (
-            f"{k:g}",
-            len(x),
-            f"{estimate(x).mean:.2f} ± {estimate(x).error:.2f}",
-            _points(estimate(x - flat)) if k else "",
-        )
-        for k, x in rows
+        (f"{k:g}", seen.seeds, f"{seen.mean:.2f} ± {seen.error:.2f}", gain)
+        for (k, _), seen, gain in zip(rows, means, gains, strict=True)
     ]
     return table(("k", "seeds", "accuracy", "against k = 0"), body)
 
