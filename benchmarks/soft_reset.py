@@ -115,14 +115,14 @@ def mlp(depth: int, norm: BatchNorm | None = None) -> Callable[[Neuron, int], Ne
     return network
 
 
-def conv_net(channels: tuple[int, ...]) -> Callable[[Neuron, int], Network]:
-    """Return 3 x 3 convolutions with batch norm, weights as in the released code; 0 stands for an average pool."""
+def conv_net(channels: tuple[int, ...], norm: BatchNorm) -> Callable[[Neuron, int], Network]:
+    """Return 3 x 3 convolutions with batch norm, weights as in the released code; 0 is an average pool."""
 
     def block(number: int, neuron: Neuron) -> tuple[Any, ...]:
         if not number:
             return (pool(2),)
         weights = Normal(0.0, (2.0 / (9 * number)) ** 0.5)
-        return conv2d(number, 3, padding=1, weights=weights), batch_norm(), neuron
+        return conv2d(number, 3, padding=1, weights=weights), norm, neuron
 
     def network(neuron: Neuron, seed: int) -> Network:
         layers = [part for number in channels for part in block(number, neuron)]
@@ -142,6 +142,7 @@ COMMON = {
 }
 DIGITS = COMMON | {"learning_rate": 0.045, "epochs": 20, "batch_size": 32}
 FASHION = COMMON | {"learning_rate": 0.1, "epochs": 6, "batch_size": 64}
+CHANNELS = (8, 0, 16, 16, 16, 0, 32, 32, 32, 0)
 EXPERIMENTS = {
     "digits-4": Experiment(mlp(4), noisy_digits, DIGITS, ("hard", "soft", "half")),
     "digits-6": Experiment(mlp(6), noisy_digits, DIGITS, ("hard", "soft", "half")),
@@ -149,7 +150,8 @@ EXPERIMENTS = {
     "digits-6-norm": Experiment(mlp(6, batch_norm()), noisy_digits, DIGITS),
     "digits-6-tdbn": Experiment(mlp(6, batch_norm(gain=0.5)), noisy_digits, DIGITS),  # inputs vary by one threshold
     "digits-12-tdbn": Experiment(mlp(12, batch_norm(gain=0.5)), noisy_digits, DIGITS, seeds=16),
-    "fashion": Experiment(conv_net((8, 0, 16, 16, 16, 0, 32, 32, 32, 0)), some_fashion(5000), FASHION, seeds=8),
+    "fashion": Experiment(conv_net(CHANNELS, batch_norm()), some_fashion(5000), FASHION, seeds=8),
+    "fashion-tdbn": Experiment(conv_net(CHANNELS, batch_norm(gain=0.5)), some_fashion(5000), FASHION, seeds=8),
 }
 SHOWN = (
     ("digits-6", "soft+rectangle"),

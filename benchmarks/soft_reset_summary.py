@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "digits-6-tdbn": "digits, 6 layers, tdBN",
     "digits-12-tdbn": "digits, 12 layers, tdBN",
     "fashion": "Fashion-MNIST, 7 conv., norm",
+    "fashion-tdbn": "Fashion-MNIST, 7 conv., tdBN",
 }
 VARIANTS = {
     "hard+rectangle": "hard, rectangle",
