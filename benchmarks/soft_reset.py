@@ -153,12 +153,11 @@ EXPERIMENTS = {
     "fashion": Experiment(conv_net(CHANNELS, batch_norm()), some_fashion(5000), FASHION, seeds=8),
     "fashion-tdbn": Experiment(conv_net(CHANNELS, batch_norm(gain=0.5)), some_fashion(5000), FASHION, seeds=8),
 }
-SHOWN = (
-    ("digits-6", "soft+rectangle"),
-    ("digits-6", "soft+mpr"),
-    ("fashion", "soft+rectangle"),
-    ("fashion", "soft+mpr"),
-)
+SHOWN = [
+    (name, f"soft+{surrogate}")
+    for name, surrogates in (("digits-6", ["mpr"]), ("digits-6-tdbn", SURROGATES), ("fashion-tdbn", SURROGATES))
+    for surrogate in surrogates
+]
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs

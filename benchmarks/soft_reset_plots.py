@@ -16,6 +16,7 @@ from soft_reset_tables import CODERS, INPUTS, rates
 
 from spikesim.plot.style import COLOURS, FAINT, INK, NORMAL, SMALL, label, legend, new_axes, steps
 
+SHORT = {"digits-6": "digits", "digits-6-tdbn": "digits, tdBN", "fashion-tdbn": "Fashion, tdBN"}
 RED, BLUE, GREEN = COLOURS[1], COLOURS[0], COLOURS[2]
 
 
@@ -74,7 +75,7 @@ def _effects(found: dict[str, dict[str, Any]]) -> Figure:
 def _membranes(runs: list[dict[str, Any]]) -> Figure:
     """Draw membranes before the firing test, as they are and rectified: first, middle and last hidden layer."""
     titles = {"soft+rectangle": "rectangle", "soft+mpr": "MPR"}
-    figure, axes = _axes(len(runs), 3, 8.0, 1.5 * len(runs) + 0.5, sharex=True)
+    figure, axes = _axes(len(runs), 3, 8.4, 1.4 * len(runs) + 0.5, sharex=True)
     for row, run in zip(axes, runs, strict=True):
         layers = run["layers"]
         for ax, k in zip(row, (0, len(layers) // 2, len(layers) - 1), strict=True):
@@ -83,8 +84,8 @@ def _membranes(runs: list[dict[str, Any]]) -> Figure:
                 steps(ax, counts / counts.sum() / np.diff(EDGES), EDGES, colour, name)
             ax.axvline(0.5, color=INK, lw=0.8, ls=(0, (2, 2)))
             ax.set_yscale("log")
-            what = EXPERIMENTS[run["experiment"]].split(",")[0]
-            ax.set_title(f"{what}, {titles[run['variant']]}, layer {k + 1}", loc="left", fontsize=SMALL, color=INK)
+            name = f"{SHORT[run['experiment']]}, {titles[run['variant']]}, layer {k + 1}"
+            ax.set_title(name, loc="left", fontsize=SMALL, color=INK)
     for ax in axes[-1]:
         label(ax, x="membrane before the firing test")
     for row in axes:
