@@ -90,18 +90,16 @@ def _points(seen: Estimate | None) -> str:
 
 
 def membrane_table(found: dict[str, dict[str, Any]]) -> str:
-    """Return the quantisation error of membranes after training, mean over layers and seeds."""
+    """Return the quantisation error of membranes after training: median over layers, mean over seeds."""
     rows = []
     for name, experiment in found.items():
         for variant in (v for v in WATCHED if v in variants(experiment)):
             raw, mpr, outside, rate = (
-                float(values(experiment, variant, key).mean()) for key in ("q_raw", "q_mpr", "outside", "rate")
+                float(np.median(values(experiment, variant, key), axis=1).mean())
+                for key in ("q_raw", "q_mpr", "outside", "rate")
             )
-            trained = VARIANTS[variant].split(", ")[1]
-            ratio = f"{mpr / raw:.3f}"
-            rows.append(
-                (EXPERIMENTS[name], trained, f"{raw:.2f}", f"{mpr:.3f}", ratio, f"{outside:.0%}", f"{rate:.0%}")
-            )
+            figures = (f"{raw:.2f}", f"{mpr:.3f}", f"{mpr / raw:.3f}", f"{outside:.0%}", f"{rate:.0%}")
+            rows.append((EXPERIMENTS[name], VARIANTS[variant], *figures))
     return table(("network", "trained with", "Q_raw", "Q_mpr", "ratio", "outside [0, 1]", "fires"), rows)
 
 
