@@ -57,8 +57,8 @@ def _rates() -> Figure:
 
 def _effects(found: dict[str, dict[str, Any]]) -> Figure:
     """Draw differences in accuracy with their intervals."""
-    names = [n for n in EFFECTS if any(effect(e, n) for e in found.values())]
-    figure, axes = _axes(1, len(names), 2.1 * len(names) + 1.6, 0.42 * len(found) + 1.3, sharex=True, sharey=True)
+    names = [n for n in EFFECTS if n != "both" and any(effect(e, n) for e in found.values())]
+    figure, axes = _axes(1, len(names), 2.0 * len(names) + 1.6, 0.42 * len(found) + 1.3, sharex=True, sharey=True)
     for ax, name in zip(axes[0], names, strict=True):
         ax.axvline(0.0, color=INK, lw=0.9)
         for row, experiment in enumerate(found.values()):

@@ -35,6 +35,7 @@ VARIANTS = {
 EFFECTS = {  # how much each variant counts, per cent of accuracy
     "soft reset": {"soft+rectangle": 0.5, "soft+mpr": 0.5, "hard+rectangle": -0.5, "hard+mpr": -0.5},
     "MPR": {"soft+mpr": 0.5, "hard+mpr": 0.5, "soft+rectangle": -0.5, "hard+rectangle": -0.5},
+    "MPR, with soft reset": {"soft+mpr": 1.0, "soft+rectangle": -1.0},
     "both": {"soft+mpr": 1.0, "hard+rectangle": -1.0},
     "soft reset, q = 1/2": {"half+rectangle": 0.5, "half+mpr": 0.5, "hard+rectangle": -0.5, "hard+mpr": -0.5},
 }
