@@ -149,8 +149,10 @@ EXPERIMENTS = {
     "digits-6-k": Experiment(mlp(6), noisy_digits, DIGITS, ("soft",), ("mpr 1", "mpr 2", "mpr 5", "mpr 8")),
     "digits-6-norm": Experiment(mlp(6, batch_norm()), noisy_digits, DIGITS),
     "digits-6-tdbn": Experiment(mlp(6, batch_norm(gain=0.5)), noisy_digits, DIGITS),  # inputs vary by one threshold
-    "digits-6-tdbn-quick": Experiment(mlp(6, batch_norm(gain=0.5)), noisy_digits, DIGITS | {"learning_rate": 0.09}),
     "digits-12-tdbn": Experiment(mlp(12, batch_norm(gain=0.5)), noisy_digits, DIGITS, seeds=16),
+    "digits-12-tdbn-quick": Experiment(
+        mlp(12, batch_norm(gain=0.5)), noisy_digits, DIGITS | {"learning_rate": 0.135}, seeds=8
+    ),
     "fashion": Experiment(conv_net(CHANNELS, batch_norm()), some_fashion(5000), FASHION, seeds=8),
     "fashion-tdbn": Experiment(conv_net(CHANNELS, batch_norm(gain=0.5)), some_fashion(5000), FASHION, seeds=8),
 }

@@ -19,8 +19,8 @@ EXPERIMENTS = {
     "digits-6": "digits, 6 layers",
     "digits-6-norm": "digits, 6 layers, norm",
     "digits-6-tdbn": "digits, 6 layers, tdBN",
-    "digits-6-tdbn-quick": "the same, twice the rate",
     "digits-12-tdbn": "digits, 12 layers, tdBN",
+    "digits-12-tdbn-quick": "the same, learning rate x 3",
     "fashion": "Fashion-MNIST, 7 conv., norm",
     "fashion-tdbn": "Fashion-MNIST, 7 conv., tdBN",
 }
