@@ -11,7 +11,7 @@ from spikesim.convert import from_nir, to_nir, write_netx
 from spikesim.engine import backend
 from spikesim.equations.primitives import exp, log, maximum, minimum, spike, tanh, where
 from spikesim.equations.response import respond
-from spikesim.equations.surrogates import phi
+from spikesim.equations.surrogates import SURROGATES, phi
 from spikesim.errors import UnsupportedError
 from spikesim.layers import dense
 from spikesim.lowering import lower
@@ -165,6 +165,12 @@ def test_the_reset_path_cannot_blow_up(q: float) -> None:
     g = slope(np.linspace(-1.0, 2.0, 30001), rectify=True)
     assert np.abs(1.0 - q * g).max() <= 1.0
     assert 1.0 - g.max() == pytest.approx(-0.657, abs=1e-3)  # negative near the threshold
+
+
+def test_how_steep_the_rectifier_may_be() -> None:
+    # the largest slope is k / (2 tanh(k/2)); with q = 1 the reset path shrinks gradients while it is at most 2
+    for k, steep in ((3.0, False), (3.82, False), (3.84, True), (5.0, True)):
+        assert (float(SURROGATES["mpr"](0.0, k=k)) > 2.0) is steep
 
 
 def test_the_slope_of_the_rectifier() -> None:
