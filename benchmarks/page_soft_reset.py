@@ -42,6 +42,7 @@ def soft_reset() -> str:
         "verdicts": verdicts(found),
         "intervals": str(sum(effect(e, name) is not None for e in found.values() for name in EFFECTS)),
         "trainings": str(sum(len(by_seed(e)) * len(variants(e)) for e in found.values())),
+        "unfinished": unfinished(found),
         "about": about(next(iter(found.values()))),
     }
     for name, part in parts.items():
@@ -145,6 +146,12 @@ def verdicts(found: dict[str, dict[str, Any]]) -> str:
         ]
         lines.append(f"- **{what}**: {', '.join(said)}.")
     return "\n".join(lines)
+
+
+def unfinished(found: dict[str, dict[str, Any]]) -> str:
+    """Say which experiments have too few seeds to be shown."""
+    left = [label for name, label in EXPERIMENTS.items() if name not in found]
+    return f"Not finished, and therefore not shown: {'; '.join(left)}.\n\n" if left else ""
 
 
 def _said(name: str, seen: Estimate) -> str:

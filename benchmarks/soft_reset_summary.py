@@ -14,6 +14,7 @@ from scipy.stats import t
 
 STORED = machine.RESULTS / "soft_reset"
 LEVEL = 0.95
+FEWEST = 8  # seeds of which a mean is shown
 EXPERIMENTS = {
     "digits-4": "digits, 4 layers",
     "digits-6": "digits, 6 layers",
@@ -73,9 +74,9 @@ def estimate(values: Iterable[float]) -> Estimate:
 
 
 def stored(folder: Path = STORED) -> dict[str, dict[str, Any]]:
-    """Return the experiments that are there, in order."""
+    """Return the experiments that have enough seeds, in order."""
     found = {name: machine.read(name, folder) for name in EXPERIMENTS}
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value and len(by_seed(value)) >= FEWEST}
 
 
 def by_seed(experiment: dict[str, Any]) -> dict[int, dict[str, dict[str, Any]]]:
