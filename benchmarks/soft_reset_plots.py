@@ -90,5 +90,6 @@ def _membranes(runs: list[dict[str, Any]]) -> Figure:
         label(ax, x="membrane before the firing test")
     for row in axes:
         label(row[0], y="density")
-    axes[0, -1].legend(frameon=False, fontsize=SMALL, labelcolor=INK, loc="upper right")
+    lines = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper right", ncols=2, frameon=False, fontsize=SMALL, labelcolor=INK)
     return figure
