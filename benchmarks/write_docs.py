@@ -1,4 +1,4 @@
-"""Write ``docs/validation.md``, ``docs/benchmarks.md`` and its pictures from the stored results.
+"""Write validation, benchmarks and soft reset, pages with pictures, from the stored results.
 
 ::
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import plots
+import soft_reset_plots
 from page_benchmarks import benchmarks
+from page_soft_reset import soft_reset
 from page_validation import validation
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -18,9 +20,10 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for name in plots.draw(DOCS / "images"):
+    for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
         print(f"docs/images/{name}")
-    for name, text in (("validation", validation), ("benchmarks", benchmarks)):
+    pages = {"validation": validation, "benchmarks": benchmarks, "methods/soft-reset-mpr": soft_reset}
+    for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
         print(f"docs/{name}.md")
 
