@@ -81,7 +81,7 @@ allows and streaming input does not.
 Training: one forward and backward pass without optimiser, batch 128, two threads, SpikingJelly in its multi-step mode
 where the network allows it; the rate of the first hidden layer is the check. Feed-forward: 784-512-512-10, 50 steps,
 5 % input; recurrent: 700-512-20, 250 steps, 3 % input; convolution: 28x28 images as a current, 16 and 32 maps of 3x3, 4
-steps. Peak memory is that of the whole process: Python with torch and numba ready to compile takes about 350 MB of it.
+steps. Peak memory is that of the whole process, Python, torch and (spikesim) numba included.
 
 {training}
 

@@ -201,6 +201,19 @@ def test_the_crossover_decides_and_is_measured_once(tmp_path, monkeypatch):
         crossovers._crossover.cache_clear()
 
 
+def test_a_tensor_that_is_changed_has_other_events(always_events):
+    x, w = (torch.rand(600, 64) < 0.1).float(), torch.ones(64, 40)
+    for change in (lambda: x.zero_(), lambda: x[3].fill_(1.0)):
+        product(x, w, True)
+        change()
+        assert torch.equal(product(x, w, True), x @ w)
+    with torch.inference_mode():
+        y = x.clone()
+        product(y, w, True)
+        y.zero_()
+        assert not product(y, w, True).any()
+
+
 def test_mixed_precision_rounds_the_dense_gradient_only(always_events):
     torch.manual_seed(0)
     x, w = (torch.rand(600, 75) < 0.05).float().requires_grad_(), torch.randn(75, 50, requires_grad=True)

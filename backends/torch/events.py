@@ -73,8 +73,9 @@ def weight_gradient(x: torch.Tensor, gradient: torch.Tensor, spikes: bool = Fals
 
 
 def known(x: torch.Tensor) -> Events | None:
-    """Return the events of a tensor if they were found before; they travel with the tensor."""
-    return getattr(x, _EVENTS, None)
+    """Return the events of a tensor if they were found before; they travel with the tensor until it is changed."""
+    found: tuple[int, Events] | None = getattr(x, _EVENTS, None)
+    return None if found is None or found[0] != x._version else found[1]
 
 
 def find(x: torch.Tensor, spikes: bool) -> Events:
@@ -87,9 +88,9 @@ def find(x: torch.Tensor, spikes: bool) -> Events:
 
 
 def remember(x: torch.Tensor, events: Events | None) -> None:
-    """Attach events to a tensor that does not change any more."""
-    if events is not None:
-        setattr(x, _EVENTS, events)
+    """Attach events to a tensor (not in inference mode, where changes leave no trace)."""
+    if events is not None and not x.is_inference():
+        setattr(x, _EVENTS, (x._version, events))
 
 
 def _sparse(x: torch.Tensor, n_post: int, spikes: bool, seen: Seen) -> Events | None:
