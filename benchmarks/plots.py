@@ -82,7 +82,7 @@ def _finish(axes: Any) -> None:
             axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
             axis.set_minor_formatter(NullFormatter())
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, framealpha=0.85, edgecolor="none")
 
 
 def _threads(axes: Any, results: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final, NamedTuple
 
 from spikesim.graph import Graph
@@ -12,6 +13,11 @@ CUDA_NEURONS: Final = 20_000
 CUDA_SYNAPSES: Final = 50_000_000
 SYNAPSE_BYTES: Final = 10  # target, weight and delay, on the GPU
 SPARE: Final = 0.7  # of the free memory that synapses may take
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Accelerator(NamedTuple):

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import spikesim
+from spikesim.devices import cores
 from spikesim.engine import run
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.sweep_table import OK, SweepTable
 from spikesim.units import si
-from spikesim.workers import Failure, check_importable, cores, work
+from spikesim.workers import Failure, check_importable, work
 
 RESULTS = ("spikes", "mean_rate_hz", "cv_isi", "synaptic_events", "sim_s")
 RESERVED = ("seed", "status", "error", "failed", "recording", *RESULTS)

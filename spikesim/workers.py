@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
+from spikesim.devices import cores
 from spikesim.errors import BackendError, InvalidValueError
 
 NAME = "spikesim worker"
@@ -27,11 +28,6 @@ class Failure(NamedTuple):
     """An item that could not be worked on, and why."""
 
     error: str
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_importable(function: Any) -> None:

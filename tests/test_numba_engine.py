@@ -79,6 +79,7 @@ def test_representations_give_the_same_spikes(dtype: str) -> None:
 def teams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small networks use several threads."""
     monkeypatch.setattr(planning, "THREAD_EPOCH_NS", 1e-3)
+    monkeypatch.setattr(planning, "cores", lambda: 4)
 
 
 @pytest.mark.usefixtures("teams")

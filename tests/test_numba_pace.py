@@ -1,5 +1,8 @@
 """The engine's choice between one thread and a team."""
 
+import pytest
+
+from spikesim.backends.numba import plan
 from spikesim.backends.numba.pace import AGAIN, TRIALS, WHOLE, Pace
 
 
@@ -45,3 +48,8 @@ def test_what_it_costs_to_start_threads_does_not_decide() -> None:
         size, steps = pace.next()
         pace.note(size, {1: 28e-6, 2: 14e-6}[size] + (start / steps if size > 1 else 0.0))
     assert pace.next()[0] == 2
+
+
+def test_never_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    assert [plan.threads_for(given) for given in (None, 0, 1, 2, 3)] == [2, 2, 1, 2, 2]

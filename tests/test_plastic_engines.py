@@ -202,6 +202,7 @@ def test_engines_learn_as_the_reference_says(require):
 def teams(monkeypatch):
     """Let small networks use several threads, and so several tiles."""
     monkeypatch.setattr(planning, "THREAD_EPOCH_NS", 1e-3)
+    monkeypatch.setattr(planning, "cores", lambda: 4)
 
 
 @pytest.mark.usefixtures("teams")

@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 from spikesim import Network, Population, Projection, Recording, load_sweep, run, sweep
 from spikesim.cli import app, register
 from spikesim.connect import FixedProbability
+from spikesim.devices import cores
 from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, SpikesimError, UnknownNameError
 from spikesim.files.sweep_file import Results
 from spikesim.models.neurons import lif
 from spikesim.statistics import cv_isi
 from spikesim.stimulus import PoissonDrive
-from spikesim.workers import cores
 
 DURATION = 0.05
 

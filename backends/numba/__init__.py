@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,9 +40,9 @@ class NumbaBackend:
 
     def explain(self, graph: Graph, options: Options) -> Sequence[Mapping[str, Any]]:
         """Return the representation of each projection, its memory and what a spike costs."""
-        from spikesim.backends.numba.plan import KINDS, plan
+        from spikesim.backends.numba.plan import KINDS, plan, threads_for
 
-        made = plan(graph, options.threads or os.cpu_count() or 1, options.representations)
+        made = plan(graph, threads_for(options.threads), options.representations)
         return [
             {
                 "projection": edge.name,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from spikesim.connect import Conv2d
+from spikesim.devices import cores
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.graph import Edge, Graph, Node
 from spikesim.synapse import SynapseModel
@@ -95,6 +96,11 @@ class Plan:
     threads: int
     levels: tuple[tuple[str, ...], ...]
     owned: Owned
+
+
+def threads_for(given: int | None) -> int:
+    """Return how many threads may run at once: not more than processors, for a team waits for its slowest thread."""
+    return min(given or cores(), cores())
 
 
 def plan(graph: Graph, threads: int, forced: Mapping[str, str] | None = None, owned: Owned | None = None) -> Plan:

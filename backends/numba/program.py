@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from spikesim.backends.numba.forms import grid_of_port
 from spikesim.backends.numba.kernels import team
 from spikesim.backends.numba.layout import Layout, RepeatedPairs
 from spikesim.backends.numba.pace import Pace
-from spikesim.backends.numba.plan import Plan, plan, possible
+from spikesim.backends.numba.plan import Plan, plan, possible, threads_for
 from spikesim.backends.numba.plastic.tables import Learned
 from spikesim.backends.numba.spikes import join, joined, put_under_way, under_way
 from spikesim.backends.numba.tables import Fixed, Numbers, Stretch, addresses
@@ -45,7 +44,7 @@ class NumbaProgram(Stepping):
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph = graph
         self.dtype: Any = {"float64": np.float64, "float32": np.float32}[options.dtype]
-        self.threads = options.threads or os.cpu_count() or 1
+        self.threads = threads_for(options.threads)
         self.options = options
         self.changed: dict[str, Any] = {}
         self.plan = self._plan(self.threads if team.available() else 1)
