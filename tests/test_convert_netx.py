@@ -1,7 +1,6 @@
 """netx: the golden file, round trips on every engine, every refusal by name, and lava-dl itself where it is."""
 
 import json
-import subprocess
 import sys
 
 import h5py
@@ -319,7 +318,7 @@ for path, shape, data in files:
     net.stop()
     net.net_config.f.close()
     found.append(each)
-print("RESULT" + json.dumps(found))
+open(sys.argv[2], "w").write(json.dumps(found))
 """
 
 
@@ -343,6 +342,7 @@ NETWORKS = {
 @pytest.fixture(scope="module")
 def from_netx(tmp_path_factory):
     """All files travel to one child; what comes back are the spikes of their layers."""
+    from spikesim.backends.lava import runner
     from spikesim.backends.lava.netx import REMEDY, netx_available
 
     if not netx_available():
@@ -354,10 +354,8 @@ def from_netx(tmp_path_factory):
         np.save(folder / f"{name}.npy", data[:, 0])
         shape = [int(d) for d in network["in"].shape]
         files.append((str(folder / f"{name}.net"), shape, str(folder / f"{name}.npy")))
-    command = [sys.executable, "-c", LIVE, json.dumps(files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder, dict(zip(NETWORKS, json.loads(done.stdout.split("RESULT")[1]), strict=True))
+    runner._run_child([sys.executable, "-c", LIVE, json.dumps(files), str(folder / "found.json")], 120)
+    return folder, dict(zip(NETWORKS, json.loads((folder / "found.json").read_text()), strict=True))
 
 
 @pytest.mark.lava

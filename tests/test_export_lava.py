@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from spikesim import Input, Network, Poisson, Population, Projection
+from spikesim.backends.lava import runner
 from spikesim.connect import Conv2d, Dense
 from spikesim.convert import check_lava, compare_spikes, read_netx, write_lava, write_netx
 from spikesim.convert.report import ExportReport
@@ -88,15 +89,17 @@ def test_a_loop_is_exactly_a_soft_reset(dv, q):
 
 
 def test_a_large_quantum_takes_several_synapses():
-    before = soft(2048, 1200, v_th=1200)
+    before = soft(256, 1200, v_th=1200)
     after = with_self_inhibition(before, ExportReport("lava"))
-    assert [p.weight[0] for p in after.projections if "reset" in p.name and p.pre == "a"] == [-254.0, -254.0, -92.0]
+    assert [p.weight[0] for p in after.projections if "reset" in p.name and p.pre == "a"] == [-254.0] * 4 + [-109.0]
     found = compare_spikes(before, after, {"x": np.ones((300, 1, 10), np.uint8)})
     assert found.before > 50
     assert found.differing == 0
 
 
-@pytest.mark.parametrize(("dv", "q", "why"), [(204, 192, "rounded by 0.44"), (0, 192, "1/4096"), (1024, 256, "above its threshold")])
+@pytest.mark.parametrize(
+    ("dv", "q", "why"), [(204, 192, "rounded by 0.44"), (0, 192, "1/4096"), (1024, 256, "above its threshold")]
+)
 def test_where_a_loop_is_not_exact_it_says_why(dv, q, why):
     report = ExportReport("lava")
     after = with_self_inhibition(soft(dv, q), report)
@@ -104,7 +107,9 @@ def test_where_a_loop_is_not_exact_it_says_why(dv, q, why):
     assert all(why in row.detail for row in report.rows)
     # close all the same: far closer than a reset to 0
     given = {"x": np.random.default_rng(1).random((200, 1, 10)) < 0.3}
-    hard = soft(dv, q).swap(*(Population(p.name, p.shape, loihi_lif(du=4095, dv=dv, v_th=192)) for p in after.populations))
+    hard = soft(dv, q).swap(
+        *(Population(p.name, p.shape, loihi_lif(du=4095, dv=dv, v_th=192)) for p in after.populations)
+    )
     loop, to_zero = (compare_spikes(soft(dv, q), other, given) for other in (after, hard))
     assert loop.differing < to_zero.differing
 
@@ -118,12 +123,13 @@ def test_soft_resets_that_no_loop_stands_for_are_named():
 
 
 def test_netx_takes_the_loop_as_a_recurrent_layer(tmp_path):
-    before = soft(2048, 190)
+    before = soft(2048, 192)
     before = Network(before.populations, before.projections[:2], before.stimuli)
-    report = write_netx(before, tmp_path / "x.net", reset="self_inhibition")
+    given = {"x": np.random.default_rng(1).random((200, 1, 10)) < 0.4}
+    report = write_netx(before, tmp_path / "x.net", reset="self_inhibition", inputs=given)
     assert [r.written_as for r in report.rows][-2:] == ["dense_rec", "dense_rec"]
     assert (report.verification.differing, report.verification.before > 100) == (0, True)
-    again = compare_spikes(before, read_netx(tmp_path / "x.net")[0])
+    again = compare_spikes(before, read_netx(tmp_path / "x.net")[0], given)
     assert again.differing == 0
 
 
@@ -131,11 +137,14 @@ def test_netx_takes_the_loop_as_a_recurrent_layer(tmp_path):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "net.lava"
-    report = write_lava(network(), path, on_soft_reset="custom_process", inputs=data())
+    report = write_lava(network(), path, on_soft_reset="custom_process", inputs=data(samples=1))
     assert "SoftLIF is a process of ours" in report.warnings[0]
-    assert [r.written_as for r in report.rows] == [
-        "LIF", "SoftLIF", "LIF", "LIF", "Conv", "Dense", "DelayDense", "DelayDense", "DelayDense", "Dense",
-    ]  # fmt: skip
+    assert {r.part: r.written_as for r in report.rows} == {
+        "maps": "LIF", "mixed": "SoftLIF", "out": "LIF", "apart": "LIF",
+        "image->maps": "Conv", "maps->mixed": "Dense", "mixed->mixed": "DelayDense", "line->mixed": "DelayDense",
+        "mixed->out": "Dense", "noise->apart": "Dense",
+    }  # fmt: skip
+    assert report.status == "exact"
     return path
 
 
@@ -169,12 +178,17 @@ def test_a_folder_is_replaced_and_nothing_else_is(folder, tmp_path):
         write_lava(network("to"), tmp_path / "own")
     with pytest.raises(FileAccessError, match="there is no folder"):
         write_lava(network("to"), tmp_path / "no/such")
-    report = write_lava(network("to"), tmp_path / "x", steps=5)
+    report = write_lava(network("to"), tmp_path / "x", steps=1)
     (tmp_path / "x/notes.txt").write_text("mine")
     assert any("never fires" in w for w in report.warnings)
     write_lava(network("to"), tmp_path / "x", inputs=data(), outputs=["out"], io="injector")
     described = json.loads((tmp_path / "x/network.json").read_text())
-    assert (described["steps"], described["samples"], described["outputs"], described["io"]) == (40, 2, ["out"], "injector")
+    assert (described["steps"], described["samples"], described["outputs"], described["io"]) == (
+        40,
+        2,
+        ["out"],
+        "injector",
+    )
     assert (tmp_path / "x/notes.txt").read_text() == "mine"
     assert not (tmp_path / "x/custom_processes").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "x"]
@@ -211,7 +225,7 @@ def test_the_folder_is_the_same_with_injectors_and_imports_no_spikesim(folder):
     done = run_folder(folder, "--check", "--json", "--io", "injector")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
-    assert found["same"] and found["expected"] == sum(found["spikes"].values()) > 200
+    assert found["same"] and found["expected"] == sum(found["spikes"].values()) > 100
     assert "lava" in found["modules"] and "spikesim" not in found["modules"]
 
 
@@ -264,7 +278,11 @@ def test_the_command_line_quantises_and_measures_a_hard_reset(tmp_path):
     from spikesim.cli import export_verb
 
     rng = np.random.default_rng(0)
-    net = Network((Population("a", 8, lif_soft()),), (Projection("x", "a", Dense(rng.normal(0.2, 0.2, (8, 9)))),), (Input("x", 9),))
+    net = Network(
+        (Population("a", 8, lif_soft()),),
+        (Projection("x", "a", Dense(rng.normal(0.2, 0.2, (8, 9)))),),
+        (Input("x", 9),),
+    )
     net.save(tmp_path / "n.h5")
     app = typer.Typer()
     app.command("export")(export_verb.command)
@@ -285,13 +303,11 @@ def test_the_command_line_quantises_and_measures_a_hard_reset(tmp_path):
 
 # --------------------------------------------------------------------------------------------------------- live object
 @pytest.mark.lava
-def test_the_guide_s_live_processes_run(tmp_path):
+def test_the_guide_s_live_processes_run(tmp_path, monkeypatch):
     """The guide's own blocks, in a process of their own because Lava fixes it to fork."""
     page = (ROOT / "docs/guides/lava.md").read_text("utf-8")
     live = re.findall(r"<!-- not run: .*tests/test_export_lava.*-->\n```python\n(.*?)```", page, re.S)
     first = re.search(r"```python\n(.*?)```", page, re.S)[1]
     assert live
-    done = subprocess.run(
-        [sys.executable, "-c", first + "\n".join(live)], capture_output=True, text=True, timeout=100, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    monkeypatch.chdir(tmp_path)
+    runner._run_child([sys.executable, "-c", first + "\n".join(live)], 100)  # raises if it fails or hangs

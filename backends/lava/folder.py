@@ -130,5 +130,7 @@ def _changes(prepared: Prepared, soft: bool) -> list[str]:
     if report.verification:
         found.append(f"- Measured before and after: {report.verification}")
     if soft:
-        found.append("- `custom_processes/soft_lif.py` must stay alone in its folder: Lava executes what lies beside it.")
+        found.append(
+            "- `custom_processes/soft_lif.py` must stay alone in its folder: Lava executes what lies beside it."
+        )
     return found

@@ -12,7 +12,9 @@ from spikesim.cli.common import Json, NetworkName, Settings, find_network, parse
 FormatName = Annotated[
     str, typer.Option("--to", help="nir, netx (lava-dl, Loihi 2), lava (a folder that runs), or h5 (spikesim's own).")
 ]
-OutPath = Annotated[Path | None, typer.Option("--out", "-o", help="File or folder to write; the network's name by default.")]
+OutPath = Annotated[
+    Path | None, typer.Option("--out", "-o", help="File or folder to write; the network's name by default.")
+]
 Reset = Annotated[
     str | None,
     typer.Option(
@@ -23,7 +25,8 @@ Reset = Annotated[
 OnLossy = Annotated[str, typer.Option(help="NIR: metadata keeps what NIR cannot say, error refuses it.")]
 EulerDt = Annotated[float | None, typer.Option(help="NIR: step of the reader in seconds (snnTorch: 1e-4).")]
 Verify = Annotated[
-    bool, typer.Option("--verify", help="Read the file back (lava: run the folder) and compare spikes, on random input.")
+    bool,
+    typer.Option("--verify", help="Read the file back (lava: run the folder) and compare spikes, on random input."),
 ]
 VerifyOn = Annotated[
     str | None, typer.Option(help="Verify on this: an .npz with one array per input, or a data set's test samples.")

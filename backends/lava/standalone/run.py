@@ -146,8 +146,11 @@ def child(arguments: argparse.Namespace) -> None:
 
 def read_inputs(path: Path) -> dict[str, Any]:
     """Read spikes for every input: arrays ``[steps, samples, n]`` or ``[steps, n]`` by name."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: np.asarray(file[name]) for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name]) for name in file.files}
+    except (OSError, ValueError, AttributeError) as error:
+        sys.exit(f"{path} is no NPZ file with one array per input: {error}")
     described = json.loads((HERE / "network.json").read_text("utf-8"))
     found, problems = {}, []
     for name, n in described["inputs"].items():
@@ -218,7 +221,11 @@ def report(arguments: argparse.Namespace, found: dict[str, Any]) -> int:
     """Print what was found, and with --check how it compares."""
     counts = {name: len(rows) for name, rows in found.items()}
     if not arguments.check:
-        print(json.dumps({"spikes": counts}) if arguments.json else "\n".join(f"{k}: {n} spikes" for k, n in counts.items()))
+        print(
+            json.dumps({"spikes": counts})
+            if arguments.json
+            else "\n".join(f"{k}: {n} spikes" for k, n in counts.items())
+        )
         return 0
     expected = read_spikes(HERE / "expected.npz")
     wanted = sum(map(len, expected.values()))
@@ -241,7 +248,9 @@ def main() -> int:
     """Run the child and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with expected.npz (needs input.npz)")
-    parser.add_argument("--input", type=Path, default=HERE / "input.npz", help="NPZ, one array [steps, samples, n] per input")
+    parser.add_argument(
+        "--input", type=Path, default=HERE / "input.npz", help="NPZ, one array [steps, samples, n] per input"
+    )
     parser.add_argument("--out", type=Path, help="NPZ for the spikes: rows (sample, step, neuron) by population")
     parser.add_argument("--io", choices=("ringbuffer", "injector"), help="how spikes enter and leave Lava")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds after which Lava is ended")
@@ -253,6 +262,7 @@ def main() -> int:
     if arguments.child:
         child(arguments)
         return 0
+    read_inputs(arguments.input)  # says what is wrong with them before Lava starts
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder, "spikes.npz"))
         problem = run_child(arguments, result)
