@@ -131,6 +131,6 @@ def _changes(prepared: Prepared, soft: bool) -> list[str]:
         found.append(f"- Measured before and after: {report.verification}")
     if soft:
         found.append(
-            "- `custom_processes/soft_lif.py` must stay alone in its folder: Lava executes what lies beside it."
+            "- `custom_processes/soft_lif.py` must stay alone there: Lava executes what lies beside a process."
         )
     return found

@@ -1,8 +1,8 @@
 """Import Lava in this process, or say why that cannot be.
 
 Lava was archived in May 2026, so its two obstacles will stay: three dataclass defaults that Python 3.11 refuses, and an
-unguarded ``multiprocessing.set_start_method('fork')`` at import. How they are met stands in ``standalone/lava_network``,
-because an exported folder meets them, too.
+unguarded ``multiprocessing.set_start_method('fork')`` at import. ``standalone/lava_network`` meets them, because an
+exported folder has to do so, too.
 """
 
 from __future__ import annotations
