@@ -31,7 +31,7 @@ def even(rng, *shape, low=-60, high=90):
 
 
 def network(reset="subtract"):
-    """Two inputs, an image through a convolution, a loop, delays, a bias and a state of every neuron's own, two parts."""
+    """Several inputs, a convolution, a loop, delays, a bias and a state of each neuron's own, two separate parts."""
     rng = np.random.default_rng(4)
     conv = Conv2d(even(rng, 3, 2, 3, 2, high=120), stride=2, padding=1)
     shape = conv.output_shape((2, 7, 5))

@@ -151,7 +151,7 @@ def test_one_line_is_changed_in_memory_only(tmp_path: Path) -> None:
 def test_an_unknown_lava_is_refused(times: int, tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("@dataclass\nclass ByteEncoder:\n    pass\n" * times)
-    with pytest.raises(ImportError, match="not the file of lava-nc 0.10.0"):
+    with pytest.raises(ImportError, match="not the file of lava-nc"):
         lava_network.HashableDefaults("bad", str(bad)).get_code("bad")
 
 

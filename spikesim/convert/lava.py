@@ -231,7 +231,7 @@ def _rows(recording: Recording, population: str) -> NDArray[np.int32]:
     """Return spikes as sorted rows (sample, step, neuron)."""
     spikes = recording[population]
     rows = np.stack([spikes.sample, spikes.step, spikes.neuron], axis=1).astype(np.int32)
-    return rows[np.lexsort(rows.T[::-1])]
+    return np.asarray(rows[np.lexsort(rows.T[::-1])])
 
 
 def _target(path: Path) -> Path:

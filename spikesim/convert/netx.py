@@ -53,8 +53,8 @@ def write_netx(
         Where.
     reset
         None refuses a network with soft reset, which netx has no field for. ``"hard"`` writes it with hard reset,
-        ``"self_inhibition"`` as recurrent layers (:mod:`spikesim.convert.soft_reset`), exact for some decays; the report
-        holds the measured difference in spikes.
+        ``"self_inhibition"`` as recurrent layers (:mod:`spikesim.convert.soft_reset`), exact for some decays; the
+        report holds the measured difference in spikes.
     inputs
         Sample input for that measurement, as for :func:`spikesim.run`; random spikes if left out.
     steps

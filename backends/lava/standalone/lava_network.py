@@ -175,7 +175,8 @@ class LavaNetwork:
             kind: [Part(**{**part, "parameters": _restored(part["parameters"], arrays)}) for part in described[kind]]
             for kind in ("populations", "projections")
         }
-        return cls(**parts, inputs=described["inputs"], lags=described["lags"], outputs=described["outputs"])
+        named = {name: described[name] for name in ("inputs", "lags", "outputs")}
+        return cls(parts["populations"], parts["projections"], **named)
 
     @property
     def longest(self) -> int:
@@ -269,7 +270,8 @@ def _restored(parameters: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays to an NPZ file, whatever their names are."""
+    npy: Any = np.lib.format
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, array in arrays.items():
             with file.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                npy.write_array(member, np.asarray(array), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Run the network of this folder in Lava: ``python run.py``, or ``python run.py --check`` to compare with what is expected.
+"""Run the network of this folder in Lava: ``python run.py``; ``--check`` compares with the spikes that are expected.
 
 Lava runs in a child process with a time limit. If it hangs or fails, you get its output and exit code 3, and nothing of
 it is left behind. ``--check`` exits with 1 if a spike differs and shows the first that do.
@@ -248,9 +248,7 @@ def main() -> int:
     """Run the child and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with expected.npz (needs input.npz)")
-    parser.add_argument(
-        "--input", type=Path, default=HERE / "input.npz", help="NPZ, one array [steps, samples, n] per input"
-    )
+    parser.add_argument("--input", type=Path, default=HERE / "input.npz", help="NPZ, [steps, samples, n] per input")
     parser.add_argument("--out", type=Path, help="NPZ for the spikes: rows (sample, step, neuron) by population")
     parser.add_argument("--io", choices=("ringbuffer", "injector"), help="how spikes enter and leave Lava")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds after which Lava is ended")
