@@ -241,7 +241,7 @@ def test_a_folder_that_takes_too_long_is_ended(folder):
 def test_wrong_input_for_a_folder_is_one_sentence(folder, tmp_path):
     np.savez(tmp_path / "x.npz", image=np.zeros((5, 70)), lines=np.zeros((5, 6)))
     done = run_folder(folder, "--input", tmp_path / "x.npz")
-    assert done.returncode != 0
+    assert done.returncode == 2
     for words in ("input 'line' is missing", "input 'noise' is missing", "there is no input 'lines'"):
         assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -254,7 +254,7 @@ def _ours(folder: Path) -> bool:
 
 
 def check_lava(path: str | Path, *, io: str | None = None, timeout: float = 300.0) -> Verification:
-    """Run a folder's own check in a process of its own, isolated from this one's settings.
+    """Run a folder's own check, with this Python.
 
     Parameters
     ----------
@@ -281,9 +281,9 @@ def check_lava(path: str | Path, *, io: str | None = None, timeout: float = 300.
     if not _ours(folder):
         raise MissingFileError(f"{str(path)!r} is no folder that `spikesim export --to lava` wrote")
     options = [] if io is None else ["--io", io]
-    command = [sys.executable, "-I", str(folder / "run.py"), "--check", "--json", "--timeout", str(timeout), *options]
+    command = [sys.executable, str(folder / "run.py"), "--check", "--json", "--timeout", str(timeout), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or not done.stdout:
         raise BackendError(f"the folder's check ended with code {done.returncode}:\n{done.stderr.strip()}")
     found = json.loads(done.stdout)
     described = json.loads((folder / DESCRIPTION).read_text("utf-8"))

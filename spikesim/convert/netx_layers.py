@@ -37,16 +37,16 @@ def find_chain(network: IntNetwork) -> list[str]:
     problems = []
     if len(network.inputs) != 1:
         names = ", ".join(repr(i.name) for i in network.inputs) or "none"
-        problems.append(f"netx has one input; this network has {len(network.inputs)} ({names})")
+        problems.append(f"netx has one input; this network has {len(network.inputs)} ({names}); --to lava holds several")
     forward = [p for p in network.projections if p.pre != p.post]
     groups: list[IntInput | IntPopulation] = [*network.inputs, *network.populations]
     for group in groups:
         sends = [p.name for p in forward if p.pre == group.name]
         gets = [p.name for p in forward if p.post == group.name]
         if len(sends) > 1:
-            problems.append(f"{group.name!r} branches to {_list(sends)}; netx holds one chain of layers")
+            problems.append(f"{group.name!r} branches to {_list(sends)}; netx holds one chain of layers, --to lava any")
         if len(gets) > 1:
-            problems.append(f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers")
+            problems.append(f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers, --to lava any")
         if isinstance(group, IntPopulation) and not gets:
             problems.append(f"population {group.name!r} is reached by no projection")
     if problems:
@@ -109,12 +109,12 @@ def _conv_of(network: Network, pre: str, post: str) -> Conv2d | None:
 
 def _neuron_problems(p: IntPopulation) -> list[str]:
     found = [
-        f"population {p.name!r}: {name} differs between its neurons; netx has one value for a layer"
+        f"population {p.name!r}: {name} differs between its neurons; netx has one value for a layer, so give them one"
         for name in ("du", "dv", "vth")
         if np.unique(getattr(p, name)).size > 1
     ]
     if np.any(p.u0) or np.any(p.v0):
-        found.append(f"population {p.name!r}: initial states; netx starts at 0")
+        found.append(f"population {p.name!r}: initial states; netx starts at 0, --to lava holds them")
     return found
 
 

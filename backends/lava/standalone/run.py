@@ -27,7 +27,7 @@ if str(HERE) not in sys.path:
 import numpy as np  # noqa: E402
 from lava_network import LavaNetwork, save_arrays  # noqa: E402
 
-DIFFER, FAILED = 1, 3
+DIFFER, WRONG_INPUT, FAILED = 1, 2, 3
 SHOWN = 10  # differences
 
 
@@ -105,7 +105,7 @@ class Watch:
             if wait(sentinels, timeout=0.2):
                 time.sleep(1.0)  # for Lava to notice by itself
                 if not self.done.is_set():
-                    end("a process of Lava ended while it should run\n" + "\n".join(map(_traceback, self.actors)))
+                    end("a process of Lava ended while it should run\n" + "\n".join(filter(None, map(_traceback, self.actors))))
 
 
 def _traceback(actor: Any) -> str:
@@ -150,7 +150,7 @@ def read_inputs(path: Path) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
     except (OSError, ValueError, AttributeError) as error:
-        sys.exit(f"{path} is no NPZ file with one array per input: {error}")
+        refuse(f"{path} is no NPZ file with one array per input: {error}")
     described = json.loads((HERE / "network.json").read_text("utf-8"))
     found, problems = {}, []
     for name, n in described["inputs"].items():
@@ -164,8 +164,14 @@ def read_inputs(path: Path) -> dict[str, Any]:
     if len({x.shape[:2] for x in found.values()}) > 1:
         problems.append("the inputs differ in steps or samples")
     if problems:
-        sys.exit(f"{path}: " + "; ".join(problems))
+        refuse(f"{path}: " + "; ".join(problems))
     return found or {"": np.zeros((described["steps"], described["samples"], 0), bool)}
+
+
+def refuse(message: str) -> None:
+    """End with a sentence about what was asked."""
+    print(message, file=sys.stderr)
+    sys.exit(WRONG_INPUT)
 
 
 def read_spikes(path: Path) -> dict[str, Any]:
