@@ -354,7 +354,7 @@ def from_netx(tmp_path_factory):
         np.save(folder / f"{name}.npy", data[:, 0])
         shape = [int(d) for d in network["in"].shape]
         files.append((str(folder / f"{name}.net"), shape, str(folder / f"{name}.npy")))
-    runner._run_child([sys.executable, "-c", LIVE, json.dumps(files), str(folder / "found.json")], 120)
+    runner._run_child([sys.executable, "-c", LIVE, json.dumps(files), str(folder / "found.json")], 250)
     return folder, dict(zip(NETWORKS, json.loads((folder / "found.json").read_text()), strict=True))
 
 

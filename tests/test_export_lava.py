@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from spikesim import Input, Network, Poisson, Population, Projection
 from spikesim.backends.lava import runner
+from spikesim.backends.lava.standalone import lava_network
 from spikesim.connect import Conv2d, Dense
 from spikesim.convert import check_lava, compare_spikes, read_netx, write_lava, write_netx
 from spikesim.convert.report import ExportReport
@@ -194,7 +195,7 @@ def test_a_folder_is_replaced_and_nothing_else_is(folder, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "x"]
 
 
-def run_folder(folder, *options, timeout=100):
+def run_folder(folder, *options, timeout=250):
     command = [sys.executable, "-I", str(folder / "run.py"), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, cwd="/")
 
@@ -236,6 +237,20 @@ def test_a_folder_that_takes_too_long_is_ended(folder):
     assert done.returncode == 3
     assert "did not finish within 0.3 s and was ended" in done.stderr
     assert time.monotonic() - start < 60
+
+
+@pytest.mark.lava
+def test_a_process_that_dies_in_lava_is_an_error_with_its_traceback(tmp_path):
+    """Lava itself would wait for it for ever."""
+    line = Projection("x", "a", Dense(np.full((2, 2), 40.0)), delay=np.arange(4) * MS)
+    write_lava(Network((Population("a", 2, loihi_lif()),), (line,), (Input("x", 2),)), tmp_path / "x", steps=5)
+    with np.load(tmp_path / "x/network.npz", allow_pickle=False) as file:
+        arrays = {name: file[name] + 70 * name.endswith("delays") for name in file.files}
+    lava_network.save_arrays(tmp_path / "x/network.npz", arrays)
+    done = run_folder(tmp_path / "x", "--timeout", 60)
+    assert done.returncode == 3
+    assert "a process of Lava ended" in done.stderr
+    assert "expects values between 0 and 63" in done.stderr
 
 
 def test_wrong_input_for_a_folder_is_one_sentence(folder, tmp_path):
@@ -310,4 +325,4 @@ def test_the_guide_s_live_processes_run(tmp_path, monkeypatch):
     first = re.search(r"```python\n(.*?)```", page, re.S)[1]
     assert live
     monkeypatch.chdir(tmp_path)
-    runner._run_child([sys.executable, "-c", first + "\n".join(live)], 100)  # raises if it fails or hangs
+    runner._run_child([sys.executable, "-c", first + "\n".join(live)], 250)  # raises if it fails or hangs

@@ -105,7 +105,8 @@ class Watch:
             if wait(sentinels, timeout=0.2):
                 time.sleep(1.0)  # for Lava to notice by itself
                 if not self.done.is_set():
-                    end("a process of Lava ended while it should run\n" + "\n".join(filter(None, map(_traceback, self.actors))))
+                    texts = filter(None, map(_traceback, self.actors))
+                    end("\n".join(["a process of Lava ended while it should run", *texts]))
 
 
 def _traceback(actor: Any) -> str:
