@@ -37,7 +37,9 @@ def find_chain(network: IntNetwork) -> list[str]:
     problems = []
     if len(network.inputs) != 1:
         names = ", ".join(repr(i.name) for i in network.inputs) or "none"
-        problems.append(f"netx has one input; this network has {len(network.inputs)} ({names}); --to lava holds several")
+        problems.append(
+            f"netx has one input; this network has {len(network.inputs)} ({names}); --to lava holds several"
+        )
     forward = [p for p in network.projections if p.pre != p.post]
     groups: list[IntInput | IntPopulation] = [*network.inputs, *network.populations]
     for group in groups:
@@ -46,7 +48,9 @@ def find_chain(network: IntNetwork) -> list[str]:
         if len(sends) > 1:
             problems.append(f"{group.name!r} branches to {_list(sends)}; netx holds one chain of layers, --to lava any")
         if len(gets) > 1:
-            problems.append(f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers, --to lava any")
+            problems.append(
+                f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers, --to lava any"
+            )
         if isinstance(group, IntPopulation) and not gets:
             problems.append(f"population {group.name!r} is reached by no projection")
     if problems:
