@@ -149,6 +149,8 @@ def _loop_problems(node: Node) -> list[str]:
         found.append("a current of its own (du below 4095), and the loop needs the current for the membrane")
     if np.any(node.params["bias_mant"]):
         found.append("a bias, which acts on the voltage and would not add up in the current")
+    if np.any(np.not_equal(node.params.get("refractory", 1), 1)):
+        found.append("a refractory period, in which the current would go on")
     return [f"population {node.name!r} has {reason}" for reason in found]
 
 
