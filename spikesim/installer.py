@@ -1,6 +1,6 @@
-"""Install the two packages that pip's resolver refuses beside spikesim: Lava and norse.
+"""Install the packages that pip's resolver refuses beside spikesim: Lava, lava-dl (its netx) and norse.
 
-Both work, but their metadata say otherwise, so they are installed without their own dependencies, and what they really
+They work, but their metadata say otherwise, so they are installed without their own dependencies, and what they really
 need is installed beside them. :func:`plan` says which pip commands that takes and why; :func:`run` runs them.
 """
 
@@ -86,6 +86,23 @@ def _lava(python_version: tuple[int, int]) -> Plan:
     )
 
 
+def _lava_dl(python_version: tuple[int, int]) -> Plan:
+    lava = _lava(python_version)
+    flags = lava.steps[-1].arguments[1:-1]
+    return Plan(
+        "lava-dl",
+        (
+            *lava.steps,
+            Step(("install", TORCH), "torch, which netx imports; lava-dl asks for torch<2.4"),
+            Step(("install", *flags, "lava-dl==0.6.0"), "lava-dl itself, without its own pins; the last release"),
+        ),
+        (
+            *lava.notes,
+            "Only its netx is used, through spikesim.backends.lava.netx; its slayer also needs opencv and torchvision.",
+        ),
+    )
+
+
 def _norse(python_version: tuple[int, int]) -> Plan:
     del python_version  # the same everywhere
     return Plan(
@@ -107,7 +124,7 @@ def _norse(python_version: tuple[int, int]) -> Plan:
     )
 
 
-_PLANS: dict[str, Callable[[tuple[int, int]], Plan]] = {"lava": _lava, "norse": _norse}
+_PLANS: dict[str, Callable[[tuple[int, int]], Plan]] = {"lava": _lava, "lava-dl": _lava_dl, "norse": _norse}
 
 
 def plan(package: str, python_version: tuple[int, int] | None = None) -> Plan:
@@ -116,7 +133,7 @@ def plan(package: str, python_version: tuple[int, int] | None = None) -> Plan:
     Parameters
     ----------
     package
-        ``"lava"`` or ``"norse"``.
+        ``"lava"``, ``"lava-dl"`` or ``"norse"``.
     python_version
         Major and minor version to plan for; the running interpreter's by default.
 
@@ -128,7 +145,7 @@ def plan(package: str, python_version: tuple[int, int] | None = None) -> Plan:
     Raises
     ------
     UnknownNameError
-        If the package is neither.
+        If the package is none of them.
 
     Examples
     --------

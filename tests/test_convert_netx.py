@@ -1,8 +1,6 @@
 """netx: the golden file, round trips on every engine, every refusal by name, and lava-dl itself where it is."""
 
-import importlib.metadata
 import json
-import subprocess
 import sys
 
 import h5py
@@ -289,67 +287,86 @@ def test_the_command_line_measures_a_hard_reset(tmp_path):
 
 # ------------------------------------------------------------------------------------------------------- lava-dl itself
 LIVE = """
-import sys, types, json
+import sys, json
 import numpy as np
-from spikesim.backends.lava.shims import importing_lava
-with importing_lava():
-    for name in ("lava.lib.dl.slayer", "lava.lib.dl.slayer.neuron", "lava.lib.dl.slayer.neuron.rf"):
-        module = types.ModuleType(name)
-        module.__path__ = []
-        sys.modules.setdefault(name, module)
-    sys.modules["lava.lib.dl.slayer.neuron.rf"].neuron_params = None
-    from lava.lib.dl.netx.hdf5 import Network
-    from lava.proc.io.source import RingBuffer
-    from lava.proc.io.sink import RingBuffer as Sink
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-path, shape, data = sys.argv[1], json.loads(sys.argv[2]), np.load(sys.argv[3])
-net = Network(net_config=path)
-steps = len(data)
-x = data.reshape(steps, *shape)
-x = np.moveaxis(x, 0, -1)
-if len(shape) == 3:
-    x = x.transpose(2, 1, 0, 3)          # (channels, height, width) -> (width, height, channels)
-source = RingBuffer(data=x.astype(int))
-source.s_out.connect(net.inp)
-sinks = []
-for layer in net.layers:
-    sink = Sink(shape=layer.neuron.s_out.shape, buffer=steps)
-    layer.neuron.s_out.connect(sink.a_in)
-    sinks.append(sink)
-net.run(condition=RunSteps(steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+from spikesim.backends.lava.netx import load_netx
+files = json.loads(sys.argv[1])
+from spikesim.backends.lava.shims import import_lava
+import_lava()
+from lava.proc.io.source import RingBuffer
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
 found = []
-for sink in sinks:
-    d = np.asarray(sink.data.get())
-    d = d.transpose(2, 1, 0, 3) if d.ndim == 4 else d
-    found.append(d.reshape(-1, steps).T.astype(int).tolist())
-net.stop()
-print("RESULT" + json.dumps(found))
+for path, shape, data in files:
+    net, x = load_netx(path), np.load(data)
+    steps = len(x)
+    x = np.moveaxis(x.reshape(steps, *shape), 0, -1)
+    if len(shape) == 3:
+        x = x.transpose(2, 1, 0, 3)          # (channels, height, width) -> (width, height, channels)
+    source = RingBuffer(data=x.astype(int))
+    source.s_out.connect(net.inp)
+    sinks = [Sink(shape=layer.neuron.s_out.shape, buffer=steps) for layer in net.layers if hasattr(layer, "neuron")]
+    for layer, sink in zip([x for x in net.layers if hasattr(x, "neuron")], sinks):
+        layer.neuron.s_out.connect(sink.a_in)
+    net.run(condition=RunSteps(steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    each = []
+    for sink in sinks:
+        d = np.asarray(sink.data.get())
+        d = d.transpose(2, 1, 0, 3) if d.ndim == 4 else d
+        each.append(d.reshape(-1, steps).T.astype(int).tolist())
+    net.stop()
+    net.net_config.f.close()
+    found.append(each)
+open(sys.argv[2], "w").write(json.dumps(found))
 """
 
 
+def soft_chain():
+    """Soft resets as loops, which netx holds as recurrent layers."""
+    neuron = loihi_lif(reset="subtract", du=4095, dv=2048, v_th=200, q=200)
+    return chain(neuron=neuron)
+
+
+NETWORKS = {
+    "plain": chain(),
+    "recurrent": chain(loop()),
+    "delays": chain(delay=6 * MS),
+    "bias": chain(neuron=loihi_lif(v_th=200, bias_mant=2, bias_exp=6), delay=2 * MS),
+    "odd": chain().swap(Projection("in", "hidden", Dense(even(np.random.default_rng(1), 10, 12) + 1))),
+    "conv": image(),
+    "soft": soft_chain(),
+}
+
+
+@pytest.fixture(scope="module")
+def from_netx(tmp_path_factory):
+    """All files travel to one child; what comes back are the spikes of their layers."""
+    from spikesim.backends.lava import runner
+    from spikesim.backends.lava.netx import REMEDY, netx_available
+
+    if not netx_available():
+        pytest.skip(f"lava-dl is not installed; run: {REMEDY}")
+    folder, files = tmp_path_factory.mktemp("netx"), []
+    for name, network in NETWORKS.items():
+        write_netx(network, folder / f"{name}.net", reset="self_inhibition")
+        data = random_inputs(network, 40, density=0.3)["in"]
+        np.save(folder / f"{name}.npy", data[:, 0])
+        shape = [int(d) for d in network["in"].shape]
+        files.append((str(folder / f"{name}.net"), shape, str(folder / f"{name}.npy")))
+    runner._run_child([sys.executable, "-c", LIVE, json.dumps(files), str(folder / "found.json")], 250)
+    return folder, dict(zip(NETWORKS, json.loads((folder / "found.json").read_text()), strict=True))
+
+
 @pytest.mark.lava
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "network", [chain(), chain(loop()), chain(delay=6 * MS), image()], ids=["plain", "recurrent", "delays", "conv"]
-)
-def test_lava_dl_reads_our_file_with_the_same_spikes(network, tmp_path):
-    try:
-        importlib.metadata.version("lava-dl")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("lava-dl is not installed; run: pip install --no-deps --ignore-requires-python lava-dl==0.6.0")
-    write_netx(network, tmp_path / "x.net")
-    data = random_inputs(network, 40, density=0.3)["in"]
-    np.save(tmp_path / "x.npy", data[:, 0])
-    shape = json.dumps([int(d) for d in network["in"].shape])
-    command = [sys.executable, "-c", LIVE, str(tmp_path / "x.net"), shape, str(tmp_path / "x.npy")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.split("RESULT")[1])
-    with h5py.File(tmp_path / "x.net", "a") as file:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_lava_dl_reads_our_file_with_the_same_spikes(name, from_netx):
+    folder, found = from_netx
+    with h5py.File(folder / f"{name}.net", "a") as file:
         del file.attrs["spikesim"]
-    chip, _ = read_netx(tmp_path / "x.net")
-    ours = spikesim.run(chip, inputs={chip.stimuli[0].name: data}, backend="loihi")
-    for population, spikes in zip(chip.populations, found, strict=True):
+    chip, _ = read_netx(folder / f"{name}.net")
+    given = {chip.stimuli[0].name: np.load(folder / f"{name}.npy")}
+    ours = spikesim.run(chip, inputs=given, backend="loihi")
+    for population, spikes in zip(chip.populations, found[name], strict=True):
         assert np.sum(spikes) > 0
         assert np.array_equal(ours[population.name].dense()[:, 0], np.array(spikes, bool))

@@ -27,13 +27,19 @@ def test_lava_is_installed_without_its_pins(minor):
     assert any(word.startswith("asteval") and "<0.10" in word for word in before[0])
 
 
+def test_lava_dl_is_installed_without_its_pins():
+    steps = arguments("lava-dl", (3, 11))
+    assert steps[:2] == arguments("lava", (3, 11)) and installer.TORCH in steps[2]
+    assert steps[3] == ["install", "--no-deps", "--ignore-requires-python", "lava-dl==0.6.0"]
+
+
 def test_norse_never_brings_torchvision():
     before, last = arguments("norse", (3, 11))
     assert installer.TORCH in before
     assert last == ["install", "--no-deps", "norse==1.1.0"]
 
 
-@pytest.mark.parametrize("package", ["lava", "norse"])
+@pytest.mark.parametrize("package", ["lava", "lava-dl", "norse"])
 def test_every_step_has_a_reason_and_pip_check_is_explained(package):
     todo = installer.plan(package)
     assert all(len(step.why) > 20 for step in todo.steps)

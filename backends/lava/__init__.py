@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from spikesim.engine import Availability, Options, Program
 from spikesim.fixedpoint.lower import problems
 from spikesim.graph import Graph
+
+if TYPE_CHECKING:
+    from spikesim.backends.lava.standalone.lava_network import LavaNetwork
+
+
+def build(network: Any, **options: Any) -> LavaNetwork:
+    """Return a network as live Lava processes; see :func:`spikesim.backends.lava.live.build`."""
+    from spikesim.backends.lava import live
+
+    return live.build(network, **options)
 
 
 class LavaBackend:
@@ -24,7 +36,7 @@ class LavaBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif with scalar parameters; soft reset by a custom process (simulation only)",
-            "synapses": "Dense, DelayDense, Sparse; recurrent",
+            "synapses": "Dense, DelayDense, Sparse; recurrent; exported also as Conv",
             "precision": "Lava fixed_pt (bit_accurate_loihi)",
         }
 
@@ -44,3 +56,9 @@ class LavaBackend:
         from spikesim.fixedpoint.program import FixedProgram
 
         return FixedProgram(graph, engine(options.timeout), whole_run=True)
+
+    def write_folder(self, folder: Path, prepared: Any, **described: Any) -> None:
+        """Write a network as a folder that runs with Lava alone; see :func:`spikesim.convert.lava.write_lava`."""
+        from spikesim.backends.lava.folder import write_folder
+
+        write_folder(folder, prepared, **described)

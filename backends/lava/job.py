@@ -70,7 +70,10 @@ def _population(population: IntPopulation) -> Iterator[str]:
         values = np.unique(getattr(population, name))
         if values.size > 1:
             label = name.removeprefix("soft_")
-            yield f"{owner}: Lava has one {label} per population, not {values.size}; split it into populations"
+            yield (
+                f"{owner}: Lava has one {label} per population, not {values.size}; split it into "
+                "populations of one value: quantise(network, bins=k)"
+            )
     if population.reset_interval and population.reset != "hard":
         yield f"{owner}: reset_interval with reset={population.reset!r}; Lava's LIFReset resets hard"
 

@@ -20,9 +20,10 @@ from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikesim.backends.lava._recorder.recorder import SpikeRecorder, StateRecorder
-from spikesim.backends.lava.build import Processes, build_processes
 from spikesim.backends.lava.job import LavaJob, components
 from spikesim.backends.lava.jobfile import LavaResult
+from spikesim.backends.lava.processes import build_processes
+from spikesim.backends.lava.standalone.lava_network import LavaNetwork
 from spikesim.fixedpoint import IntNetwork, IntSample
 
 # Stimuli are compiled into the network; this many numbers of them at a time (64 MiB) keep memory bounded.
@@ -81,7 +82,7 @@ def _run_samples(
     return recorders.result(first, built - start, done - built)
 
 
-def _add_sources(network: IntNetwork, processes: Processes, steps: int, samples: Sequence[IntSample]) -> None:
+def _add_sources(network: IntNetwork, processes: LavaNetwork, steps: int, samples: Sequence[IntSample]) -> None:
     """Connect a source to every projection that an input drives, and to every neuron with a direct current."""
     for group in network.inputs:
         raster = np.zeros((group.n, len(samples) * steps), np.int32)
@@ -99,7 +100,7 @@ def _add_sources(network: IntNetwork, processes: Processes, steps: int, samples:
             RingBuffer(data=np.ascontiguousarray(drive.T)).s_out.connect(processes.populations[population.name].a_in)
 
 
-def _set_back(network: IntNetwork, processes: Processes) -> None:
+def _set_back(network: IntNetwork, processes: LavaNetwork) -> None:
     """Give every process the state it had before the first column."""
     for p in network.populations:
         neurons = processes.populations[p.name]
@@ -118,7 +119,7 @@ def _shared(rows: int, n: int, dtype: type) -> NDArray[Any]:
 class _Recorders:
     """The recording processes of a network and the memory they write to."""
 
-    def __init__(self, network: IntNetwork, processes: Processes, job: LavaJob, n_samples: int) -> None:
+    def __init__(self, network: IntNetwork, processes: LavaNetwork, job: LavaJob, n_samples: int) -> None:
         self.n_samples, self.steps = n_samples, job.steps
         self.spikes: dict[str, NDArray[np.uint8]] = {}
         self.traces: dict[str, dict[str, NDArray[np.int32]]] = {"u": {}, "v": {}}

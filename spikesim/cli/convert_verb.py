@@ -24,7 +24,7 @@ from spikesim.cli.export_verb import (
 def command(
     file: Annotated[Path, typer.Argument(help="Network: .nir, .net, .h5, SONATA's .json. Recording: .h5, NIRData.")],
     to: Annotated[
-        str, typer.Option("--to", help="Networks: nir, netx (lava-dl, Loihi 2), h5. Recordings: nirdata, sonata, h5.")
+        str, typer.Option("--to", help="Networks: nir, netx, lava (a folder), h5. Recordings: nirdata, sonata, h5.")
     ],
     out: OutPath = None,
     dt: Annotated[float | None, typer.Option(help="Time step in seconds; foreign NIR files hold none.")] = None,

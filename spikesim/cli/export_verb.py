@@ -9,18 +9,31 @@ import typer
 
 from spikesim.cli.common import Json, NetworkName, Settings, find_network, parse_settings, print_json, print_table
 
-FormatName = Annotated[str, typer.Option("--to", help="nir, netx (lava-dl, Loihi 2), or h5 (spikesim's own).")]
-OutPath = Annotated[Path | None, typer.Option("--out", "-o", help="File to write; the network's name by default.")]
+FormatName = Annotated[
+    str, typer.Option("--to", help="nir, netx (lava-dl, Loihi 2), lava (a folder that runs), or h5 (spikesim's own).")
+]
+OutPath = Annotated[
+    Path | None, typer.Option("--out", "-o", help="File or folder to write; the network's name by default.")
+]
 Reset = Annotated[
     str | None,
-    typer.Option(help="hard: write a soft reset as a hard one, where the format has no other (netx measures it)."),
+    typer.Option(
+        help="A soft reset where there is none. hard: to 0 (netx, lava: measured; nir). self_inhibition: a loop "
+        "(netx, lava). custom_process: lava's simulation only."
+    ),
 ]
 OnLossy = Annotated[str, typer.Option(help="NIR: metadata keeps what NIR cannot say, error refuses it.")]
 EulerDt = Annotated[float | None, typer.Option(help="NIR: step of the reader in seconds (snnTorch: 1e-4).")]
-Verify = Annotated[bool, typer.Option("--verify", help="Read the file back and compare spikes, on random input.")]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Read the file back (lava: run the folder) and compare spikes, on random input."),
+]
 VerifyOn = Annotated[
     str | None, typer.Option(help="Verify on this: an .npz with one array per input, or a data set's test samples.")
 ]
+Quantise = Annotated[bool, typer.Option("--quantise", help="Lava: bring a float network to fixed point first.")]
+Steps = Annotated[int | None, typer.Option(help="Lava, netx: length of the run on random input.")]
+InOut = Annotated[str | None, typer.Option("--io", help="Lava: how spikes enter and leave, ringbuffer or injector.")]
 SAMPLES, STEPS = 32, 32  # of a data set, for --verify-on
 
 
@@ -33,12 +46,15 @@ def command(
     euler_dt: EulerDt = None,
     verify: Verify = False,
     verify_on: VerifyOn = None,
+    quantise: Quantise = False,
+    steps: Steps = None,
+    io: InOut = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Write a network for another tool: `spikesim export quantised.h5 --to netx --out model.net`."""
     value = find_network(network, parse_settings(settings))
-    options = write_options(to, reset, on_lossy, euler_dt)
+    options = write_options(to, reset, on_lossy, euler_dt, quantise=quantise or None, steps=steps, io=io)
     target = out or default_target(value.name, to)
     report = write(value, to, target, options, verify, verify_on)
     show(report, target, json)
@@ -52,16 +68,16 @@ def default_target(name: str, to: str) -> Path:
     return Path(plain).with_suffix(find_format(to).suffixes[0])
 
 
-def write_options(to: str, reset: str | None, on_lossy: str, euler_dt: float | None) -> dict[str, Any]:
+def write_options(to: str, reset: str | None, on_lossy: str, euler_dt: float | None, **more: Any) -> dict[str, Any]:
     """Return the options that a format takes; refuse those that it does not."""
     from spikesim.convert import find_format
     from spikesim.errors import InvalidValueError, UnknownNameError
 
-    if reset not in (None, "hard"):
+    if to == "nir" and reset not in (None, "hard"):
         raise UnknownNameError("--reset", str(reset), ["hard"])
-    wanted: dict[str, Any] = {}
+    wanted = {name: value for name, value in more.items() if value is not None}
     if reset:
-        wanted["on_lossy" if to == "nir" else "reset"] = reset
+        wanted[{"nir": "on_lossy", "lava": "on_soft_reset"}.get(to, "reset")] = reset
     if on_lossy != "metadata":
         wanted["on_lossy"] = on_lossy
     if euler_dt is not None:
@@ -80,6 +96,8 @@ def write(
     from spikesim.convert import compare_spikes, find_format
 
     known = find_format(to)
+    if known.check is not None:
+        return _write_checked(known, network, target, options, verify, verify_on)
     report = known.write(network, target, **options)
     if verify_on is not None or (verify and report.verification is None):
         inputs = None if verify_on is None else real_inputs(network, verify_on)
@@ -87,6 +105,20 @@ def write(
         report.verification = compare_spikes(network, after, inputs, data=verify_on or "")
         if "metadata" in known.read_options and report.status != "exact":
             report.notes.append(_plain_reader(network, target, options.get("euler_dt") or network.dt, inputs))
+    return report
+
+
+def _write_checked(
+    known: Any, network: Any, target: Path, options: dict[str, Any], verify: bool, verify_on: str | None
+) -> Any:
+    """Write what holds its own check, with the input that was asked for; on request run the check."""
+    inputs = {} if verify_on is None else {"inputs": real_inputs(network, verify_on)}
+    report = known.write(network, target, **options, **inputs)
+    if verify:
+        found = known.check(target)
+        report.notes.append(f"checked: {found}")
+        if found.differing:
+            report.warnings.append(f"{found.differing} spikes differ from those expected")
     return report
 
 

@@ -10,8 +10,8 @@ from spikesim import installer
 
 
 def command(
-    package: Annotated[str, typer.Argument(help="lava or norse")],
+    package: Annotated[str, typer.Argument(help="lava, lava-dl or norse")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be run")] = False,
 ) -> None:
-    """Install lava or norse into this environment, and say what is done and why."""
+    """Install lava, lava-dl or norse into this environment, and say what is done and why."""
     installer.run(installer.plan(package), dry_run=dry_run, echo=typer.echo)

@@ -6,6 +6,7 @@ format   write                                                  read
 h5       :meth:`spikesim.Network.save`                          :meth:`spikesim.Network.load`
 nir      :func:`to_nir`, :func:`write_nir`                      :func:`from_nir`
 netx     :func:`write_netx`                                     :func:`read_netx`
+lava     :func:`write_lava`, a folder                            no: :func:`check_lava` runs it and compares
 =======  =====================================================  ==================================================
 
 A trained torch network of rectifiers becomes a spiking one (:func:`from_ann`), a SONATA circuit of point neurons a
@@ -43,6 +44,8 @@ class Format(NamedTuple):
     """Options that ``write`` takes."""
     read_options: tuple[str, ...] = ()
     """Options that ``read`` takes."""
+    check: Callable[..., Verification] | None = None
+    """``check(path)`` for what is not read back but runs by itself."""
 
 
 def to_nir(network: Network, **options: Any) -> tuple[Any, ExportReport]:
@@ -157,6 +160,26 @@ def read_netx(path: str | Path, **options: Any) -> tuple[Network, ImportReport]:
     return netx.read_netx(path, **options)
 
 
+def write_lava(network: Any, path: str | Path, **options: Any) -> ExportReport:
+    """Write a folder that runs with Lava alone; see :func:`spikesim.convert.lava.write_lava`."""
+    from spikesim.convert import lava
+
+    return lava.write_lava(network, path, **options)
+
+
+def check_lava(path: str | Path, **options: Any) -> Verification:
+    """Compare a folder's spikes in Lava with those expected; see :func:`spikesim.convert.lava.check_lava`."""
+    from spikesim.convert import lava
+
+    return lava.check_lava(path, **options)
+
+
+def _read_lava(path: str | Path) -> tuple[Network, ImportReport]:
+    from spikesim.convert import lava
+
+    return lava.read_lava(path)
+
+
 def _write_h5(network: Network, path: str | Path) -> ExportReport:
     network.save(path)
     report = ExportReport("h5")
@@ -175,6 +198,13 @@ FORMATS: dict[str, Format] = {
     "h5": Format(_write_h5, _read_h5, (".h5", ".hdf5")),
     "nir": Format(write_nir, from_nir, (".nir",), ("on_lossy", "euler_dt"), ("dt", "integrator", "graded", "metadata")),
     "netx": Format(write_netx, read_netx, (".net", ".netx"), ("reset", "inputs", "steps"), ("dt",)),
+    "lava": Format(
+        write_lava,
+        _read_lava,
+        (".lava",),
+        ("on_soft_reset", "quantise", "inputs", "steps", "outputs", "io"),
+        check=check_lava,
+    ),
 }
 """Every format by name."""
 
@@ -248,6 +278,7 @@ __all__ = [
     "RecordingFormat",
     "Row",
     "Verification",
+    "check_lava",
     "compare_spikes",
     "find_format",
     "format_of",
@@ -263,6 +294,7 @@ __all__ = [
     "to_nirdata",
     "to_norse",
     "to_snntorch",
+    "write_lava",
     "write_netx",
     "write_nir",
     "write_nirdata",

@@ -21,24 +21,25 @@ from spikesim.convert.files import target
 from spikesim.convert.netx_layers import Layer, find_chain, layers_of
 from spikesim.convert.netx_read import network_from
 from spikesim.convert.report import ExportReport, ImportReport
+from spikesim.convert.soft_reset import with_reset
 from spikesim.convert.verify import STEPS, compare_spikes
-from spikesim.errors import FileFormatError, MissingFileError, UnknownNameError, UnsupportedError
+from spikesim.errors import FileFormatError, MissingFileError
 from spikesim.files.envelope import write_atomically
 from spikesim.fixedpoint.lower import Lowered, lower_to_integers
 from spikesim.fixedpoint.network import IntPopulation
 from spikesim.fixedpoint.start import alone
 from spikesim.lowering import lower
-from spikesim.models.neurons import loihi_lif
 from spikesim.network import Network, Population
 
 ATTRIBUTE = "spikesim"
+RESETS = ("hard", "self_inhibition")
 
 
 def write_netx(
     network: Any,
     path: str | Path,
     *,
-    reset: Literal["hard"] | None = None,
+    reset: Literal["hard", "self_inhibition"] | None = None,
     inputs: Mapping[str, Any] | None = None,
     steps: int = STEPS,
 ) -> ExportReport:
@@ -51,7 +52,8 @@ def write_netx(
     path
         Where.
     reset
-        None refuses a network with soft reset, which netx has no field for. ``"hard"`` writes it with hard reset; the
+        None refuses a network with soft reset, which netx has no field for. ``"hard"`` writes it with hard reset,
+        ``"self_inhibition"`` as recurrent layers (:mod:`spikesim.convert.soft_reset`), exact for some decays; the
         report holds the measured difference in spikes.
     inputs
         Sample input for that measurement, as for :func:`spikesim.run`; random spikes if left out.
@@ -68,12 +70,10 @@ def write_netx(
         If the network is not one chain of layers in fixed point, or holds something else that netx does not; all
         reasons are listed.
     """
-    if reset not in (None, "hard"):
-        raise UnknownNameError("reset", reset, ["hard"])
     original: Network = getattr(network, "network", network)
     place = target(path, "netx", "layer")
     report = ExportReport("netx")
-    written = _with_hard_reset(original, reset, report)
+    written = with_reset(original, reset, RESETS, "netx", "reset", report)
     lowered = lower_to_integers(lower(written))
     chain = find_chain(lowered.network)
     early = _early_biases(written, lowered, report)
@@ -81,7 +81,7 @@ def write_netx(
     layers = layers_of(written, integers, chain, report)
     description = _description(written, chain, lowered.lags)
     write_atomically(place, lambda file: _write(file, layers, description))
-    if report.status != "exact":
+    if report.status != "exact" or written is not original:
         meant = read_netx(place)[0]
         parts = [meant.population(name) for name in early]
         begun = [Population(p.name, p.shape, p.neuron(init=early[p.name])) for p in parts]
@@ -146,28 +146,6 @@ def read_netx(path: str | Path, *, dt: float | None = None) -> tuple[Network, Im
         raise FileFormatError(f"{str(source)!r} is not a netx file: it has no group 'layer'")
     described = _described(text)
     return network_from(tree, described if dt is None else {**described, "dt": dt}, source.stem)
-
-
-def _with_hard_reset(network: Network, reset: str | None, report: ExportReport) -> Network:
-    changed, problems = [], []
-    for population in network.populations:
-        kind = population.model.options.get("reset", "to")
-        if population.model.name != "loihi_lif" or kind == "to":
-            continue
-        label = "soft reset" if kind == "subtract" else "no reset"
-        if reset is None:
-            problems.append(
-                f"population {population.name!r}: {label}, which netx has no field for; "
-                "reset='hard' (--reset hard) writes it with hard reset and measures the difference"
-            )
-        kept = {k: population.neuron.value(k) for k in population.model.params if k != "q"}
-        changed.append(Population(population.name, population.shape, loihi_lif(init=population.neuron.init, **kept)))
-        report.add(
-            population.name, "CUBA", "approximated", f"{label} written as hard reset; the difference is measured"
-        )
-    if problems:
-        raise UnsupportedError(problems, f"network {network.name!r} cannot be written as netx:")
-    return network.swap(*changed) if changed else network
 
 
 def _description(network: Network, chain: list[str], lags: Mapping[str, int]) -> str:

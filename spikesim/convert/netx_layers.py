@@ -37,21 +37,22 @@ def find_chain(network: IntNetwork) -> list[str]:
     problems = []
     if len(network.inputs) != 1:
         names = ", ".join(repr(i.name) for i in network.inputs) or "none"
-        problems.append(f"netx has one input; this network has {len(network.inputs)} ({names})")
+        problems.append(
+            f"netx has one input; this network has {len(network.inputs)} ({names}); --to lava holds several"
+        )
     forward = [p for p in network.projections if p.pre != p.post]
     groups: list[IntInput | IntPopulation] = [*network.inputs, *network.populations]
     for group in groups:
         sends = [p.name for p in forward if p.pre == group.name]
         gets = [p.name for p in forward if p.post == group.name]
-        loops = [p.name for p in network.projections if p.pre == p.post == group.name]
         if len(sends) > 1:
-            problems.append(f"{group.name!r} branches to {_list(sends)}; netx holds one chain of layers")
+            problems.append(f"{group.name!r} branches to {_list(sends)}; netx holds one chain of layers, --to lava any")
         if len(gets) > 1:
-            problems.append(f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers")
+            problems.append(
+                f"population {group.name!r} is reached by {_list(gets)}; netx holds one chain of layers, --to lava any"
+            )
         if isinstance(group, IntPopulation) and not gets:
             problems.append(f"population {group.name!r} is reached by no projection")
-        if len(loops) > 1:
-            problems.append(f"population {group.name!r} has several loops {_list(loops)}; netx has one weight_rec")
     if problems:
         raise UnsupportedError(problems, "this network is not the chain of layers that netx holds:")
     following = {p.pre: p.post for p in forward}
@@ -89,14 +90,14 @@ def layers_of(network: Network, integers: IntNetwork, chain: list[str], report: 
         population = integers.population(post)
         problems += _neuron_problems(population)
         projection = next(p for p in integers.projections if (p.pre, p.post) == (pre, post))
-        loop = next((p for p in integers.projections if p.pre == p.post == post), None)
+        loops = [p for p in integers.projections if p.pre == p.post == post]
         conv = convolved[post] if len(here) == 3 else None
-        if conv is not None and loop is None and not np.any(projection.delay):
+        if conv is not None and not loops and not np.any(projection.delay):
             layer, here = _conv(population, conv, shapes[post], report, problems), shapes[post]
         else:
             if len(here) > 1:
                 layers.append(Layer({"type": "flatten", "shape": np.array([int(np.prod(here))])}))
-            layer, here = _dense(population, projection, loop, integers, report, problems), (population.n,)
+            layer, here = _dense(population, projection, loops, integers, report, problems), (population.n,)
         layers.append(layer)
         report.add(post, layer.fields["type"])
     if problems:
@@ -112,12 +113,12 @@ def _conv_of(network: Network, pre: str, post: str) -> Conv2d | None:
 
 def _neuron_problems(p: IntPopulation) -> list[str]:
     found = [
-        f"population {p.name!r}: {name} differs between its neurons; netx has one value for a layer"
+        f"population {p.name!r}: {name} differs between its neurons; netx has one value for a layer, so give them one"
         for name in ("du", "dv", "vth")
         if np.unique(getattr(p, name)).size > 1
     ]
     if np.any(p.u0) or np.any(p.v0):
-        found.append(f"population {p.name!r}: initial states; netx starts at 0")
+        found.append(f"population {p.name!r}: initial states; netx starts at 0, --to lava holds them")
     return found
 
 
@@ -164,17 +165,17 @@ def _check_bits(name: str, matrix: NDArray[np.int32], problems: list[str]) -> No
 
 
 def _dense(
-    p: IntPopulation, projection: IntProjection, loop: IntProjection | None, integers: IntNetwork,
+    p: IntPopulation, projection: IntProjection, loops: list[IntProjection], integers: IntNetwork,
     report: ExportReport, problems: list[str],
 ) -> Layer:  # fmt: skip
     n_pre = integers.size(projection.pre)
     weight = _matrix(projection, n_pre, p.n, problems)
     fields: dict[str, Any] = {"shape": np.array([p.n]), "inFeatures": n_pre, "outFeatures": p.n, "weight": weight}
     together = weight
-    if loop is not None:
-        recurrent = fields["weight_rec"] = _matrix(loop, p.n, p.n, problems)
+    if loops:  # netx has one recurrent matrix
+        recurrent = fields["weight_rec"] = np.sum([_matrix(loop, p.n, p.n, problems) for loop in loops], axis=0)
         together = np.hstack([weight, recurrent])
-        for part in (projection, loop):
+        for part in (projection, *loops):
             if np.any(part.delay):
                 problems.append(
                     f"projection {part.name!r}: a delay beyond the chip's own step; "
@@ -185,7 +186,7 @@ def _dense(
     _check_bits(projection.name, together, problems)
     if np.any(p.bias):
         fields["bias"] = _bias(p, report, problems)
-    return Layer({"type": "dense" if loop is None else "dense_rec", **fields, **_neuron(p)})
+    return Layer({"type": "dense_rec" if loops else "dense", **fields, **_neuron(p)})
 
 
 def _delays(projection: IntProjection, n_pre: int, n_post: int, problems: list[str]) -> NDArray[np.int32]:
