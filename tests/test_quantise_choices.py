@@ -32,7 +32,9 @@ def net(small: float = 1.0, cell: Any = None, probability: float = 0.5) -> Netwo
         [Population("a", 30, cell), Population("b", 12, cell)],
         [
             Projection("x", "a", Dense(rng.normal(0.1, 0.3, (30, 25)))),
-            Projection("a", "a", FixedProbability(probability), Normal(0.0, 0.1 * small), delay=Uniform(1 * ms, 5 * ms)),
+            Projection(
+                "a", "a", FixedProbability(probability), Normal(0.0, 0.1 * small), delay=Uniform(1 * ms, 5 * ms)
+            ),
             Projection("a", "b", Dense(np.abs(rng.normal(0.05, 0.2, (12, 30))))),
         ],
         [Input("x", 25)],
@@ -65,7 +67,7 @@ def test_the_step_chosen_has_the_least_error_of_all(weights: list[float], bits: 
     w = np.array(weights)
     mode = sign_mode_of(np.sign(w).astype(int))
     found, error = choose(w, bits, mode)
-    steps = [2**k for k in range(9) if 2**k <= largest_step(bits, mode)]
+    steps = [2**k for k in range(16) if 2**k <= largest_step(bits, mode)]
     errors = {s: float(np.sum((Levels(s, bits, mode).round(w) - w) ** 2)) for s in steps}
     assert error == pytest.approx(errors[found.step])
     cut = np.abs(w).max() > 1.5 * found.step * top(bits, mode)
@@ -101,11 +103,12 @@ def test_a_scale_that_is_a_few_times_finer_overflows() -> None:
 
 
 def test_a_small_projection_keeps_its_bits_beside_a_large_one() -> None:
-    coarse, fine = quantise(net(1 / 16)), quantise(net(1 / 16), calibration=SAMPLE)
+    network = net(1 / 16, cuba_lif(reset="to", du=0.6, dv=0.4))
+    coarse, fine = quantise(network), quantise(network, calibration=SAMPLE)
     assert coarse.projections["a->a"].own_error > 0.01
     assert fine.projections["a->a"].own_error < 0.004 and fine.projections["x->a"].own_error < 0.004
     assert fine.projections["a->a"].exponent < fine.projections["x->a"].exponent
-    held = quantise(net(1 / 16), calibration=SAMPLE, max_exponent=0)
+    held = quantise(network, calibration=SAMPLE, max_exponent=0)
     assert all(p.exponent <= 0 for p in held.projections.values())
     assert held.projections["a->a"].own_error < coarse.projections["a->a"].own_error
 
@@ -207,7 +210,7 @@ def test_thresholds_that_differ_become_one_in_bins() -> None:
     each = quantise(network, calibration=SAMPLE)
     assert len(each.populations["a"].threshold) == 30
     for result in (one, each):
-        assert result.measure(SAMPLE, causes=False).populations["a"].share < 0.02
+        assert result.measure(SAMPLE, causes=False).populations["a"].share < 0.04
 
 
 def test_heterogeneous_neurons_behind_a_lag_begin_where_they_should() -> None:

@@ -3,17 +3,37 @@
 import numpy as np
 import pytest
 
-from spikesim import Input, data, run, sequential
+from spikesim import Input, Network, Population, Projection, data, ms, run, sequential
+from spikesim.connect import Dense, FixedProbability
+from spikesim.distributions import Normal, Uniform
 from spikesim.errors import InvalidValueError
 from spikesim.layers import conv2d, dense
 from spikesim.models.networks import digits_mlp
-from spikesim.models.neurons import lif_soft
+from spikesim.models.neurons import cuba_lif, lif_soft
 from spikesim.quantise import quantise
 from spikesim.quantise.tuning import chip_module
 from spikesim.train import train
-from test_quantise_choices import SAMPLE, heterogeneous
 
 torch = pytest.importorskip("torch")
+
+
+SAMPLE = np.random.default_rng(3).random((60, 3, 25)) < 0.25
+
+
+def recurrent() -> Network:
+    """A cycle of a matrix and one of synapses with delays of their own, and time constants that differ."""
+    rng = np.random.default_rng(1)
+    cell = cuba_lif(reset="subtract", du=0.3, dv=np.array([0.05, 0.1, 0.2])[rng.integers(0, 3, 30)])
+    return Network(
+        [Population("a", 30, cell), Population("b", 12, cuba_lif(reset="subtract", du=0.3, dv=0.1))],
+        [
+            Projection("x", "a", Dense(rng.normal(0.1, 0.3, (30, 25)))),
+            Projection("a", "a", FixedProbability(0.5), Normal(0.0, 0.1), delay=Uniform(1 * ms, 5 * ms)),
+            Projection("a", "b", Dense(rng.normal(0.05, 0.2, (12, 30)))),
+            Projection("b", "a", Dense(rng.normal(0.0, 0.1, (30, 12))), delay=2 * ms),
+        ],
+        [Input("x", 25)],
+    )
 
 
 def spikes_of(module, inputs):  # type: ignore[no-untyped-def]
@@ -25,7 +45,7 @@ def conv_net():  # type: ignore[no-untyped-def]
     return sequential(Input("x", (1, 5, 5)), conv2d(3, 3), lif_soft(), dense(4), lif_soft(), seed=2)
 
 
-@pytest.mark.parametrize("make", [heterogeneous, conv_net])
+@pytest.mark.parametrize("make", [recurrent, conv_net])
 def test_the_forward_pass_is_the_emulator_before_and_after_training(make) -> None:  # type: ignore[no-untyped-def]
     result = quantise(make(), weight_bits=5, calibration=SAMPLE)
     last = result.plan.order[-1]
@@ -44,7 +64,7 @@ def test_the_forward_pass_is_the_emulator_before_and_after_training(make) -> Non
 
 def test_gradients_pass_the_rounding_with_the_factor() -> None:
     """Also on a cycle, whose weight gradients take a way of their own."""
-    result = quantise(heterogeneous(), weight_bits=6, calibration=SAMPLE)
+    result = quantise(recurrent(), weight_bits=6, calibration=SAMPLE)
     module = chip_module(result)
     module(torch.as_tensor(SAMPLE, dtype=torch.float64)).sum().backward()
     from spikesim.engine import backend
@@ -54,12 +74,11 @@ def test_gradients_pass_the_rounding_with_the_factor() -> None:
     plain(torch.as_tensor(SAMPLE, dtype=torch.float64))["b"].sum().backward()
     for part, other in zip(module.inner.maps, plain.maps, strict=True):
         name = "weight" if hasattr(other, "weight") else "values"
-        rounded = getattr(part.parametrizations, name)
-        wanted = getattr(other, name).grad * rounded[0].factor
-        scaled = rounded.original.detach() * rounded[0].factor
-        inside = (scaled <= rounded[0].levels.high) & (scaled >= rounded[0].levels.low)
+        factor, levels = part.rounding.factor, part.rounding.levels
+        wanted, scaled = getattr(other, name).grad * factor, part.master.detach() * factor
+        inside = (scaled <= levels.high) & (scaled >= levels.low)
         assert torch.equal(getattr(part, name), getattr(other, name))
-        assert torch.allclose(rounded.original.grad[inside], wanted[inside], rtol=1e-9) and wanted.abs().max() > 0
+        assert torch.allclose(part.master.grad[inside], wanted[inside], rtol=1e-9) and wanted.abs().max() > 0
 
 
 def test_accuracy_is_won_back() -> None:

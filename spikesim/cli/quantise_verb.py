@@ -130,8 +130,8 @@ def _print(result: Any, shown: dict[str, Any], out: Path) -> None:
         head = ("population", "spikes", "integer", "differ", "van Rossum", "first step", "wraps", "clips")
         keys = ("population", "before", "after", "share", "van_rossum", "first_step", "wraps", "clips")
         print_table("float network against integers", head, [_cells(r, keys) for r in shown["populations"]])
-        head, keys = ("rounding", "spikes", "differ", "accuracy"), ("rounding", "spikes", "share", "accuracy")
-        print_table("which rounding did it", head, [_cells(r, keys) for r in shown["causes"]])
+        words = ("rounding", "spikes", "share", "accuracy")
+        print_table("which rounding did it", words, [_cells(r, words) for r in shown["causes"]])
     for note in result.notes:
         print(f"note: {note}")
     first = shown.get("before_fine_tuning")

@@ -120,13 +120,12 @@ def _weight_problems(edge: Edge) -> list[str]:
 
 def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
     """Return weights as the chip stores them without losing a bit: odd ones move up, large ones down, by an exponent."""
-    if not (weights % 2).any() and -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 254:
-        return weights, {"sign_mode": "mixed"}
-    mode = sign_mode_of(weights)
-    low, high = {"mixed": (-256, 255), "inhibitory": (-255, 0)}.get(mode, (0, 255))
     exponent = 0
-    while not low <= weights.min(initial=0) <= weights.max(initial=0) <= high and not (weights % 2).any():
+    while not -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 255 and not (weights % 2).any():
         weights, exponent = weights // 2, exponent + 1
+    if not (weights % 2).any() and -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 254:
+        return weights, {"sign_mode": "mixed", "weight_exp": exponent}
+    mode = sign_mode_of(weights)
     moved, bits, up = optimize_weight_bits(weights, mode)
     return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent + up}
 

@@ -77,9 +77,7 @@ def peaks(graph: Graph, forms: Mapping[str, Forms], inputs: Any = None, steps: i
     return {n.name: _peak(graph, n.name, forms[n.name], maps, rasters) for n in graph.nodes}
 
 
-def _peak(
-    graph: Graph, name: str, form: Forms, maps: list[Wiring], rasters: Mapping[str, NDArray[Any]]
-) -> Peak:
+def _peak(graph: Graph, name: str, form: Forms, maps: list[Wiring], rasters: Mapping[str, NDArray[Any]]) -> Peak:
     """Follow the chip's neuron in real numbers, with the spikes that the network had."""
     node, fired = graph.node(name), rasters[name]
     coming = [w for w in maps if w.edge.post == name]

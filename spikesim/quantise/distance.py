@@ -49,8 +49,8 @@ def difference(before: Spikes, after: Spikes, tau: float = 10e-3) -> Difference:
     Notes
     -----
     van Rossum, "A novel spike distance", Neural Computation 13:751, 2001: the trains are filtered with ``exp(-t/tau)``,
-    ``D^2`` is the integral of the squared difference over ``tau``. One spike too many gives ``D^2 = 1/2``, a pair that is
-    ``d`` apart ``1 - exp(-d/tau)``.
+    ``D^2`` is the integral of the squared difference over ``tau``. One spike too many gives ``D^2 = 1/2``, a pair
+    that is ``d`` apart ``1 - exp(-d/tau)``.
     """
     size = before.samples * before.n
     train = [s.sample.astype(np.int64) * s.n + s.neuron for s in (before, after)]

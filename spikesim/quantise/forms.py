@@ -39,6 +39,18 @@ class Forms:
     rest: Floats
     coupling: Floats
 
+    def with_one_rest(self) -> Forms:
+        """Return forms in which all voltages are counted from one level; where they rest becomes a bias.
+
+        With a hard reset the level is given: there the voltage is reset to.
+        """
+        if self.reset == "hard" or not differ(self.rest):
+            return self
+        level = self.threshold + self.rest
+        rest = 0.0 if (level > 0.0).all() else float(self.rest.min())
+        bias = self.bias + (self.rest - rest) * (1.0 - self.voltage_keep)
+        return replace(self, threshold=level - rest, bias=bias, rest=np.full_like(self.rest, rest))
+
     def with_one_threshold(self) -> Forms:
         """Return forms of the same spikes in which all neurons have one threshold: gains and biases take the factor.
 
@@ -85,7 +97,7 @@ def forms_of(node: Node) -> tuple[Forms | None, list[str]]:
             f"population {node.name!r} (neuron {node.model.name!r}): the chip has one kind of reset per population, "
             f"found {' and '.join(resets)}; split it into populations"
         ]
-    return _forms(found, kind_of.reshape(-1)), []
+    return _forms(found, kind_of.reshape(-1)).with_one_rest(), []
 
 
 def _forms(found: list[ChipForm], kind_of: NDArray[np.int64]) -> Forms:

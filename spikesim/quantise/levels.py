@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.fixedpoint import SignMode, sign_mode_of
+from spikesim.fixedpoint.weights import SignMode, sign_mode_of
 
 WEIGHT_BITS = 8
 MAX_EXPONENT = 7  # of a weight, 4 bits with a sign: Davies 2018

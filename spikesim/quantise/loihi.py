@@ -7,7 +7,6 @@ numba and torch run it bit for bit like the emulator and Lava do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,8 +55,8 @@ def quantise(
         differ from neuron to neuron.
     calibration
         Sample input as for :func:`spikesim.run` (``{"x": [steps, samples, n]}``), or an array for the only input. Each
-        population then gets the finest scale at which its current does not wrap and its voltage does not clip on it, and
-        each projection its own exponent. Without it the largest weight of a population decides.
+        population then gets the finest scale at which its current does not wrap and its voltage does not clip on it,
+        and each projection its own exponent. Without it the largest weight of a population decides.
     calibration_steps
         How long to calibrate a network without inputs (``calibration={}``); else the length of the inputs.
     margin
@@ -215,7 +214,8 @@ def _plan(
     graph: Graph, order: tuple[str, ...], forms: Mapping[str, Forms], sample: Mapping[str, Peak], rules: Rules,
     sign_mode: str, bins: Mapping[str, int],
 ) -> tuple[Plan, list[str]]:  # fmt: skip
-    populations, projections, notes = {}, {}, []
+    populations, projections = {}, {}
+    notes: list[str] = []
     for node in graph.nodes:
         form, edges = forms[node.name], [e for e in graph.edges if e.post == node.name]
         floats = [float_weights(e, form.gain) for e in edges]
@@ -269,7 +269,7 @@ def _lost_leaks(plan: PopulationPlan) -> list[str]:
 
 
 def _labels(plan: PopulationPlan) -> NDArray[np.int64]:
-    """Number the neurons by what a population shares on a device."""
+    """Return a number for each neuron, by what a population shares on a device."""
     shared = np.stack([plan.du, plan.dv, plan.threshold, plan.whole_quantum], axis=1)
     _, label = np.unique(shared, axis=0, return_inverse=True)
     return np.asarray(label.reshape(-1), np.int64)

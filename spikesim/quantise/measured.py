@@ -1,4 +1,4 @@
-"""What quantising a network changed when it runs: spikes, accuracy, registers that overflow, and which rounding did it."""
+"""What quantising changed when a network runs: spikes, accuracy, registers that overflow, and which rounding did it."""
 
 from __future__ import annotations
 
@@ -208,8 +208,8 @@ def _labels(labels: Any, recording: Recording) -> NDArray[np.int64]:
     found = np.asarray(labels)
     if found.shape != (recording.samples,) or found.dtype.kind not in "iu":
         raise InvalidValueError(
-            f"labels must be one whole class number for each of {recording.samples} samples, found {found.dtype} of the "
-            f"shape {list(found.shape)}"
+            f"labels must be one whole class number for each of {recording.samples} samples, found {found.dtype} "
+            f"of the shape {list(found.shape)}"
         )
     return found.astype(np.int64)
 

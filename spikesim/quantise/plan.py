@@ -61,7 +61,7 @@ class PopulationPlan:
     @property
     def threshold(self) -> NDArray[np.int64]:
         """Mantissas."""
-        return np.maximum(1, np.rint(self.forms.threshold * self.scale)).astype(np.int64)
+        return np.asarray(np.maximum(1, np.rint(self.forms.threshold * self.scale)), np.int64)
 
     @property
     def whole_quantum(self) -> NDArray[np.int64]:
@@ -154,7 +154,9 @@ class ProjectionPlan:
         """Return the factor in the layout of the weights."""
         if np.ndim(self.factor) == 0:
             return self.factor
-        return np.asarray(self.factor)[:, None] if self.weights.ndim == 2 else np.asarray(self.factor)[self.edge.indices]
+        return (
+            np.asarray(self.factor)[:, None] if self.weights.ndim == 2 else np.asarray(self.factor)[self.edge.indices]
+        )
 
     def scaled(self) -> Floats:
         """Return the weights in integer units, not rounded."""

@@ -223,7 +223,9 @@ def _row(part: str, what: str, error: float, detail: str) -> dict[str, Any]:
 def _population_rows(name: str, p: PopulationReport) -> list[dict[str, Any]]:
     use = "" if p.current_use is None else f", u uses {p.current_use:.0%} and v {p.voltage_use:.0%} of 24 bits"
     bins = f", {p.bins} bins" if p.bins > 1 else ""
-    decays = f"du {_span(p.current_decay)}, dv {_span(p.voltage_decay)}{bins}; time constant {p.time_constant_error:.2g}"
+    decays = (
+        f"du {_span(p.current_decay)}, dv {_span(p.voltage_decay)}{bins}; time constant {p.time_constant_error:.2g}"
+    )
     rows = [
         _row(name, "threshold", p.threshold_error, f"vth {_span(p.threshold)}, scale {p.scale:.4g}{use}"),
         _row(name, "decays", p.decay_error, decays),

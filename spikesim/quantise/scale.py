@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.fixedpoint import SignMode
+from spikesim.fixedpoint.weights import SignMode
 from spikesim.graph import Node
 from spikesim.quantise.calibrate import Peak
 from spikesim.quantise.forms import Forms

@@ -65,9 +65,7 @@ class Parts:
         populations = _regrouped(counts.populations, self.populations, lambda _, p: _sum_populations(list(p.values())))
         owner = {part: name for name, parts in self.populations.items() for part in parts}
         wholes = {name: dict.fromkeys(parts) for name, parts in self.projections.items()}
-        projections = _regrouped(
-            counts.projections, wholes, lambda _, p: _sum_projections(list(p.values()), owner)
-        )
+        projections = _regrouped(counts.projections, wholes, lambda _, p: _sum_projections(list(p.values()), owner))
         return replace(counts, populations=populations, projections=projections)
 
 

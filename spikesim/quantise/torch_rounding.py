@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
 from spikesim.quantise.levels import Levels
 from spikesim.quantise.plan import Plan, ProjectionPlan
@@ -29,7 +28,7 @@ class _Straight(torch.autograd.Function):  # type: ignore[misc]
         return (levels.step * torch.round(scaled / levels.step)).clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         above, below = ctx.saved_tensors
         stopped = (above & (gradient < 0)) | (below & (gradient > 0))
         return gradient.masked_fill(stopped, 0.0), None
@@ -55,13 +54,9 @@ class Rounded(nn.Module):  # type: ignore[misc]
         """Return whole numbers."""
         return _Straight.apply(weights * self.factor, self.levels)
 
-    def right_inverse(self, integers: torch.Tensor) -> torch.Tensor:
-        """Return weights that lead to these integers."""
-        return integers / self.factor
-
 
 class ChipModule(nn.Module):  # type: ignore[misc]
-    """An integer network whose float weights can be trained: ``[steps, samples, ...]`` to spikes ``[steps, samples, n]``.
+    """An integer network whose float weights can be trained; samples over time in, spikes of the last population out.
 
     Parameters
     ----------
@@ -76,8 +71,7 @@ class ChipModule(nn.Module):  # type: ignore[misc]
         self.inner, self.plan = module, plan
         for edge, part in zip(module.graph.edges, module.maps, strict=True):
             if part.learn:
-                projection = plan.projections[edge.name]
-                _round(part, projection)
+                _round(part, plan.projections[edge.name])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the integer network."""
@@ -89,21 +83,18 @@ class ChipModule(nn.Module):  # type: ignore[misc]
         found = {}
         for edge, part in zip(self.inner.graph.edges, self.inner.maps, strict=True):
             if part.learn:
-                tensor = getattr(part.parametrizations, _name(part)).original
-                array = tensor.detach().cpu().double().numpy()
+                array = part.master.detach().cpu().double().numpy()
                 dense = self.plan.projections[edge.name].weights.ndim == 2
                 found[edge.name] = np.ascontiguousarray(array.T) if dense else array.copy()
         return found
 
 
-def _name(part: Any) -> str:
-    """Return the name under which a map holds its weights."""
-    return "weight" if hasattr(part, "weight") else "values"
-
-
 def _round(part: Any, plan: ProjectionPlan) -> None:
-    """Put the float weights in place of a map's integers, which follow from them from now on."""
-    name = _name(part)
+    """Put the float weights (``part.master``) behind a map's integers, which follow from them from now on.
+
+    As ``torch.nn.utils.parametrize`` does, which cannot take the name ``values`` that some maps have for their weights.
+    """
+    name = "weight" if hasattr(part, "weight") else "values"
     held = getattr(part, name)
     factor, weights = np.asarray(plan.spread(), np.float64), np.asarray(plan.weights, np.float64)
     if weights.ndim == 2:  # a dense map holds its weights by source
@@ -112,6 +103,8 @@ def _round(part: Any, plan: ProjectionPlan) -> None:
     def tensor(array: Any) -> torch.Tensor:
         return torch.tensor(np.ascontiguousarray(array), dtype=held.dtype, device=held.device)
 
-    parametrize.register_parametrization(part, name, Rounded(plan, tensor(factor)))
-    with torch.no_grad():
-        getattr(part.parametrizations, name).original.copy_(tensor(weights))
+    delattr(part, name)
+    part.master = nn.Parameter(tensor(weights))
+    part.rounding = Rounded(plan, tensor(factor))
+    own = type(part)
+    part.__class__ = type(own.__name__, (own,), {name: property(lambda self: self.rounding(self.master))})

@@ -50,8 +50,8 @@ def fine_tune(
     Returns
     -------
     Quantised
-        Its network has, in the emulator, the spikes of the forward pass, bit for bit; ``history`` of the training stands
-        in the notes.
+        Its network has, in the emulator, the spikes of the forward pass, bit for bit; how training ended stands in the
+        notes.
 
     Raises
     ------
