@@ -98,6 +98,9 @@ def test_accuracy_is_won_back() -> None:
     assert lost > 0.03, "the case must be hard"
     assert after.accuracy_fixed > before.accuracy_fixed + lost / 2
     assert all(p.bits == 3 for p in tuned.projections.values())
+    measured = tuned.measure(inputs)
+    causes = {c.rounding: c.share for c in measured.causes}
+    assert measured.blamed == "weights" and causes["thresholds"] < causes["weights"]
 
 
 def test_options_that_cannot_be() -> None:

@@ -32,7 +32,8 @@ class Cause:
     rounding
         What was rounded.
     spikes, differing, share
-        Spikes; those that only this run or the float network has; these relative to all spikes of both.
+        Spikes; those that only this run or the one without rounding has; these relative to all spikes of both. The runs
+        without and with all rounding are compared with the float network itself, which differs after fine-tuning.
     accuracy
         On the labels, if there are any.
     """
@@ -180,9 +181,12 @@ def measure(
         return None if answers is None else _accuracy(recording, plan.order[-1], answers, readout, lengths)
 
     found = []
-    for rounding in ((), *((kind,) for kind in KINDS)) if causes else ():
-        other = run(plan.network(rounding).with_(probes=()), steps=steps, inputs=data)
-        found.append(_cause(rounding[0] if rounding else FORM, before, other, accuracy(other)))
+    if causes:
+        form = run(plan.network(()).with_(probes=()), steps=steps, inputs=data)
+        found.append(_cause(FORM, before, form, accuracy(form)))
+        for kind in KINDS:
+            other = run(plan.network((kind,)).with_(probes=()), steps=steps, inputs=data)
+            found.append(_cause(kind, form, other, accuracy(other)))
     found.append(_cause(ALL, before, after, accuracy(after)))
     return Measured(
         populations=differences(before, after, tau),
