@@ -190,6 +190,21 @@ def test_as_many_bins_as_values_change_nothing() -> None:
                 assert np.array_equal(value, getattr(getattr(merged.counts, kind)[name], field)), (name, field)
 
 
+def test_a_silent_population_is_named() -> None:
+    result = quantise(net(), calibration=np.zeros((5, 1, 25)))
+    assert next(n for n in result.notes if "stays at rest" in n).startswith("population 'a'")
+    assert result.populations["a"].scale == quantise(net()).populations["a"].scale
+
+
+@pytest.mark.lava
+def test_lava_runs_exponents_signs_and_bins_like_the_emulator() -> None:
+    network = quantise(heterogeneous().with_(probes=()), calibration=SAMPLE, bins=2, sign_mode="auto").network
+    inputs = {"x": SAMPLE[:20]}
+    assert (
+        differing_spikes(run(network, inputs=inputs, backend="loihi"), run(network, inputs=inputs, backend="lava")) == 0
+    )
+
+
 def test_more_bins_less_error_and_the_number_of_a_device() -> None:
     cell = lif_soft(lam=np.linspace(0.5, 0.95, 30), th=0.5, q=1.0)
     network = net(cell=lif_soft()).swap(Population("a", 30, cell))

@@ -140,7 +140,7 @@ def test_the_command_line_calibrates_bins_and_blames(tmp_path: Path) -> None:
     shown = json.loads(call(*words, "--calibrate", 20, "--bins", "2", "--json"))
     assert shown["blamed"] == "weights" and len(shown["causes"]) == 6
     assert {"accuracy_float", "accuracy_fixed", "spikes_differing"} <= set(shown)
-    assert "which rounding did it" in call(*words, "--bins", "layer1=2")
+    assert "which rounding did it" in call(*words, "--bins", "layer1=2", "--no-causes")
     for wrong, part in ((("--bins", "layer1=x"), "population=number"), (("--calibrate", "5"), "name a data set")):
         with pytest.raises(InvalidValueError, match=part):
             call("quantise", "digits_mlp", "--out", out, *wrong)

@@ -47,17 +47,17 @@ def conv_net():  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("make", [recurrent, conv_net])
 def test_the_forward_pass_is_the_emulator_before_and_after_training(make) -> None:  # type: ignore[no-untyped-def]
-    result = quantise(make(), weight_bits=5, calibration=SAMPLE)
+    result = quantise(make(), weight_bits=5, calibration=SAMPLE, bins=2)
     last = result.plan.order[-1]
-    n = result.network.population(last).n
+    n = result.plan.populations[last].node.n
     labels = np.arange(60) % n
     x = np.random.default_rng(0).random((60, 20, 25)) < 0.2
     tuned = result.fine_tune((x, labels), epochs=1, encode="sequence", steps=20, learning_rate=0.02)
-    changed = [p.name for p in tuned.network.projections if p != result.network[p.name]]
-    assert changed and "fine-tuned for 1 epochs" in tuned.notes[-1]
+    assert all(p != result.network[p.name] for p in tuned.network.projections if "x->" in p.name)
+    assert "fine-tuned for 1 epochs" in tuned.notes[-1]
     for now in (result, tuned):
         found = spikes_of(chip_module(now), SAMPLE)
-        emulated = run(now.network, inputs={"x": SAMPLE}, backend="loihi")
+        emulated = now.merge(run(now.network, inputs={"x": SAMPLE}, backend="loihi"))
         for name, spikes in emulated.spikes.items():
             assert len(spikes) > 30 and (found[name] == spikes.dense()).all(), name
 
@@ -107,3 +107,5 @@ def test_options_that_cannot_be() -> None:
     result = quantise(conv_net())
     with pytest.raises(InvalidValueError, match="float64"):
         result.fine_tune(([], []), dtype="float32")
+    with pytest.raises(InvalidValueError, match="encode='regular'"):
+        result.fine_tune((np.full((40, 25), 0.3), np.arange(40) % 4), epochs=1, steps=2)

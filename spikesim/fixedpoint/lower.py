@@ -119,7 +119,7 @@ def _weight_problems(edge: Edge) -> list[str]:
 
 
 def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
-    """Return weights as the chip stores them without losing a bit: odd ones move up, large ones down, by an exponent."""
+    """Return weights as the chip stores them, without losing a bit: odd ones move up, large ones down."""
     exponent = 0
     while not -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 255 and not (weights % 2).any():
         weights, exponent = weights // 2, exponent + 1

@@ -132,8 +132,8 @@ def choose(scaled: Any, bits: int, mode: SignMode, exponent: int = MAX_EXPONENT)
     w = np.asarray(scaled, np.float64)
     size = float(np.abs(w).max(initial=0.0))
     most = largest_step(bits, mode, exponent)
-    fits = 2 ** math.ceil(math.log2(size / top(bits, mode))) if size > 0.0 else 1
-    steps = {int(min(max(s, 1), most)) for s in (fits, fits // 2)}
+    fits = int(2 ** math.ceil(math.log2(max(size / top(bits, mode), 1.0))))
+    steps = {min(max(s, 1), most) for s in (fits, fits // 2)}
     found = [(float(np.sum((Levels(s, bits, mode).round(w) - w) ** 2)), s) for s in steps]
     error, step = min(found)
     return Levels(step, bits, mode), error

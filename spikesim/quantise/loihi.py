@@ -221,7 +221,13 @@ def _plan(
         floats = [float_weights(e, form.gain) for e in edges]
         inside = [w * _spread(e, w, form.gain) for e, w in zip(edges, floats, strict=True)]
         modes = [mode_of(w, sign_mode) for w in inside]
-        chosen = choose_scale(node, form, inside, modes, rules, sample.get(node.name))
+        peak = sample.get(node.name)
+        if peak == Peak(0.0, 0.0):
+            notes.append(
+                f"population {node.name!r} stays at rest on the calibration input; its weights decide its scale"
+            )
+            peak = None
+        chosen = choose_scale(node, form, inside, modes, rules, peak)
         notes += chosen.notes
         du, dv, quantum = _decays(form, bins.get(node.name))
         populations[node.name] = plan = PopulationPlan(node, form, chosen.scale, du, dv, quantum)

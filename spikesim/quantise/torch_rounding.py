@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from spikesim.errors import InvalidValueError
 from spikesim.quantise.levels import Levels
 from spikesim.quantise.plan import Plan, ProjectionPlan
 
@@ -74,7 +75,17 @@ class ChipModule(nn.Module):  # type: ignore[misc]
                 _round(part, plan.projections[edge.name])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the integer network."""
+        """Run the integer network.
+
+        Raises
+        ------
+        InvalidValueError
+            If the samples are not spikes.
+        """
+        if not ((x == 0) | (x == 1)).all():
+            raise InvalidValueError(
+                "the chip takes spikes, 0 or 1; samples hold other values. Encode them, for example encode='regular'"
+            )
         spikes: torch.Tensor = self.inner(x)[self.plan.order[-1]]
         return spikes
 
