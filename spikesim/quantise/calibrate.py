@@ -84,10 +84,12 @@ def _peak(graph: Graph, name: str, form: Forms, maps: list[Wiring], rasters: Map
     v = (node.init[form.voltage] - form.rest)[None]
     u = node.init[form.current][None] * form.coupling if form.current else np.zeros_like(v)
     highest = np.array([np.abs(u).max(initial=0.0), np.abs(v).max(initial=0.0)])
+    wait = np.zeros(fired.shape[1:], np.int64)
     for step in range(len(fired)):
         u = form.current_keep * u + form.gain * _arrivals(coming, rasters, step, fired.shape[1:])
-        v = form.voltage_keep * v + u + form.bias
+        v = np.where(wait > 0, 0.0, form.voltage_keep * v + u + form.bias)
         highest = np.maximum(highest, [np.abs(u).max(initial=0.0), np.abs(v).max(initial=0.0)])
+        wait = np.where(fired[step], form.refractory - 1, np.maximum(wait - 1, 0))
         if form.reset == "hard":
             v = np.where(fired[step], 0.0, v)
         elif form.reset == "soft":

@@ -95,6 +95,8 @@ class ChipForm:
         The level that was shifted to 0.
     coupling
         What one unit of the current adds to ``v``.
+    refractory
+        Steps from a spike to the next possible one.
     """
 
     current: str | None
@@ -108,6 +110,7 @@ class ChipForm:
     quantum: float
     rest: float
     coupling: float
+    refractory: int = 1
 
 
 def _number(values: Any) -> Any:

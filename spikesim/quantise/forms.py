@@ -21,7 +21,7 @@ class Forms:
 
     Parameters
     ----------
-    current, voltage, reset
+    current, voltage, reset, refractory
         As in :class:`ChipForm`, the same for all neurons.
     current_keep, voltage_keep, gain, bias, threshold, quantum, rest, coupling
         One value per neuron.
@@ -38,6 +38,7 @@ class Forms:
     quantum: Floats
     rest: Floats
     coupling: Floats
+    refractory: int = 1
 
     def with_one_rest(self) -> Forms:
         """Return forms in which all voltages are counted from one level; where they rest becomes a bias.
@@ -91,12 +92,16 @@ def forms_of(node: Node) -> tuple[Forms | None, list[str]]:
         if form is None:
             return None, reasons
         found.append(form)
-    resets = sorted({f.reset for f in found})
-    if len(resets) > 1:
-        return None, [
-            f"population {node.name!r} (neuron {node.model.name!r}): the chip has one kind of reset per population, "
-            f"found {' and '.join(resets)}; split it into populations"
-        ]
+    for what, values in (
+        ("kind of reset", {f.reset for f in found}),
+        ("refractory time", {f.refractory for f in found}),
+    ):
+        if len(values) > 1:
+            several = " and ".join(sorted(map(str, values)))
+            return None, [
+                f"population {node.name!r} (neuron {node.model.name!r}): the chip has one {what} per population, found "
+                f"{several}; split it into populations"
+            ]
     return _forms(found, kind_of.reshape(-1)).with_one_rest(), []
 
 
@@ -108,7 +113,7 @@ def _forms(found: list[ChipForm], kind_of: NDArray[np.int64]) -> Forms:
             numbers[name] = np.broadcast_to(np.asarray(getattr(first, name), np.float64), kind_of.shape)
         else:
             numbers[name] = np.array([float(np.ravel(getattr(f, name))[0]) for f in found])[kind_of]
-    return Forms(first.current, first.voltage, first.reset, **numbers)
+    return Forms(first.current, first.voltage, first.reset, refractory=first.refractory, **numbers)
 
 
 def one_if_same(values: Any) -> Any:

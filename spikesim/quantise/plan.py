@@ -82,7 +82,10 @@ class PopulationPlan:
         return found
 
     def neuron(self, rounded: Collection[str]) -> Neuron:
-        """Return the neuron with some kinds of rounding: ``loihi_lif`` where states are whole numbers."""
+        """Return the neuron with some kinds of rounding: ``loihi_lif`` where states are whole numbers.
+
+        It also is where there is a refractory time, which ``cuba_lif`` does not have.
+        """
         exact = "thresholds" in rounded
         start = {n: np.rint(v) if exact else v for n, v in self.initial().items()}
         keeps = (1.0 - (self.du + 1) / DECAY_ONE, 1.0 - self.dv / DECAY_ONE)
@@ -94,7 +97,7 @@ class PopulationPlan:
         }
         if self.forms.reset != "soft":
             del numbers["q"]
-        if "state" in rounded:
+        if "state" in rounded or self.forms.refractory > 1:
             return self._integer(numbers, keeps, start, exact)
         bias = self._whole_bias() if exact else self.bias
         start = {n: v / STATE_SCALE for n, v in start.items()}
@@ -112,6 +115,8 @@ class PopulationPlan:
         du = np.clip(DECAY_ONE * (1.0 - keeps[0]) - 1.0, 0, DECAY_ONE - 1)
         values = {"du": du, "dv": DECAY_ONE * (1.0 - keeps[1]), "bias_mant": mantissa, **numbers}
         shared = {n: _whole(v) for n, v in _shared(values).items()}
+        if self.forms.refractory > 1:
+            shared["refractory"] = self.forms.refractory
         return loihi_lif(reset=RESETS[self.forms.reset], bias_exp=exponent, init=_not_zero(start), **shared)
 
 
