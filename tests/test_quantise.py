@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikesim import (
@@ -306,6 +306,7 @@ def test_biases_of_a_population_share_their_exponent() -> None:
         assert form is None and "split it into populations" in reasons[0]
 
 
+@settings(deadline=None)
 @given(
     columns=st.integers(1, 5),
     keeps=st.tuples(st.integers(0, 4095), st.integers(0, 4096)),

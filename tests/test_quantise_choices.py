@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikesim import Input, Network, Population, Probe, Projection, ms, run
@@ -43,6 +43,7 @@ def net(small: float = 1.0, cell: Any = None, probability: float = 0.5) -> Netwo
 
 
 # ------------------------------------------------------------------------------------------------ levels
+@settings(deadline=None)
 @given(
     bits=st.integers(2, 8),
     mode=st.sampled_from(["mixed", "excitatory", "inhibitory"]),
@@ -62,6 +63,7 @@ def test_levels_are_what_the_chip_can_store(bits: int, mode: Any, power: int, we
     assert ((held << max(exponent, 0)) >> max(-exponent, 0)).tolist() == integers.tolist() and -8 <= exponent <= 7
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-3e4, 3e4), min_size=1, max_size=20), st.integers(2, 8))
 def test_the_step_chosen_has_the_least_error_of_all(weights: list[float], bits: int) -> None:
     w = np.array(weights)
@@ -143,6 +145,7 @@ def test_a_strong_bias_is_not_cut_in_silence() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ bins
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=9), st.integers(1, 4))
 def test_bins_along_a_line_are_the_best_there_are(values: list[int], k: int) -> None:
     x = np.array(values, float)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -61,6 +61,7 @@ def spikes(raster: np.ndarray) -> Spikes:
     return Spikes(sample.astype(np.int32), step, neuron.astype(np.int32), raster.shape[2], raster.shape[1], 2, 1e-3)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.0, 1.0))
 def test_van_rossum_is_the_integral_that_it_says(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
