@@ -198,7 +198,7 @@ def test_csv_is_tidy(result: Profile, tmp_path: Path) -> None:
 
 def test_table_prints_evidence_beside_every_energy(result: Profile) -> None:
     out = io.StringIO()
-    Console(file=out, width=240).print(result.table())
+    Console(file=out, width=320).print(result.table(long=True))
     text = out.getvalue()
     for line in text.splitlines():
         if line.strip().startswith(("Intel Loihi 1", "SpiNNaker", "ODIN", "45 nm")):
