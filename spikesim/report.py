@@ -167,8 +167,8 @@ def layer_table(found: Profile) -> Section:
         )
         for layer in found.layers
     ]
-    header = ("layer", "neurons", "synapses", "spikes ± sd", "5 to 95 %", "events forward", "recurrent", "MAC")
-    header += ("active updates", "idle updates", "weight reads", "state reads")
+    header = ["layer", "neurons", "synapses", "spikes ± sd", "5 to 95 %", "events forward", "recurrent", "MAC"]
+    header += ["active updates", "idle updates", "weight reads", "state reads"]
     caption = f"{found.samples} samples of {found.steps} steps ({found.origin}); counts per sample"
     return Table(rows, header, caption)
 
@@ -216,7 +216,11 @@ def neurobench_sections(found: Profile) -> list[Section]:
     operations, _ = flat.pop("SynapticOperations"), flat.pop("ActivationSparsityByLayer")
     flat |= {f"SynapticOperations {name}": value for name, value in operations.items()}
     rows = [(name, "not known" if value is None else f"{value:.6g}") for name, value in flat.items()]
-    return [Heading("NeuroBench's metrics"), Table(rows, ("metric", "value")), Prose("\n\n".join(metrics.notes), note=True)]
+    return [
+        Heading("NeuroBench's metrics"),
+        Table(rows, ("metric", "value")),
+        Prose("\n\n".join(metrics.notes), note=True),
+    ]
 
 
 def fit_table(found: Profile) -> Section:

@@ -145,7 +145,9 @@ def fixed_network() -> Network:
 def test_counts_do_not_depend_on_the_backend() -> None:
     net = fixed_network()
     data = {"x": (np.random.default_rng(6).random((15, 2, 9)) < 0.4).astype(np.uint8)}
-    found = {b: profile(run(net, inputs=data, backend=b), net, "loihi1", inputs=data) for b in ("numba", "torch", "loihi")}
+    found = {
+        b: profile(run(net, inputs=data, backend=b), net, "loihi1", inputs=data) for b in ("numba", "torch", "loihi")
+    }
     first = found["numba"]
     assert first.origin.arithmetic == "fixed point" and first.layers[1].spikes.mean > 0
     for backend, other in found.items():
@@ -179,7 +181,9 @@ def test_given_spikes_count_like_a_run(recording: Any, result: Profile) -> None:
 
 def test_active_updates_where_inputs_cancel() -> None:
     """Two inputs of opposite weight: together they leave a neuron idle, one alone does not."""
-    net = Network([Population("a", 1, leaky())], [Projection("x", "a", Dense(np.array([[1.0, -1.0]])))], [Input("x", 2)])
+    net = Network(
+        [Population("a", 1, leaky())], [Projection("x", "a", Dense(np.array([[1.0, -1.0]])))], [Input("x", 2)]
+    )
     given = {"x": np.array([[1, 1], [1, 0], [0, 0]]), "a": np.zeros((3, 1))}
     assert recording_of_rasters(net, given).counts.populations["a"].active.tolist() == [1]
 

@@ -149,7 +149,12 @@ def test_another_network_is_refused(counts: Counts) -> None:
 
 
 def recording(counts: Counts, emitted: dict[str, Any]) -> Recording:
-    spikes = {name: SimpleNamespace(counts=lambda name=name: emitted[name]) for name in ("h", "out")}
+    none = np.zeros(0, int)
+    known = {"samples": SAMPLES, "steps": STEPS, "step": none, "sample": none, "neuron": none}
+    spikes = {
+        name: SimpleNamespace(counts=lambda name=name: emitted[name], n=emitted[name].shape[1], **known)
+        for name in ("h", "out")
+    }
     return Recording(cast(Any, spikes), {}, counts)
 
 

@@ -22,7 +22,7 @@ from spikesim.cli.common import (
 )
 from spikesim.errors import InvalidValueError
 
-NETWORK = typer.Argument(help="A network's name (`spikesim list networks`), a file of one (HDF5, .nir, SONATA's .json).")
+NETWORK = typer.Argument(help="A network: a name (`spikesim list networks`) or a file (HDF5, .nir, SONATA's .json).")
 
 
 def command(
@@ -34,8 +34,10 @@ def command(
     data: Annotated[str | None, typer.Option(help="Run on the test samples of this data set.")] = None,
     data_file: Annotated[
         Path | None,
-        typer.Option(help="Arrays by input (.npz, .npy, NIRData): the network runs on them. With those of all "
-                     "populations too, they are counted as they are."),
+        typer.Option(
+            help="Arrays by input (.npz, .npy, NIRData): the network runs on them. With those of all "
+            "populations too, they are counted as they are."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Time steps per sample, with --data.")] = 8,
     encode: Annotated[str, typer.Option(help="How samples become input, with --data.")] = "regular",

@@ -205,7 +205,9 @@ def _devices(a: Profile, b: Profile, devices: Sequence[str] | None) -> Iterator[
         yield from _bills(item, *bills)
         fits = a.fits.get(mine), b.fits.get(theirs)
         if any(f is not None and f.cores for f in fits):
-            yield _row("device", item, "cores", *(None if f is None or f.cores is None else float(f.cores) for f in fits))
+            yield _row(
+                "device", item, "cores", *(None if f is None or f.cores is None else float(f.cores) for f in fits)
+            )
         packets = [p.traffic.get(n) for p, n in ((a, mine), (b, theirs))]
         if any(packets):
             sums = [None if t is None else sum(x.packets.mean for x in t) for t in packets]
@@ -241,13 +243,15 @@ def _notes(a: Profile, b: Profile) -> list[str]:
         spikes = [sum(x.spikes.mean for x in p.layers if x.kind == "population") for p in (a, b)]
         found.append(
             f"the first ran in {a.origin.arithmetic or 'unknown arithmetic'}, the second in "
-            f"{b.origin.arithmetic or 'unknown arithmetic'}: {spikes[0]:g} and {spikes[1]:g} spikes per sample, so every "
-            "difference below holds the rounding too"
+            f"{b.origin.arithmetic or 'unknown arithmetic'}: {spikes[0]:g} and {spikes[1]:g} spikes per sample, so "
+            "every difference below holds the rounding too"
         )
     only = [{layer.name for layer in p.layers} for p in (a, b)]
     for which, names in (("first", only[0] - only[1]), ("second", only[1] - only[0])):
         if names:
-            found.append(f"only the {which} has {', '.join(sorted(names))}; it is in the totals, not in the rows by layer")
+            found.append(
+                f"only the {which} has {', '.join(sorted(names))}; it is in the totals, not in the rows by layer"
+            )
     return found
 
 

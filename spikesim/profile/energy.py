@@ -9,11 +9,12 @@ from spikesim.counts import Counts
 from spikesim.errors import InvalidValueError
 from spikesim.profile.bill import Bill, Comparison, Group, Missing, Term, line
 from spikesim.profile.device import Device
+from spikesim.profile.layers import Emitted
 from spikesim.profile.logic import price_logic
 from spikesim.profile.mapping import Mapping
 from spikesim.profile.quantity import Energy, PowerPrice, Quantity
 from spikesim.profile.schema import EVENT_TERMS
-from spikesim.profile.tally import Emitted, Tally, tally
+from spikesim.profile.tally import Tally, tally
 from spikesim.profile.timing import SampleTime, sample_time
 
 GROUPS: dict[str, Group] = {

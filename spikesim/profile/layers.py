@@ -158,7 +158,7 @@ def _population(
     def events(field: str, value: bool) -> Stat:
         return Stat.of(sum((q.events for q in into.values() if getattr(q, field) is value), zero))
 
-    fetched = [reads.get(key) for key in into]
+    fetched = [f for f in (reads.get(key) for key in into) if f is not None]
     accesses, dense = Stat.of(len(model.states) * p.active), len(model.states) * p.neurons * counts.steps
     return LayerProfile(
         name=name,
@@ -176,7 +176,7 @@ def _population(
         updates_dense=p.neurons * counts.steps,
         operations_dense=sum(e.synapses for e in graph.edges if e.post == name) * counts.steps,
         spiking=model.spiking,
-        weight_reads=None if any(f is None for f in fetched) else Stat.of(sum((f for f in fetched), zero)),
+        weight_reads=Stat.of(sum(fetched, zero)) if len(fetched) == len(into) else None,
         states=len(model.states),
         state_reads=accesses,
         state_writes=accesses,
@@ -255,7 +255,9 @@ def _pending(edge: Edge, late: Sequence[Ints] | None, samples: int) -> Ints | No
         return total
     if late is None:
         return None
-    for age, emitted in enumerate(late):  # emitted `age` steps before the last one: arrives if the delay is at most that
+    for age, emitted in enumerate(
+        late
+    ):  # emitted `age` steps before the last one: arrives if the delay is at most that
         if age >= edge.max_delay:
             break
         if emitted.any():

@@ -28,7 +28,9 @@ from spikesim.stimulus import Input
 AT_ONCE = 1 << 22  # summed inputs that are held at a time
 
 
-def recording_of_rasters(network: Network | Graph, rasters: Mapping[str, Any], origin: str = "given spikes") -> Recording:
+def recording_of_rasters(
+    network: Network | Graph, rasters: Mapping[str, Any], origin: str = "given spikes"
+) -> Recording:
     """Return a recording made of given spikes.
 
     Parameters
@@ -78,7 +80,7 @@ def recording_of_rasters(network: Network | Graph, rasters: Mapping[str, Any], o
     spikes = {}
     for node in graph.nodes:
         step, sample, neuron = (x.astype(np.int64) for x in np.nonzero(arrays[node.name]))
-        events = [(sample.astype(np.int32), step, neuron.astype(np.int32))]
+        events: list[tuple[NDArray[Any], ...]] = [(sample.astype(np.int32), step, neuron.astype(np.int32))]
         spikes[node.name] = sorted_spikes(events, node.n, steps, samples, graph.dt)
     return Recording(spikes, {}, counts, {"backend": origin, "network": graph.name, "dt": graph.dt})
 
@@ -89,13 +91,17 @@ def _checked(graph: Graph, rasters: Mapping[str, Any]) -> dict[str, NDArray[Any]
         if name not in shapes:
             raise UnknownNameError("population or input", name, list(shapes))
     needed = [n.name for n in graph.nodes if n.model.spiking] + [s.name for s in graph.sources if isinstance(s, Input)]
-    problems = [f"the spikes of {n!r} are missing; a profile needs those of {needed}" for n in needed if n not in rasters]
+    problems = [
+        f"the spikes of {n!r} are missing; a profile needs those of {needed}" for n in needed if n not in rasters
+    ]
     arrays = {}
     for name, given in rasters.items():
         array = _shaped(np.asarray(given), shapes[name])
         if array is None:
             found = list(np.shape(given))
-            problems.append(f"{name!r} needs the shape [steps, samples, {', '.join(map(str, shapes[name]))}], found {found}")
+            problems.append(
+                f"{name!r} needs the shape [steps, samples, {', '.join(map(str, shapes[name]))}], found {found}"
+            )
             continue
         source = graph.source(name)
         if source is not None and isinstance(source, Input) and source.graded:
@@ -124,12 +130,10 @@ def _shaped(array: NDArray[Any], shape: Shape) -> NDArray[Any] | None:
     return array.reshape(*array.shape[:2], n)
 
 
-def _active(
-    graph: Graph, arrays: Mapping[str, NDArray[Any]], steps: int, samples: int
-) -> dict[str, NDArray[np.int64]]:
+def _active(graph: Graph, arrays: Mapping[str, NDArray[Any]], steps: int, samples: int) -> dict[str, NDArray[np.int64]]:
     """Count updates in which the summed synaptic input of a port was not 0, or the neuron fired."""
     active = {n.name: np.count_nonzero(arrays[n.name], axis=(0, 2)).astype(np.int64) for n in graph.nodes}
-    ports = {(e.post, e.port): [] for e in graph.edges}
+    ports: dict[tuple[str, str], list[Any]] = {(e.post, e.port): [] for e in graph.edges}
     for wiring in wirings(graph):
         ports[wiring.edge.post, wiring.edge.port].append(wiring)
     for node in graph.nodes:

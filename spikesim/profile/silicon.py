@@ -77,19 +77,19 @@ def workload(
 
 
 def _truenorth(rate_hz: float) -> Counts:
-    """2^20 neurons with 128 active synapses each, for a second."""
+    """Count a second of 2^20 neurons with 128 active synapses each."""
     spikes = round(2**20 * rate_hz)
     return workload(2**20, 2**27, spikes, 128 * spikes, steps=1000)
 
 
 def _odin(operations: float) -> Counts:
-    """A second of so many operations; every spike makes 256."""
+    """Count a second of so many operations; every spike makes 256."""
     spikes = round(operations / 256)
     return workload(256, 65_536, spikes, 256 * spikes, steps=1000)
 
 
 def _frady(spikes: int, all_active: bool) -> Counts:
-    """A query: each input spike reaches every pattern's neuron, all neurons are updated in every step."""
+    """Count a query: each input spike reaches every neuron, and all are updated in every step."""
     updates = PATTERNS * WINDOW
     return workload(PATTERNS, 1000 * PATTERNS, 0, spikes * PATTERNS, steps=WINDOW, active=updates * all_active)
 

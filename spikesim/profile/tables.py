@@ -100,7 +100,9 @@ def projection_table(profile: Profile) -> Table:
 
 def memory_table(profile: Profile) -> Table:
     """Return reads and writes of weights and states, per sample."""
-    caption = "event-driven: states of active neurons only; clocked: of every neuron in every step. As many writes as reads"
+    caption = (
+        "event-driven: states of active neurons only; clocked: of every neuron in every step. As many writes as reads"
+    )
     table = _table("Memory", caption)
     _columns(table, "layer", "weight reads", "states a neuron", "state reads, event-driven", "clocked")
     for layer in profile.layers:
@@ -154,7 +156,15 @@ def _bill_row(bill: Bill, base: Baselines | None, long: bool) -> list[str | Text
     if bill.total is None:
         reason = Text(bill.why_no_total if long else why_brief(bill), style="dim")
         left_out = outside(bill) if long else "–"
-        return [bill.title, Text(energy_text(bill), style="dim"), reason, rests_on(bill), _time(bill), left_out, *ratios]
+        return [
+            bill.title,
+            Text(energy_text(bill), style="dim"),
+            reason,
+            rests_on(bill),
+            _time(bill),
+            left_out,
+            *ratios,
+        ]
     return [bill.title, energy_text(bill), span(bill.total), rests_on(bill), _time(bill), outside(bill), *ratios]
 
 
@@ -265,4 +275,3 @@ def _table(title: str, caption: str) -> Table:
         title_style="bold",
         pad_edge=False,
     )
-

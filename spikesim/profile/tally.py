@@ -12,6 +12,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.profile.device import Device
 from spikesim.profile.layers import Emitted
 from spikesim.profile.mapping import Mapping, Routes
+from spikesim.profile.partition import Ints
 
 
 @dataclass(frozen=True, eq=False)

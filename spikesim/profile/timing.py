@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from spikesim.counts import Counts
 from spikesim.profile.device import Device
+from spikesim.profile.layers import Emitted
 from spikesim.profile.mapping import Mapping
 from spikesim.profile.quantity import Duration
 from spikesim.profile.schema import Times
-from spikesim.profile.tally import Emitted, spikes_of, tally
+from spikesim.profile.tally import spikes_of, tally
 
 Reals = NDArray[np.float64]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,9 @@ class Profile(Record):
         they do not.
         """
         if self.neurobench_metrics is None:
-            raise InvalidValueError("this profile was written before NeuroBench's metrics were part of it; profile again")
+            raise InvalidValueError(
+                "this profile was written before NeuroBench's metrics were part of it; profile again"
+            )
         return self.neurobench_metrics.as_dict()
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class Profile(Record):
             writer.writerows(rows(self, per_sample))
 
     def to_hdf5(self, path: str | Path) -> None:
-        """Write an HDF5 file: counts of every sample as arrays, tables of counts and energies, and the whole as JSON."""
+        """Write an HDF5 file: the counts of every sample as arrays, tables of counts and energies, and JSON."""
         from spikesim.profile.hdf5 import write_profile
 
         write_profile(self, path)
@@ -169,11 +172,16 @@ class Profile(Record):
 
     def save(self, path: str | Path) -> None:
         """Write a file of the kind that its suffix says: .json, .csv, .h5 or .html."""
-        writers = {".json": self.to_json, ".csv": self.to_csv, ".h5": self.to_hdf5, ".html": self.to_html}
+        writers: dict[str, Callable[[Path], Any]] = {
+            ".json": self.to_json,
+            ".csv": self.to_csv,
+            ".h5": self.to_hdf5,
+            ".html": self.to_html,
+        }
         suffix = Path(path).suffix
         if suffix not in writers:
             raise InvalidValueError(f"a profile is written to {', '.join(SUFFIXES)}; found {Path(path).name!r}")
-        writers[suffix](path)
+        writers[suffix](Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
