@@ -245,7 +245,7 @@ def test_html_is_one_page_with_plots(result: Profile, tmp_path: Path) -> None:
     result.save(tmp_path / "p.html")
     text = (tmp_path / "p.html").read_text("utf-8")
     assert text.count("data:image/svg+xml;base64,") == 2
-    for words in ("Traffic", "NeuroBench", "of fp32 ANN", "The same network without spikes", "break-even"):
+    for words in ("Traffic", "NeuroBench", "of fp32 ANN", "The same network without spikes", "never cheaper"):
         assert words in text
     with pytest.raises(InvalidValueError, match=r"\.json, \.csv, \.h5, \.html; found 'p\.txt'"):
         result.save(tmp_path / "p.txt")

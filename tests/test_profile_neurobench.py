@@ -75,4 +75,6 @@ def test_what_neurobench_counts_now(cases: dict[str, Any]) -> None:
     pytest.importorskip("neurobench", reason="needs the package neurobench; its stored numbers are compared above")
     golden = script("neurobench_golden")
     for name, (module, data) in cases.items():
-        assert golden.measure(module, data) == pytest.approx(STORED[name]), name
+        found = golden.measure(module, data)
+        assert found.pop("SynapticOperations") == pytest.approx(STORED[name]["SynapticOperations"]), name
+        assert found == pytest.approx({k: v for k, v in STORED[name].items() if k != "SynapticOperations"}), name

@@ -153,11 +153,12 @@ def energy_table(profile: Profile, long: bool = False) -> Table:
 
 def _bill_row(bill: Bill, base: Baselines | None, long: bool) -> list[str | Text]:
     ratios: list[str | Text] = [] if base is None else list(beside(bill, base))
+    name = bill.title if long else bill.device
     if bill.total is None:
         reason = Text(bill.why_no_total if long else why_brief(bill), style="dim")
         left_out = outside(bill) if long else "–"
         return [
-            bill.title,
+            name,
             Text(energy_text(bill), style="dim"),
             reason,
             rests_on(bill),
@@ -165,7 +166,7 @@ def _bill_row(bill: Bill, base: Baselines | None, long: bool) -> list[str | Text
             left_out,
             *ratios,
         ]
-    return [bill.title, energy_text(bill), span(bill.total), rests_on(bill), _time(bill), outside(bill), *ratios]
+    return [name, energy_text(bill), span(bill.total), rests_on(bill), _time(bill), outside(bill), *ratios]
 
 
 def _time(bill: Bill) -> str:

@@ -68,5 +68,9 @@ def beside(bill: Bill, base: Baselines) -> tuple[str, str]:
     rivals = (base.ann_fp32.priced.nominal_j, base.ann_quantised.priced.nominal_j)
     if bill.total is None:
         return "–", "–"
-    first, second = (f"{bill.total.nominal_j / rival:.3g} ×" if rival else "–" for rival in rivals)
+    first, second = (_times(bill.total.nominal_j / rival) if rival else "–" for rival in rivals)
     return first, second
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"
