@@ -129,13 +129,13 @@ def cases() -> list[Case]:
 def table() -> str:
     """Return the cases as a table in Markdown, for the documentation."""
     lines = [
-        "| device | published | measured | predicted | error | |",
+        "| device | workload | measured | predicted | error | |",
         "|---|---|---:|---:|---:|---|",
     ]
     from spikesim.profile.text import engineering
 
     for c in cases():
         role = {"test": "test", "fitted": "no test: fitted", "other scope": "no test: other scope"}[c.role]
-        numbers = f"{engineering(c.published, c.unit)} | {engineering(c.predicted, c.unit)} | {c.error:+.1%}"
+        numbers = f"{engineering(c.published, c.unit)} | {engineering(c.predicted, c.unit)} | {round(c.error, 3) + 0.0:+.1%}"
         lines.append(f"| `{c.device}` | {c.name} | {numbers} | {role} |")
     return "\n".join(lines)
