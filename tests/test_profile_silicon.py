@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
 from spikesim.profile.silicon import Case, cases, table
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "energy.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "guides" / "energy.md"
 
 
 def of(device: str, role: str = "test") -> list[Case]:
@@ -50,3 +53,18 @@ def test_another_scope_is_shown_not_tested() -> None:
 
 def test_the_page_shows_these_numbers() -> None:
     assert table() in PAGE.read_text("utf-8"), "put spikesim.profile.silicon.table() into docs/guides/energy.md"
+
+
+def test_the_page_shows_what_sanafe_gave() -> None:
+    """The stored comparison with SANA-FE's Loihi: per term the same energy, and a time that is a lower bound."""
+    script = ROOT / "benchmarks" / "oracles" / "sanafe_check.py"
+    spec = importlib.util.spec_from_file_location("sanafe_check", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page() in PAGE.read_text("utf-8"), "run sanafe_check.py --page and put it into docs/guides/energy.md"
+    dense, sparse = json.loads(module.RESULT.read_text("utf-8"))["cases"]
+    assert dense["counts"]["packets"] == dense["packets_sanafe"]
+    assert all(row["ratio"] == pytest.approx(1.0, rel=1e-9) for row in dense["joules"].values())
+    assert sparse["joules"]["synapse"]["ratio"] == pytest.approx(35.5 / 33.6, rel=1e-6)
+    assert 0.7 < sparse["seconds"]["ratio"] < dense["seconds"]["ratio"] < 1.0
