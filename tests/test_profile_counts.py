@@ -250,3 +250,23 @@ def test_an_older_profile_is_read(result: Profile) -> None:
     assert old.bills == result.bills
     with pytest.raises(InvalidValueError, match="profile again"):
         old.neurobench()
+
+
+# -------------------------------------------------------------------------------------------------------------- time
+def test_the_busiest_core_is_that_of_each_step() -> None:
+    """Two cores take turns: 3.8 ns an event and 16 ns a message, in one step on the one, then on the other."""
+    n = 1030
+    weights = np.zeros((n, 2))
+    weights[0, 0] = weights[n - 1, 1] = 0.1
+    net = Network([Population("a", n, leaky())], [Projection("x", "a", Dense(weights))], [Input("x", 2)])
+    graph, device = lower(net), load_device("loihi1_nahuku")
+    core_of = place(graph, device).core_of["a"]
+    assert core_of[0] != core_of[n - 1]
+    data = {"x": np.eye(2, dtype=np.uint8), "a": np.zeros((2, n), np.uint8)}
+    recording = recording_of_rasters(graph, data)
+    turns = profile(recording, graph, device, inputs={"x": data["x"]}).bills[device.name]
+    evenly = profile(recording.counts, graph, device).bills[device.name]
+    assert "busiest core" in turns.time_basis and "of each step" in turns.time_basis
+    assert "evenly over the steps, so a lower bound" in evenly.time_basis
+    assert turns.time_s is not None and evenly.time_s is not None
+    assert turns.time_s - evenly.time_s == pytest.approx(19.8e-9, rel=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ class Observed:
         What was emitted in the last steps, the last one first, as far back as the longest delay; each ``[samples, n]``.
     values
         What sources emitted, ``[steps, samples, n]``, where it is known.
-    spikes
-        The recording's spikes, if it was a recording.
+    recording
+        The recording, if it was one.
     """
 
     counts: Counts
@@ -44,6 +45,18 @@ class Observed:
     late: Mapping[str, Sequence[Ints]] = field(default_factory=dict)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     recording: Recording | None = None
+
+    @cached_property
+    def rasters(self) -> dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        """``(sample, step, element)`` of all that was emitted, of those of which it is known."""
+        found: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = {}
+        for name, values in self.values.items():
+            step, sample, element = np.nonzero(values)
+            found[name] = (sample, step, element)
+        for name in (n for n in self.emitted if self.recording is not None and n in self.recording.spikes):
+            spikes = self.recording.spikes[name]  # type: ignore[union-attr]
+            found[name] = (spikes.sample, spikes.step, spikes.neuron)
+        return found
 
 
 def observe(run: Recording | Counts, graph: Graph, inputs: Mapping[str, Any] | None = None) -> Observed:

@@ -92,7 +92,14 @@ def profile_of(
         mapping = place(graph, device, weight_bits=weight_bits)
         fits[device.name] = mapping.fit
         packets[device.name] = traffic(counts, mapping, run.emitted)
-        bills[device.name] = price(counts, mapping, device, emitted=run.emitted, graded_as_events=graded_as_events)
+        bills[device.name] = price(
+            counts,
+            mapping,
+            device,
+            emitted=run.emitted,
+            rasters=run.rasters if device.time.complete else None,
+            graded_as_events=graded_as_events,
+        )
     reads = weight_reads(counts, graph, run.emitted)
     pending = pending_events(graph, run.late, counts.samples)
     return Profile(

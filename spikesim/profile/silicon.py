@@ -136,6 +136,7 @@ def table() -> str:
 
     for c in cases():
         role = {"test": "test", "fitted": "no test: fitted", "other scope": "no test: other scope"}[c.role]
-        numbers = f"{engineering(c.published, c.unit)} | {engineering(c.predicted, c.unit)} | {round(c.error, 3) + 0.0:+.1%}"
+        error = round(c.error, 3) + 0.0  # no minus before a zero
+        numbers = f"{engineering(c.published, c.unit)} | {engineering(c.predicted, c.unit)} | {error:+.1%}"
         lines.append(f"| `{c.device}` | {c.name} | {numbers} | {role} |")
     return "\n".join(lines)
