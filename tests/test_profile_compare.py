@@ -163,6 +163,23 @@ def test_break_even_by_hand(both: tuple[Profile, Profile]) -> None:
     assert found.actual_rate_per_step == pytest.approx(actual, rel=1e-12)
 
 
+def test_break_even_between_nothing_and_everything() -> None:
+    """1000 inputs, 10 neurons, 4 steps: 40 kB of weights cost 100 pJ a word of 64 bits, 4 kB of values 10 pJ."""
+    net = Network([Population("h", 10, leaky())], [Projection("in", "h", weight=0.01)], [Input("in", 1000)])
+    spikes = (np.random.default_rng(2).random((4, 1, 1000)) < 0.1).astype(np.uint8)
+    base = profile(run(net, inputs={"in": spikes}, backend="torch"), net, []).baselines
+    assert base is not None
+    ann = 10_000 * (4.6 + 50.0) + 2 * 1010 * 5.0  # pJ: fp32 is half a word of 64 bits
+    assert base.ann_fp32.priced.nominal_j == pytest.approx(ann * 1e-12, rel=1e-12)
+    updates = 40 * (4.6 + 2 * 5.0)
+    events = (ann - updates) / (10_000 * (0.9 + 50.0))
+    found = base.break_even[0]
+    assert found.events_per_synapse == pytest.approx(events, rel=1e-12)
+    assert found.rate_per_step == pytest.approx(events / 4, rel=1e-12)
+    assert found.actual_rate_per_step == pytest.approx(spikes.mean(), rel=1e-12)
+    assert "27.28%" in found.sentence and "below it" in found.sentence
+
+
 # -------------------------------------------------------------------------------------------------------- command line
 @pytest.fixture(name="files", scope="module")
 def _files(tmp_path_factory: Any) -> dict[str, Path]:

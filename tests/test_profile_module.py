@@ -88,6 +88,8 @@ def test_what_cannot_be_read_is_named() -> None:
     module = nn.Sequential(nn.Linear(12, 4), nn.LSTM(4, 4))
     with pytest.raises(UnsupportedError, match="no neuron in it"):
         profile_module(module, sample(), [])
+    with pytest.raises(InvalidValueError, match=r"takes a torch\.nn\.Module, found str"):
+        profile_module("module", sample(), [])
 
 
 def test_a_nir_file_and_data(tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ def test_the_network_read_from_it_and_run_here(cases: dict[str, Any], name: str)
     ours = profile(recording, network, [], inputs=inputs)
     same(ours, STORED[name])
     assert ours.neurobench()["MembraneUpdates"] is not None
-    alone = profile(recording, network, []).neurobench()  # without the data: one rule for all steps of the input
-    assert alone["SynapticOperations"] == pytest.approx(STORED[name]["SynapticOperations"], rel=1e-12)
+    if name != "bipolar":  # without the data an input of real values is one of values: MAC
+        alone = profile(recording, network, []).neurobench()
+        assert alone["SynapticOperations"] == pytest.approx(STORED[name]["SynapticOperations"], rel=1e-12)
 
 
 def test_what_neurobench_counts_now(cases: dict[str, Any]) -> None:

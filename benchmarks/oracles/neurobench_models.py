@@ -64,14 +64,33 @@ class Convolutional(nn.Module):
         return self.lif3(self.fc(x.flatten(1)))
 
 
+class Pooled(nn.Module):
+    """A convolution, an average pool, and a full matrix without a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.lif1, self.pool = nn.Conv2d(1, 3, 3), snn.Leaky(beta=0.5, init_hidden=True), nn.AvgPool2d(2)
+        self.fc, self.lif2 = nn.Linear(27, 5, bias=False), snn.Leaky(beta=0.5, init_hidden=True, output=True)
+
+    def forward(self, x: Any) -> Any:
+        """Do one step."""
+        return self.lif2(self.fc(self.pool(self.lif1(self.conv(x))).flatten(1)))
+
+
 def cases() -> dict[str, tuple[nn.Module, torch.Tensor]]:
-    """Return module and data ``[samples, steps, ...]``; the graded cases have real values in their first layer."""
-    shapes = {"feedforward": (20,), "graded": (20,), "recurrent": (20,), "convolutional": (2, 8, 8)}
-    makers = {"feedforward": Feedforward, "graded": Feedforward, "recurrent": Recurrent, "convolutional": Convolutional}
+    """Return module and data ``[samples, steps, ...]``; graded: real values come in, bipolar: -1, 0 and 1."""
+    makers: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "feedforward": (Feedforward, (20,)),
+        "graded": (Feedforward, (20,)),
+        "bipolar": (Feedforward, (20,)),
+        "recurrent": (Recurrent, (20,)),
+        "convolutional": (Convolutional, (2, 8, 8)),
+        "pooled": (Pooled, (1, 8, 8)),
+    }
     found = {}
-    for k, (name, shape) in enumerate(shapes.items()):
+    for k, (name, (make, shape)) in enumerate(makers.items()):
         rng = np.random.default_rng(100 + k)
-        module = makers[name]()
+        module = make()
         with torch.no_grad():
             for parameter in module.parameters():
                 if parameter.dim() > 0:
@@ -79,5 +98,7 @@ def cases() -> dict[str, tuple[nn.Module, torch.Tensor]]:
         data = (rng.random((SAMPLES, STEPS, *shape)) < 0.3).astype(np.float32)
         if name == "graded":
             data *= rng.integers(1, 16, data.shape) / 8.0
+        if name == "bipolar":
+            data *= rng.choice((-1.0, 1.0), data.shape)
         found[name] = (module.eval(), torch.tensor(data, dtype=torch.float32))
     return found

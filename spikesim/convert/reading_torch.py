@@ -91,7 +91,7 @@ def from_torch(
         raise InvalidValueError(f"from_torch takes a torch.nn.Module, found {type(module).__name__}")
     arguments = _arguments(torch, module, sample)
     recorder = Recorder(module)
-    with _at_rest(module), torch.no_grad():
+    with at_rest(module), torch.no_grad():
         out = _run(recorder, arguments, per_step)
     return Builder(recorder, out, dt, graded, name or type(module).__name__).build(verify)
 
@@ -126,7 +126,7 @@ def observe_torch(
     if not isinstance(module, torch.nn.Module):
         raise InvalidValueError(f"this takes a torch.nn.Module, found {type(module).__name__}")
     recorder = Recorder(module)
-    with _at_rest(module), torch.no_grad():
+    with at_rest(module), torch.no_grad():
         out = _run(recorder, _arguments(torch, module, sample), per_step)
     if recorder.calls > 1 and not per_step:
         raise InvalidValueError(
@@ -151,7 +151,7 @@ def _arguments(torch: Any, module: Any, sample: Any) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def _at_rest(module: Any) -> Iterator[None]:
+def at_rest(module: Any) -> Iterator[None]:
     """Put a module in evaluation mode and its initial state for a while; it is left as it was."""
     training = {m: m.training for m in module.modules()}
     states = {(m, name): getattr(m, name) for m in training for name in HIDDEN if name in m._buffers}
@@ -246,7 +246,7 @@ def rasters(module: Any, data: Mapping[str, Any], shapes: Mapping[str, Shape], d
         for name, v in data.items()
     }
     recorder, out = Recorder(module), None
-    with _at_rest(module), torch.no_grad(), recorder.listening():
+    with at_rest(module), torch.no_grad(), recorder.listening():
         for k in range(steps):
             x = {name: v[k] for name, v in rows.items()}
             given = x if len(x) > 1 else next(iter(x.values()))

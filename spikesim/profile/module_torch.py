@@ -10,8 +10,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from spikesim.convert.reading_torch import observe_torch
+from spikesim.convert.reading_torch import at_rest, observe_torch
+from spikesim.errors import InvalidValueError
 from spikesim.lowering import lower
+from spikesim.optional import require
 from spikesim.profile.observed import observe
 from spikesim.profile.rasters import recording_of_rasters
 from spikesim.profile.report import Devices, profile_of
@@ -66,10 +68,14 @@ def profile_module(
     MissingPackageError
         If torch is not installed.
     """
-    facts = {
-        "footprint_bytes": sum(v.numel() * v.element_size() for v in (*module.parameters(), *module.buffers())),
-        "parameter_count": sum(v.numel() for v in module.parameters()),
-    }
+    torch = require("torch", "profiling a torch module")
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidValueError(f"profile_module takes a torch.nn.Module, found {type(module).__name__}")
+    with at_rest(module):  # without what an earlier run left in its states
+        facts = {
+            "footprint_bytes": sum(v.numel() * v.element_size() for v in (*module.parameters(), *module.buffers())),
+            "parameter_count": sum(v.numel() for v in module.parameters()),
+        }
     with _membranes(module) as updates:
         seen = observe_torch(module, x, dt=dt, graded=graded, per_step=per_step, name=name)
     graph = lower(seen.network)

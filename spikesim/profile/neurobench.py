@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikesim.connect import Chain, Connection, OneToOne, Pool2d
+from spikesim.connect import Chain, Connection, Dense, OneToOne, Pool2d
 from spikesim.graph import Edge, Graph
 from spikesim.profile.layers import Ints
 from spikesim.profile.observed import Observed
@@ -26,7 +26,8 @@ from spikesim.recording import Recording
 NO_MODULE = "Footprint and ParameterCount belong to a torch module: profile_module gives them"
 NO_TRACE = "MembraneUpdates needs the membranes: record `v` of all neurons in every step, or use profile_module"
 NOT_A_LAYER = "one-to-one connections are no layer of NeuroBench's and are left out: "
-POOLED = "NeuroBench counts what a pool makes of spikes as values (MAC), here each spike counts (AC): "
+POOLED = "a pool's averages are values (MAC) to NeuroBench; without the spikes of each step they count as spikes here: "
+AT_ONCE = 1 << 25  # values that are followed through pools
 
 
 class NeuroBench(Record):
@@ -102,10 +103,18 @@ def neurobench(
     """
     counts, edges = run.counts, [e for e in graph.edges if not isinstance(e.rule, OneToOne)]
     operations = np.zeros((2, counts.samples))
-    notes = []
+    notes, dense = [], 0
     for edge in edges:
+        layers = _layers_of_a_chain(edge, run)
+        if layers is not None:
+            operations += layers[0]
+            dense += layers[1]
+            continue
         operations += _operations(edge, run)
+        dense += edge.synapses * counts.steps
         late = pending.get(edge.name)
+        if _pools(edge.rule):
+            notes.append(POOLED + edge.name)
         if late is None:
             notes.append(f"{edge.name}: what was under way at the end is not known; the operations hold it")
         else:
@@ -124,7 +133,7 @@ def neurobench(
         activation_sparsity_by_layer=sparsity,
         effective_macs=float(macs),
         effective_acs=float(acs),
-        dense=float(sum(e.synapses for e in edges) * counts.steps),
+        dense=float(dense),
         membrane_updates=updates,
         notes=tuple([*notes, *_notes(graph, footprint_bytes, updates)]),
     )
@@ -141,6 +150,40 @@ def _operations(edge: Edge, run: Observed) -> NDArray[np.float64]:
     per_step = (values != 0) @ edge.out_degree.astype(np.float64)  # [steps, samples]
     binary = np.isin(values, (-1, 0, 1)).all(axis=(1, 2))
     return np.stack([per_step[~binary].sum(axis=0), per_step[binary].sum(axis=0)])
+
+
+def _layers_of_a_chain(edge: Edge, run: Observed) -> tuple[NDArray[np.float64], int] | None:
+    """Return MACs and ACs ``[2, samples]`` of a chain with pools, layer by layer, and its dense operations.
+
+    None for everything else, and where it is not known when the source emitted.
+    """
+    values, rule = _emitted_each_step(edge, run), edge.rule
+    if not isinstance(rule, Chain) or not _pools(rule) or values is None or edge.constant_delay is None:
+        return None
+    steps, samples = len(values), run.counts.samples
+    x = values[: max(0, steps - edge.constant_delay)].reshape(-1, values.shape[2]).astype(np.float64)
+    found, dense = np.zeros((2, samples)), 0
+    shapes = rule.shapes(edge.pattern.pre, edge.pattern.post)
+    for part, before, after in zip(rule.rules, shapes, shapes[1:], strict=False):
+        matrix = sparse.csr_array(part.matrix(before, after))
+        if not isinstance(part, Pool2d):
+            weights = np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
+            per_step = ((x != 0) @ weights.astype(np.float64)).reshape(-1, samples)
+            binary = np.isin(x, (-1, 0, 1)).all(axis=1).reshape(-1, samples).all(axis=1)
+            found += np.stack([per_step[~binary].sum(axis=0), per_step[binary].sum(axis=0)])
+            dense += (part.weights.size if isinstance(part, Dense) else matrix.nnz) * steps  # zeros are stored too
+        x = (matrix @ x.T).T
+    return found, dense
+
+
+def _emitted_each_step(edge: Edge, run: Observed) -> NDArray[Any] | None:
+    """Return what the source of a projection emitted, ``[steps, samples, n]``, if it is known and no more than fits."""
+    if run.counts.steps * run.counts.samples * edge.n_pre > AT_ONCE or not run.counts.samples:
+        return None
+    if edge.pre in run.values:
+        return run.values[edge.pre]
+    known = run.recording is not None and edge.pre in run.recording.spikes and edge.pre in run.emitted
+    return run.recording.spikes[edge.pre].dense() if known and run.recording is not None else None
 
 
 def _silence(run: Observed, name: str) -> float:
@@ -178,11 +221,9 @@ def _membrane_updates(recording: Recording | None, populations: list[str]) -> fl
 
 def _notes(graph: Graph, footprint: int | None, updates: float | None) -> list[str]:
     single = [e.name for e in graph.edges if isinstance(e.rule, OneToOne)]
-    pooled = [e.name for e in graph.edges if not e.graded and _pools(e.rule)]
     found = [] if footprint is not None else [NO_MODULE]
     found += [] if updates is not None else [NO_TRACE]
-    found += [NOT_A_LAYER + ", ".join(single)] if single else []
-    return found + ([POOLED + ", ".join(pooled)] if pooled else [])
+    return found + ([NOT_A_LAYER + ", ".join(single)] if single else [])
 
 
 def _pools(rule: Connection) -> bool:
