@@ -24,7 +24,7 @@ Rasters = MappingType[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 """Population or source name to the (sample, step, element) of all that it emitted."""
 AT_ONCE = 1 << 24  # entries of the table of samples, steps and cores; a larger run is spread evenly
 EVEN = "events spread evenly over the steps, so a lower bound"
-EACH = "of each step; neuron updates spread evenly over the steps, and cores that wait for each other left out"
+EACH = "the busiest core of each step; neuron updates spread evenly, cores that wait for each other left out"
 
 
 @dataclass(frozen=True)
