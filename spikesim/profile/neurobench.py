@@ -157,8 +157,11 @@ def _layers_of_a_chain(edge: Edge, run: Observed) -> tuple[NDArray[np.float64], 
 
     None for everything else, and where it is not known when the source emitted.
     """
-    values, rule = _emitted_each_step(edge, run), edge.rule
-    if not isinstance(rule, Chain) or not _pools(rule) or values is None or edge.constant_delay is None:
+    rule = edge.rule
+    if not isinstance(rule, Chain) or not _pools(rule) or edge.constant_delay is None:
+        return None
+    values = _emitted_each_step(edge, run)
+    if values is None:
         return None
     steps, samples = len(values), run.counts.samples
     x = values[: max(0, steps - edge.constant_delay)].reshape(-1, values.shape[2]).astype(np.float64)
