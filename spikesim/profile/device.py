@@ -18,12 +18,15 @@ from spikesim.profile.schema import (
     Arithmetic,
     EventPrices,
     Grid,
+    LayerCores,
     Limits,
     MemoryLevel,
     Packing,
     Power,
     Pricing,
     Reference,
+    StepCycles,
+    StepTime,
     SynapseMemory,
     Times,
     Unpriced,
@@ -53,6 +56,12 @@ class Device(Record):
         What the mapping checks; what it does not (number formats: the quantiser and the back ends do).
     no_limit
         Rule to the reason why the device has no limit of that kind.
+    grid, synapse_memory, packing, layer_cores
+        The mesh; how a core stores synapses; bytes that somebody assumed; cores for one convolution each.
+    synapse_memory_upper
+        A second published formula; what exceeds the memory by it alone is a warning.
+    step_time, step_cycles
+        What a step of real time allows.
     included
         Term to the term whose price already holds it.
     unpriced
@@ -76,6 +85,10 @@ class Device(Record):
     no_limit: dict[str, Text] = Field(default_factory=dict)
     grid: Grid | None = None
     synapse_memory: SynapseMemory | None = None
+    synapse_memory_upper: SynapseMemory | None = None
+    layer_cores: LayerCores | None = None
+    step_time: StepTime | None = None
+    step_cycles: StepCycles | None = None
     packing: Packing | None = None
     energy: EventPrices = EventPrices()
     power: Power = Power()
