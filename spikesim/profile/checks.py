@@ -104,7 +104,7 @@ class Check(Record):
 
 def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
     """Compare a number with a limit, if the device states it."""
-    limit = device.limits.get(rule)
+    limit = device.limit(rule)
     if limit is None:
         return None
     high = limit.value if limit.high is None else limit.high

@@ -158,6 +158,17 @@ class Device(Record):
         price: EnergyPrice | None = getattr(self.energy, term, None)
         return price
 
+    def limit(self, rule: str) -> Limit | None:
+        """Return a limit by the name of its rule, or None if the device does not state it.
+
+        What a core shares among its neurons stands with the number formats, where the quantiser looks for it.
+        """
+        shared = {
+            "configurations_per_core": "compartment_configurations",
+            "thresholds_per_core": "threshold_configurations",
+        }
+        return self.formats.get(shared[rule]) if rule in shared else self.limits.get(rule)
+
     def _homes(self, term: str) -> list[str]:
         priced = self.power.static is not None if term == "static" else self.price(term) is not None
         found = {"a price": priced, "[included]": term in self.included, "[unpriced]": term in self.unpriced}

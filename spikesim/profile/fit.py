@@ -109,15 +109,20 @@ def _fullest_of_each_rule(checks: list[Check]) -> list[Check]:
     return list(fullest.values())
 
 
-def _unchecked(device: Device, cores: int | None) -> list[str]:
+def unchecked_rules(device: Device) -> list[str]:
+    """Return the rules that hold for every chip, and that a device neither states nor explains away."""
     if device.kind == "logic":
         return ["all limits: this is a price list, not a chip"]
-    unchecked = [
+    return [
         f"{UNPUBLISHED[rule]}: not stated in the profile of {device.title}"
         for rule in ESSENTIAL_RULES
         if not _stated(device, rule) and rule not in device.no_limit
     ]
-    if cores is None and device.limits.cores is not None:
+
+
+def _unchecked(device: Device, cores: int | None) -> list[str]:
+    unchecked = unchecked_rules(device)
+    if cores is None and device.limits.cores is not None and device.layer_cores is None:
         unchecked.append(f"cores per chip: {device.limits.cores.value:g}, but what one core holds is not stated")
     return unchecked
 

@@ -85,5 +85,5 @@ def unknown_until_quantised(graph: Graph, device: Device) -> list[str]:
     return [
         f"{what} per core: known once the network is quantised"
         for rule, what in rules.items()
-        if varied and device.limits.get(rule) is not None
+        if varied and device.limit(rule) is not None
     ]

@@ -139,7 +139,7 @@ class Block:
 
     def run(self, begin: int, end: int, out: Ints | None = None) -> Run:
         """Return what the neurons ``begin ... end - 1`` use; ``out`` are the out-axon entries of each neuron."""
-        limits, memory, neurons = self.device.limits, self.device.synapse_memory, end - begin
+        memory, neurons = self.device.synapse_memory, end - begin
         loads = {"neurons_per_core": neurons}
         axons, layouts = [], {}
         words, longest, synapses = 0, 0, 0
@@ -164,7 +164,7 @@ class Block:
                 np.ceil(used + len(keys) * p.in_axon_bytes + sent * p.out_axon_bytes)
             )
         return Run(
-            {rule: load for rule, load in loads.items() if limits.get(rule) is not None},
+            {rule: load for rule, load in loads.items() if self.device.limit(rule) is not None},
             keys,
             _among(self.configurations, begin, end),
             _among(self.thresholds, begin, end),
@@ -229,10 +229,10 @@ def blocks(graph: Graph, device: Device, weight_bits: int, orders: Mapping[str, 
         arrivals = tuple(Arrivals.of(e, first[e.pre], rank) for e in graph.edges if e.post == node.name)
         places = np.arange(node.n) if order is None else order
         sets = thresholds = None
-        if counted and device.limits.configurations_per_core is not None:
+        if counted and device.limit("configurations_per_core") is not None:
             names = [name for name in node.params if name not in NOT_CONFIGURED]
             sets = _numbered(node, names, decays)[places]
-        if counted and device.limits.thresholds_per_core is not None:
+        if counted and device.limit("thresholds_per_core") is not None:
             thresholds = _numbered(node, [n for n in ("v_th",) if n in node.params], levels)[places]
         found.append(Block(node, places, arrivals, device, weight_bits, sets, thresholds))
     return found

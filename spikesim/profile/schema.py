@@ -55,8 +55,6 @@ class Limits(Record):
     memory_bytes_per_core: Limit | None = None
     fan_in: Limit | None = None
     target_cores_per_neuron: Limit | None = None
-    configurations_per_core: Limit | None = None
-    thresholds_per_core: Limit | None = None
     weight_values_per_neuron: Limit | None = None
     events_per_second_per_layer: Limit | None = None
     delay_min: Limit | None = None

@@ -113,7 +113,7 @@ class Arrangement:
 
 def core_limits(device: Device) -> dict[str, float]:
     """Return the limits of one core that the device states."""
-    stated = {rule: device.limits.get(rule) for rule in CORE_RULES}
+    stated = {rule: device.limit(rule) for rule in CORE_RULES}
     return {rule: limit.value for rule, limit in stated.items() if limit is not None}
 
 
