@@ -47,14 +47,22 @@ def section(device: Device) -> str:
     if rules:
         parts.append(f"Unchecked: {'; '.join(rules)}.")
     if device.no_limit:
-        parts.append("No limit of its own: " + "; ".join(f"{_words(k)} ({v})" for k, v in device.no_limit.items()) + ".")
+        parts.append(
+            "No limit of its own: " + "; ".join(f"{_words(k)} ({v})" for k, v in device.no_limit.items()) + "."
+        )
     if device.included:
-        parts.append("Held by another price: " + ", ".join(f"{_words(k)} by {_words(v)}" for k, v in device.included.items()) + ".")
+        parts.append(
+            "Held by another price: "
+            + ", ".join(f"{_words(k)} by {_words(v)}" for k, v in device.included.items())
+            + "."
+        )
     if device.unpriced:
         reasons: dict[str, list[str]] = {}
         for term, entry in device.unpriced.items():
             reasons.setdefault(entry.reason, []).append(_words(term))
-        parts.append("Without a price: " + "; ".join(f"{', '.join(terms)} ({why})" for why, terms in reasons.items()) + ".")
+        parts.append(
+            "Without a price: " + "; ".join(f"{', '.join(terms)} ({why})" for why, terms in reasons.items()) + "."
+        )
     return "\n\n".join(parts)
 
 
@@ -96,7 +104,13 @@ def _value(number: Provenance) -> str:
 
 
 def _plain(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        " ".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _words(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``spikesim map``: does a network fit on a device, and where would its neurons be?"""
+"""``spikesim map``: whether a network fits on a device, and where its neurons would be."""
 
 from __future__ import annotations
 

@@ -35,9 +35,7 @@ def least_cores(graph: Graph, device: Device, blocks: Sequence[Block], weight_bi
                 memory = device.synapse_memory
                 width = code_width(weight_bits, memory.weight_bit_codes)
                 delay = delay_width(arrival.edge.min_delay)
-                least = words_per_axon(
-                    rows, memory, layout="sparse", weight_bits=width, delay_bits=delay, index_bits=0
-                )
+                least = words_per_axon(rows, memory, layout="sparse", weight_bits=width, delay_bits=delay, index_bits=0)
                 words += int(least.sum())
     first = first_elements(graph)
     on_chip = sum(int(reached[first[n.name] : first[n.name] + n.n].sum()) for n in graph.nodes)

@@ -127,9 +127,7 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
     )
 
 
-def wall(
-    device: Device, rule: str, subject: str, used: float, limit: float, what: str, source: Provenance
-) -> Check:
+def wall(device: Device, rule: str, subject: str, used: float, limit: float, what: str, source: Provenance) -> Check:
     """Compare a number with a wall that does not stand among the device's limits."""
     sentence = f"{subject}: {used:g} {what}, {device.title} allows {limit:g} ({source.source}; {source.evidence})"
     if used > limit:

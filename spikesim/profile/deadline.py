@@ -8,8 +8,8 @@ import numpy as np
 
 from spikesim.graph import Graph
 from spikesim.profile.activity import Activity
-from spikesim.profile.device import Device
 from spikesim.profile.checks import Check, budget
+from spikesim.profile.device import Device
 from spikesim.profile.limits import outputs
 from spikesim.profile.partition import Ints
 from spikesim.profile.quantity import Duration, Provenance

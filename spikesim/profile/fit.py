@@ -78,7 +78,12 @@ class Fit(Record):
 
 
 def judge(
-    device: Device, cores: int | None, checks: list[Check], unchecked: list[str], assumptions: list[str], notes: list[str]
+    device: Device,
+    cores: int | None,
+    checks: list[Check],
+    unchecked: list[str],
+    assumptions: list[str],
+    notes: list[str],
 ) -> Fit:
     """Sort checks into walls, budgets and headroom, add what is unchecked, and give the verdict."""
     binding = sorted((c for c in checks if c.broken), key=lambda c: -c.share)

@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from spikesim.connect.linear import Chain, Conv2d
 from spikesim.graph import Edge, Graph, Node
-from spikesim.profile.device import Device
 from spikesim.profile.checks import Check, wall
+from spikesim.profile.device import Device
 from spikesim.profile.schema import LayerCores
 
 
@@ -83,7 +83,10 @@ def assign(layers: list[Layer], cores: LayerCores) -> dict[str, int]:
     """Return the core of as many layers as possible (maximum matching)."""
     allowed = np.array(
         [
-            [layer.kernel_words <= k and layer.neuron_words <= n for k, n in zip(cores.kernel_words, cores.neuron_words, strict=True)]
+            [
+                layer.kernel_words <= k and layer.neuron_words <= n
+                for k, n in zip(cores.kernel_words, cores.neuron_words, strict=True)
+            ]
             for layer in layers
         ]
     ).reshape(len(layers), len(cores.kernel_words))
@@ -110,10 +113,14 @@ def layer_checks(graph: Graph, device: Device) -> list[Check]:
         ):
             checks.append(wall(device, rule, subject, used, limit, what, cores))
         odd = [s for s in layer.strides if s not in cores.strides]
-        checks += [wall(device, "stride", subject, s, max(cores.strides), f"pixels of stride (of {cores.strides})", cores)
-                   for s in odd[:1]]
+        checks += [
+            wall(device, "stride", subject, s, max(cores.strides), f"pixels of stride (of {cores.strides})", cores)
+            for s in odd[:1]
+        ]
     placed = assign(layers, cores)
     homeless = [repr(layer.name) for layer in layers if layer.name not in placed]
-    subject = f"populations {', '.join(homeless)}, for which no core is left," if homeless else f"network {graph.name!r}"
+    subject = (
+        f"populations {', '.join(homeless)}, for which no core is left," if homeless else f"network {graph.name!r}"
+    )
     limit = len(placed) if homeless else len(cores.kernel_words)
     return [*checks, wall(device, "layer_cores", subject, len(layers), limit, "populations with a core each", cores)]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spikesim.graph import Graph
-from spikesim.profile.device import Device
 from spikesim.profile.checks import Check, check
+from spikesim.profile.device import Device
 from spikesim.profile.layer_cores import layer_checks
 from spikesim.profile.partition import Block, Ints, quantised
 

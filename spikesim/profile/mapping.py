@@ -1,7 +1,7 @@
-"""Place a network on a device's cores: fewest cores first, then least traffic; and does it fit?
+"""Place a network on a device's cores, fewest cores first, then least traffic, and say whether it fits.
 
-Populations are cut into runs of neurons, runs are put on cores (``sharing.py``), cores on the mesh (``order.py``). All of
-it is heuristic: the number of cores is an upper bound, and a lower bound (``bound.py``) stands beside it.
+Populations are cut into runs of neurons, runs are put on cores (``sharing.py``), cores on the mesh (``order.py``). All
+of it is heuristic: the number of cores is an upper bound, and a lower bound (``bound.py``) stands beside it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,30 @@ from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.profile.activity import Activity, Reals
 from spikesim.profile.bound import least_cores
+from spikesim.profile.checks import Check, budget, check
 from spikesim.profile.deadline import deadlines
 from spikesim.profile.device import Device
-from spikesim.profile.checks import Check, budget, check
 from spikesim.profile.fit import Fit, judge
 from spikesim.profile.limits import kept, network_checks, unknown_until_quantised
 from spikesim.profile.memory import Layout
 from spikesim.profile.order import arrange, routers_in_order
-from spikesim.profile.partition import Block, Ints, blocks, elements, first_elements, image_orders, says_what_a_core_holds
+from spikesim.profile.partition import (
+    Block,
+    Ints,
+    blocks,
+    elements,
+    first_elements,
+    image_orders,
+    says_what_a_core_holds,
+)
 from spikesim.profile.routes import Packets, Routes, packets, route, traffic
 from spikesim.profile.sharing import Arrangement, Filler, core_limits
 
 ASSUMED_WEIGHT_BITS = 8
 ROUNDS = 6  # cutting a population changes what its sources send, so look again
-THOROUGH = 3_000_000  # synapses up to which all arrangements are compared, also where the least number of cores is reached
+THOROUGH = (
+    3_000_000  # synapses up to which all arrangements are compared, also where the least number of cores is reached
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +141,19 @@ def place(
         *_upper_memory(device, arrangement),
         *network_checks(graph, device, cut, reached),
         *(_cores_check(device, graph, cores, least, because) if known else []),
-        *kept(check(device, "weight_bits", f"network {graph.name!r}", weight_bits) if weight_bits is not None else None),
+        *kept(
+            check(device, "weight_bits", f"network {graph.name!r}", weight_bits) if weight_bits is not None else None
+        ),
         *late,
     ]
     unchecked += unknown_until_quantised(graph, device)
     fit = judge(
-        device, cores if known else None, checks, unchecked, _assumptions(device, weight_bits), _notes(graph, device, arrangement)
+        device,
+        cores if known else None,
+        checks,
+        unchecked,
+        _assumptions(device, weight_bits),
+        _notes(graph, device, arrangement),
     )
     if known:
         extra = {"least_cores": least, "least_because": because, "chips": _chips(device, cores)}
@@ -148,9 +165,7 @@ def place(
 
 
 # ------------------------------------------------------------------------------------------------------- arrangement
-def _arrangement(
-    graph: Graph, device: Device, bits: int, rates: Reals
-) -> tuple[list[Block], Arrangement, int, str]:
+def _arrangement(graph: Graph, device: Device, bits: int, rates: Reals) -> tuple[list[Block], Arrangement, int, str]:
     """Try the ways to fill cores; return the one that breaks fewest limits on fewest cores with fewest packets."""
     found: list[tuple[tuple[int, int, float], int, list[Block], Arrangement]] = []
     least, because = 0, ""
@@ -178,10 +193,9 @@ def _worth_trying(device: Device, graph: Graph, first: Arrangement, least: int) 
 def _filled(graph: Graph, device: Device, cut: Sequence[Block], rates: Reals, by_population: bool) -> Arrangement:
     """Fill cores, again while what neurons send does not fit where they are."""
     out: dict[str, Ints] = {}
-    n = sum(n for _, n in elements(graph))
     limit = device.limits.out_axons_per_core
     for _ in range(ROUNDS):
-        filler = Filler(device, n, out)
+        filler = Filler(device, out)
         arrangement = filler.by_population(cut, rates) if by_population else filler.in_order(cut)
         if limit is None and device.packing is None:
             break

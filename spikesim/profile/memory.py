@@ -55,8 +55,10 @@ def words_per_axon(
 
     >>> from spikesim.profile.device import load_device
     >>> loihi = load_device("loihi1")
-    >>> [words_per_axon([256, 6], m, layout="dense").tolist() for m in (loihi.synapse_memory, loihi.synapse_memory_upper)]
-    [[35, 1], [35, 2]]
+    >>> words_per_axon([256, 6], loihi.synapse_memory, layout="dense").tolist()
+    [35, 1]
+    >>> words_per_axon([256, 6], loihi.synapse_memory_upper, layout="dense").tolist()
+    [35, 2]
     """
     n = np.asarray(synapses, np.int64)
     width = weight_bits + delay_bits + tag_bits + (index_bits if layout == "sparse" else 0)

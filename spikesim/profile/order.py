@@ -1,8 +1,8 @@
 """Which core of the mesh takes which part of the network, so that packets cross few routers.
 
-A quadratic assignment problem: no method finds the best order of large ones in reasonable time. Here pairs of places are
-exchanged as long as that lowers the sum of packets times hops; then some are exchanged at random, and the descent begins
-again from the best order so far (iterated local search). The amount of work is fixed, not the time, and the random
+A quadratic assignment problem: no method finds the best order of large ones in reasonable time. Here pairs of places
+are exchanged as long as that lowers the sum of packets times hops; then some are exchanged at random, and the descent
+begins again from the best order so far (iterated local search). The amount of work is fixed, not the time, and the random
 numbers follow from a seed: the same network gives the same order on every machine.
 """
 
@@ -16,9 +16,9 @@ from spikesim.profile.schema import Grid
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
-KICKS = 24  # restarts from the best order
+KICKS = 100  # restarts from the best order
 WORK = 40_000_000  # places compared, at most
-EXCHANGED = 4  # pairs exchanged at random before each restart
+EXCHANGED = 10  # pairs exchanged at random before each restart
 
 
 def routers_in_order(cores: int, grid: Grid | None) -> Ints:

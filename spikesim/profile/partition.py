@@ -160,9 +160,7 @@ class Block:
         if self.device.packing is not None:
             p = self.device.packing
             used = neurons * p.neuron_bytes + synapses * p.synapse_bytes
-            loads["memory_bytes_per_core"] = int(
-                np.ceil(used + len(keys) * p.in_axon_bytes + sent * p.out_axon_bytes)
-            )
+            loads["memory_bytes_per_core"] = int(np.ceil(used + len(keys) * p.in_axon_bytes + sent * p.out_axon_bytes))
         return Run(
             {rule: load for rule, load in loads.items() if self.device.limit(rule) is not None},
             keys,
@@ -202,7 +200,7 @@ class Numbering:
 
 
 def _numbered(node: Node, names: Sequence[str], numbering: Numbering) -> Ints:
-    """Number the sets of values that the neurons of a population have for some parameters."""
+    """Give each set of values that neurons have for some parameters a number."""
     values = [np.broadcast_to(np.asarray(node.params[name], np.float64), (node.n,)) for name in names]
     if not any(np.ndim(node.params[name]) for name in names):
         row = (node.model.name, *names, *(float(v[0]) if node.n else 0.0 for v in values))
@@ -218,7 +216,7 @@ def quantised(graph: Graph) -> bool:
 
 
 def blocks(graph: Graph, device: Device, weight_bits: int, orders: Mapping[str, Ints]) -> list[Block]:
-    """Return the populations, ready to be cut; ``orders`` holds those whose neurons shall not stand in their own order."""
+    """Return the populations, ready to be cut; ``orders`` holds neurons that shall not stand in their own order."""
     first = first_elements(graph)
     decays, levels = Numbering(), Numbering()
     counted = quantised(graph)

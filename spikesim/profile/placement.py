@@ -40,7 +40,9 @@ def placement(mapping: Mapping) -> dict[str, Any]:
         "limits": [dict(zip(LIMIT_COLUMNS, row, strict=True)) for row in limit_rows(mapping)],
         "per_core": [dict(zip(core_columns(mapping), row, strict=True)) for row in core_rows(mapping)],
         "layouts": {edge: dict(kinds) for edge, kinds in mapping.layouts.items()},
-        "packets_per_spike": {name: float(r.per_element().mean()) if r.n else 0.0 for name, r in mapping.routes.items()},
+        "packets_per_spike": {
+            name: float(r.per_element().mean()) if r.n else 0.0 for name, r in mapping.routes.items()
+        },
         "routers": mapping.routers,
         "hops": mapping.hops,
         "hops_in_filling_order": mapping.hops_before,
@@ -107,7 +109,9 @@ def placement_table(mapping: Mapping, device: Device) -> Group:
     """Return a mapping as tables for a terminal (``rich`` renderables)."""
     fit = mapping.fit
     title = Text.assemble(
-        (f"{mapping.network} on {device.title}: ", "bold"), (fit.verdict, COLOURS[fit.verdict]), f"; {headline(mapping)}"
+        (f"{mapping.network} on {device.title}: ", "bold"),
+        (fit.verdict, COLOURS[fit.verdict]),
+        f"; {headline(mapping)}",
     )
     parts: list[Any] = [title]
     if fit.cores is not None:
@@ -147,7 +151,7 @@ def _terminal(title: str, columns: tuple[str, ...] | list[str]) -> Terminal:
 
 # -------------------------------------------------------------------------------------------------------------- page
 def placement_sections(mapping: Mapping, device: Device) -> list[Section]:
-    """Return a mapping as sections of a page (:func:`spikesim.profile.html.page`), the picture of the cores included."""
+    """Return a mapping as sections of a page (:func:`spikesim.profile.html.page`), with the picture of the cores."""
     from spikesim.plot.cores import core_figure
 
     fit = mapping.fit

@@ -28,21 +28,31 @@ class Piece:
 class Core:
     """What a core holds of each limit, and which source elements reach it."""
 
-    def __init__(self, limits: Mapping[str, float], elements: int) -> None:
+    def __init__(self, limits: Mapping[str, float]) -> None:
         self.pieces: list[Piece] = []
-        self.reached = np.zeros(elements, bool)
+        self.axons: Ints = np.zeros(0, np.int64)  # sorted
         self.used: dict[str, int] = {}
         self._limits = limits
-        self._sets: dict[str, frozenset[int]] = {"configurations_per_core": frozenset(), "thresholds_per_core": frozenset()}
+        nothing: frozenset[int] = frozenset()
+        self._sets = {"configurations_per_core": nothing, "thresholds_per_core": nothing}
+
+    def shared(self, run: Run) -> NDArray[np.bool_]:
+        """Tell which axons of a run reach the core already."""
+        if not len(self.axons):
+            return np.zeros(len(run.axons), bool)
+        place = np.searchsorted(self.axons, run.axons)
+        return np.asarray(self.axons[np.minimum(place, len(self.axons) - 1)] == run.axons)
 
     def after(self, run: Run) -> dict[str, int]:
         """Return what would be used with a run added."""
         after = {rule: self.used.get(rule, 0) + load for rule, load in run.loads.items()}
         if "words_per_axon" in after:
             after["words_per_axon"] = max(self.used.get("words_per_axon", 0), run.loads["words_per_axon"])
-        after["in_axons_per_core"] = self.used.get("in_axons_per_core", 0) + int((~self.reached[run.axons]).sum())
+        after["in_axons_per_core"] = len(self.axons) + int((~self.shared(run)).sum())
         for rule, mine in (("configurations_per_core", run.configurations), ("thresholds_per_core", run.thresholds)):
-            after[rule] = len(self._sets[rule] | mine)
+            together = self._sets[rule] | mine
+            if together:
+                after[rule] = len(together)
         return after
 
     def broken(self, run: Run) -> set[str]:
@@ -52,7 +62,7 @@ class Core:
     def add(self, piece: Piece) -> None:
         """Put a run on the core."""
         self.used = self.after(piece.run)
-        self.reached[piece.run.axons] = True
+        self.axons = np.union1d(self.axons, piece.run.axons) if len(self.axons) else piece.run.axons
         self._sets["configurations_per_core"] |= piece.run.configurations
         self._sets["thresholds_per_core"] |= piece.run.thresholds
         self.pieces.append(piece)
@@ -80,7 +90,7 @@ class Arrangement:
 
     def packets(self, rates: Reals) -> float:
         """Return the packets of a step, if each element fires at its rate."""
-        return float(sum(rates[core.reached].sum() for core in self.cores))
+        return float(sum(rates[core.axons].sum() for core in self.cores))
 
     def core_of(self) -> dict[str, Ints]:
         """Return the core of each neuron, by population."""
@@ -124,15 +134,12 @@ class Filler:
     ----------
     device
         The device.
-    elements
-        Source elements of the network.
     out
         Out-axon entries of each neuron, by population.
     """
 
-    def __init__(self, device: Device, elements: int, out: Mapping[str, Ints]) -> None:
+    def __init__(self, device: Device, out: Mapping[str, Ints]) -> None:
         self._device = device
-        self._elements = elements
         self._out = out
         self._limits = core_limits(device)
         self.broken: set[str] = set()
@@ -145,28 +152,34 @@ class Filler:
         return Arrangement(cores, frozenset(self.broken))
 
     def by_population(self, blocks: Sequence[Block], rates: Reals) -> Arrangement:
-        """Fill cores with each population by itself; what is left of each shares cores, the largest first."""
+        """Fill cores with each population by itself; what is left of each shares cores with what has the same inputs."""
         cores: list[Core] = []
-        rests: list[Piece] = []
+        rests: list[Core] = []
         for block in blocks:
             *full, last = self._cut(block, None)
             cores += full
-            rests += last.pieces
-        opened: list[Core] = []
-        alone = [self._new(p) for p in rests]
-        for k in sorted(range(len(rests)), key=lambda k: -alone[k].fullness):
-            piece = rests[k]
-            fitting = [core for core in opened if not core.broken(piece.run)]
-            if not fitting:
-                opened.append(alone[k])
-                continue
-            # the core that already receives most of this run's axons: packets that need not be sent twice
-            best = max(fitting, key=lambda c: (rates[piece.run.axons[c.reached[piece.run.axons]]].sum(), c.fullness))
-            best.add(piece)
-        return Arrangement([*cores, *opened], frozenset(self.broken))
+            rests.append(last)
+        rests.sort(key=lambda core: -core.fullness)
+        while rests:
+            core, *rests = rests
+            cores.append(core)
+            while True:
+                fitting = [c for c in rests if not core.broken(c.pieces[0].run)]
+                if not fitting:
+                    break
+                best = max(fitting, key=lambda c: (self._saved(core, c, rates), c.fullness))
+                core.add(best.pieces[0])
+                rests = [c for c in rests if c is not best]
+        return Arrangement(cores, frozenset(self.broken))
+
+    @staticmethod
+    def _saved(core: Core, rest: Core, rates: Reals) -> float:
+        """Return the packets that need not be sent twice if a rest comes onto a core."""
+        run = rest.pieces[0].run
+        return float(rates[run.axons[core.shared(run)]].sum())
 
     def _new(self, piece: Piece) -> Core:
-        core = Core(self._limits, self._elements)
+        core = Core(self._limits)
         core.add(piece)
         return core
 
@@ -181,7 +194,7 @@ class Filler:
         while begin < n:
             end = begin if core is None else self._longest(core, block, begin, hopeless)
             if core is None or end == begin:
-                core = Core(self._limits, self._elements)
+                core = Core(self._limits)
                 new.append(core)
                 end = max(begin + 1, self._longest(core, block, begin, hopeless))
             core.add(self._piece(block, begin, end))
@@ -193,7 +206,7 @@ class Filler:
 
     def _hopeless(self, block: Block) -> set[str]:
         """Return the limits that some neuron breaks by itself: refused later, no reason to cut for them."""
-        empty = Core(self._limits, self._elements)
+        empty = Core(self._limits)
         found: set[str] = set()
         for neuron in {0, int(np.argmax(self._inputs(block)))} if block.node.n else set():
             found |= empty.broken(self._piece(block, neuron, neuron + 1).run)
