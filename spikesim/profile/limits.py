@@ -65,8 +65,7 @@ def weight_values(graph: Graph, name: str, n: int) -> int:
     constants = [e.constant_weight for e in edges]
     if all(c is not None for c in constants):
         # one value from each edge; edges of equal weight count once
-        values = {c for c in constants if c}
-        return len(values)
+        return len({c for c in constants if c})
     targets = [e.indices.astype(np.int64) for e in edges]
     weights = [np.broadcast_to(np.asarray(e.weights, np.float64), len(t)) for e, t in zip(edges, targets, strict=True)]
     target, weight = np.concatenate(targets), np.concatenate(weights)

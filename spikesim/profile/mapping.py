@@ -1,13 +1,12 @@
 """Place a network on a device's cores, fewest cores first, then least traffic, and say whether it fits.
 
-Populations are cut into runs of neurons, runs are put on cores (``sharing.py``), cores on the mesh (``order.py``). All
-of it is heuristic: the number of cores is an upper bound, and a lower bound (``bound.py``) stands beside it.
+Populations are cut into runs of neurons, runs are put on cores (``arrangement.py``), cores on the mesh (``order.py``).
+All of it is heuristic: the number of cores is an upper bound, and a lower bound (``bound.py``) stands beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.profile.activity import Activity, Reals
-from spikesim.profile.bound import least_cores
+from spikesim.profile.arrangement import arranged
 from spikesim.profile.checks import Check, budget, check
 from spikesim.profile.deadline import deadlines
 from spikesim.profile.device import Device
@@ -24,22 +23,17 @@ from spikesim.profile.limits import kept, network_checks, unknown_until_quantise
 from spikesim.profile.memory import Layout
 from spikesim.profile.order import arrange, routers_in_order
 from spikesim.profile.partition import (
-    Block,
     Ints,
-    blocks,
     elements,
     first_elements,
-    image_orders,
     says_what_a_core_holds,
 )
-from spikesim.profile.routes import Packets, Routes, packets, route, traffic
-from spikesim.profile.sharing import Arrangement, Filler, core_limits
+from spikesim.profile.routes import Packets, Routes, route, traffic
+from spikesim.profile.sharing import Arrangement, core_limits
+
+__all__ = ["Mapping", "Routes", "place"]
 
 ASSUMED_WEIGHT_BITS = 8
-ROUNDS = 6  # cutting a population changes what its sources send, so look again
-THOROUGH = (
-    3_000_000  # synapses up to which all arrangements are compared, also where the least number of cores is reached
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,20 +120,18 @@ def place(
         raise InvalidValueError(f"weight_bits must be 1 to 64, found {weight_bits}")
     bits = ASSUMED_WEIGHT_BITS if weight_bits is None else weight_bits
     rates = np.ones(sum(n for _, n in elements(graph))) if activity is None else activity.over(graph)
-    cut, arrangement, least, because = _arrangement(graph, device, bits, rates)
-    core_of = arrangement.core_of()
-    cores = len(arrangement.cores)
-    sent = packets(graph, cut, core_of, cores)
+    found = arranged(graph, device, bits, rates)
+    arrangement, core_of, sent, loads, cores = found.arrangement, found.core_of, found.sent, found.loads, found.cores
+    least, because = found.least_cores, found.least_because
     router, hops = _routers(graph, device, sent, core_of, cores, rates, seed)
     routes = {name: route(device, p, core_of, router) for name, p in sent.items()}
-    loads = _loads(device, arrangement, sent, core_of)
     known = says_what_a_core_holds(device)
     reached = {name: r.per_element() for name, r in routes.items()}
     late, unchecked = deadlines(graph, device, routes, core_of, cores, activity)
     checks = [
         *_core_checks(device, core_of, loads),
         *_upper_memory(device, arrangement),
-        *network_checks(graph, device, cut, reached),
+        *network_checks(graph, device, found.cut, reached),
         *(_cores_check(device, graph, cores, least, because) if known else []),
         *kept(
             check(device, "weight_bits", f"network {graph.name!r}", weight_bits) if weight_bits is not None else None
@@ -162,56 +154,6 @@ def place(
         device.name, graph.name, cores, core_of, routes, loads, device.grid is not None, len(np.unique(router)), fit,
         router, core_limits(device), arrangement.layouts(), least if known else 0, *hops,
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------------- arrangement
-def _arrangement(graph: Graph, device: Device, bits: int, rates: Reals) -> tuple[list[Block], Arrangement, int, str]:
-    """Try the ways to fill cores; return the one that breaks fewest limits on fewest cores with fewest packets."""
-    found: list[tuple[tuple[int, int, float], int, list[Block], Arrangement]] = []
-    least, because = 0, ""
-    images = image_orders(graph)
-    for orders in ({}, images) if images else ({},):
-        cut = blocks(graph, device, bits, orders)
-        if not found:
-            least, because = least_cores(graph, device, cut, bits)
-        for by_population in (False, True):
-            if found and not _worth_trying(device, graph, found[0][3], least):
-                break
-            arrangement = _filled(graph, device, cut, rates, by_population)
-            cost = (len(arrangement.broken), len(arrangement.cores), arrangement.packets(rates))
-            found.append((cost, len(found), cut, arrangement))
-    _, _, cut, arrangement = min(found, key=lambda f: f[:2])
-    return cut, arrangement, least, because
-
-
-def _worth_trying(device: Device, graph: Graph, first: Arrangement, least: int) -> bool:
-    if not says_what_a_core_holds(device) or len(first.cores) <= 1:
-        return False
-    return len(first.cores) > least or graph.synapses <= THOROUGH
-
-
-def _filled(graph: Graph, device: Device, cut: Sequence[Block], rates: Reals, by_population: bool) -> Arrangement:
-    """Fill cores, again while what neurons send does not fit where they are."""
-    out: dict[str, Ints] = {}
-    limit = device.limits.out_axons_per_core
-    for _ in range(ROUNDS):
-        filler = Filler(device, out)
-        arrangement = filler.by_population(cut, rates) if by_population else filler.in_order(cut)
-        if limit is None and device.packing is None:
-            break
-        core_of = arrangement.core_of()
-        entries = packets(graph, cut, core_of, len(arrangement.cores))
-        now = {b.node.name: _per_element(entries[b.node.name]) for b in cut}
-        sums = [np.bincount(core_of[name], e, minlength=len(arrangement.cores)) for name, e in now.items()]
-        over = limit is not None and sum(sums, np.zeros(1)).max() > limit.value
-        if (not over and device.packing is None) or all(np.array_equal(now[k], out.get(k, ())) for k in now):
-            break
-        out = now
-    return arrangement
-
-
-def _per_element(p: Packets) -> Ints:
-    return np.bincount(p.element, minlength=p.n).astype(np.int64)
 
 
 def _routers(
@@ -237,24 +179,6 @@ def _routers(
         return float(sum((by_name[r.name][r.element] * (r.hops_x + r.hops_y)).sum() for r in routes))
 
     return found, (hops(in_order), hops(found))
-
-
-def _loads(
-    device: Device, arrangement: Arrangement, sent: MappingType[str, Packets], core_of: MappingType[str, Ints]
-) -> dict[str, Ints]:
-    """Return what each core uses; axons as they are sent, for a core counts each once."""
-    limits, cores = core_limits(device), len(arrangement.cores)
-    loads = {rule: load for rule, load in arrangement.loads().items() if rule in limits}
-    if "in_axons_per_core" in limits:
-        loads["in_axons_per_core"] = _bincount([p.core for p in sent.values()], cores)
-    if "out_axons_per_core" in limits:
-        home = [core_of[name][p.element] for name, p in sent.items() if not p.is_source]
-        loads["out_axons_per_core"] = _bincount(home, cores)
-    return loads
-
-
-def _bincount(pieces: list[Ints], cores: int) -> Ints:
-    return np.bincount(np.concatenate([np.zeros(0, np.int64), *pieces]), minlength=cores)
 
 
 # ------------------------------------------------------------------------------------------------------------ checks

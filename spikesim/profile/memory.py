@@ -105,7 +105,8 @@ def cheapest_layout(
     weight = code_width(weight_bits, memory.weight_bit_codes)
     index = code_width((neurons - 1).bit_length(), memory.index_bit_codes)
     found: dict[Layout, NDArray[np.int64]] = {}
-    for layout, n in (("sparse", synapses), ("dense", spans)):
+    counted: list[tuple[Layout, NDArray[np.int64]]] = [("sparse", synapses), ("dense", spans)]
+    for layout, n in counted:
         if layout == "dense" and delays[0] != delays[1]:
             continue
         words = words_per_axon(

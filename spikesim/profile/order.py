@@ -2,8 +2,8 @@
 
 A quadratic assignment problem: no method finds the best order of large ones in reasonable time. Here pairs of places
 are exchanged as long as that lowers the sum of packets times hops; then some are exchanged at random, and the descent
-begins again from the best order so far (iterated local search). The amount of work is fixed, not the time, and the random
-numbers follow from a seed: the same network gives the same order on every machine.
+begins again from the best order so far (iterated local search). The amount of work is fixed, not the time, and the
+random numbers follow from a seed: the same network gives the same order on every machine.
 """
 
 from __future__ import annotations

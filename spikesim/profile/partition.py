@@ -154,7 +154,9 @@ class Block:
                     count, span, memory, neurons=neurons, weight_bits=self.weight_bits, delays=delays
                 )
                 words, longest = words + int(each.sum()), max(longest, int(each.max()))
-        keys = axons[0] if len(axons) == 1 else np.unique(np.concatenate([np.zeros(0, np.int64), *axons]))
+        keys = np.concatenate([np.zeros(0, np.int64), *axons])
+        if len({a.first for a in self.arrivals}) < len(self.arrivals):  # two edges of one source share its axons
+            keys = np.unique(keys)
         sent = 0 if out is None else int(out[self.order[begin:end]].sum())
         loads |= {"out_axons_per_core": sent, "synapse_words_per_core": words, "words_per_axon": longest}
         if self.device.packing is not None:
@@ -224,7 +226,9 @@ def blocks(graph: Graph, device: Device, weight_bits: int, orders: Mapping[str, 
     for node in graph.nodes:
         order = orders.get(node.name)
         rank = None if order is None else np.argsort(order)
-        arrivals = tuple(Arrivals.of(e, first[e.pre], rank) for e in graph.edges if e.post == node.name)
+        # in the order of their sources, so that the axons of a run are sorted
+        edges = sorted((e for e in graph.edges if e.post == node.name), key=lambda e: first[e.pre])
+        arrivals = tuple(Arrivals.of(e, first[e.pre], rank) for e in edges)
         places = np.arange(node.n) if order is None else order
         sets = thresholds = None
         if counted and device.limit("configurations_per_core") is not None:

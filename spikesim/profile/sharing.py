@@ -14,6 +14,8 @@ from spikesim.profile.partition import CORE_RULES, Block, Ints, Run, says_what_a
 
 Reals = NDArray[np.float64]
 
+SLACK = 128  # a run may stay this part of itself shorter than it could be, which saves looking
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -142,6 +144,7 @@ class Filler:
         self._device = device
         self._out = out
         self._limits = core_limits(device)
+        self._usual: dict[str, int] = {}  # length of the last run of each population: the next is about as long
         self.broken: set[str] = set()
 
     def in_order(self, blocks: Sequence[Block]) -> Arrangement:
@@ -152,7 +155,7 @@ class Filler:
         return Arrangement(cores, frozenset(self.broken))
 
     def by_population(self, blocks: Sequence[Block], rates: Reals) -> Arrangement:
-        """Fill cores with each population by itself; what is left of each shares cores with what has the same inputs."""
+        """Fill cores with each population by itself; what is left of each joins what has the same inputs."""
         cores: list[Core] = []
         rests: list[Core] = []
         for block in blocks:
@@ -230,15 +233,19 @@ class Filler:
             return max((after.get(rule, 0) / limit if limit else 0.0 for rule, limit in kept.items()), default=0.0)
 
         before = max((core.used.get(rule, 0) / limit for rule, limit in kept.items() if limit), default=0.0)
-        low, high = begin, most
+        low, high = begin, min(most, begin + self._usual.get(block.node.name, most) * 33 // 32 + 1)
         full = share(high)
+        while full <= 1.0 and high < most:
+            low, before, high = high, full, min(most, 2 * high - begin)
+            full = share(high)
         if full <= 1.0:
             return high
         for attempt in range(2 * high):  # `low` fits (it is empty), `high` does not; loads grow almost in proportion
-            if high - low <= 1:
+            if high - low <= 1 + (low - begin) // SLACK:
                 break
             guess = low + int((high - low) * (1.0 - before) / max(full - before, 1e-9)) if attempt < 6 else 0
             guess = min(max(guess, low + 1), high - 1) if attempt < 6 else (low + high) // 2
             here = share(guess)
             low, high, before, full = (guess, high, here, full) if here <= 1.0 else (low, guess, before, here)
+        self._usual[block.node.name] = low - begin
         return low
