@@ -247,5 +247,6 @@ class Filler:
             guess = min(max(guess, low + 1), high - 1) if attempt < 6 else (low + high) // 2
             here = share(guess)
             low, high, before, full = (guess, high, here, full) if here <= 1.0 else (low, guess, before, here)
-        self._usual[block.node.name] = low - begin
+        if low > begin:
+            self._usual[block.node.name] = low - begin
         return low
