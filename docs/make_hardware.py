@@ -45,7 +45,7 @@ def section(device: Device) -> str:
         parts.append(head + "\n".join(rows))
     rules = unchecked_rules(device)
     if rules:
-        parts.append(f"Unchecked: {'; '.join(rules)}.")
+        parts.append(f"Unchecked: {', '.join(rule.partition(': not stated')[0] for rule in rules)}.")
     if device.no_limit:
         parts.append(
             "No limit of its own: " + "; ".join(f"{_words(k)} ({v})" for k, v in device.no_limit.items()) + "."
@@ -89,28 +89,33 @@ def _row(place: str, number: Provenance) -> str:
     scope = getattr(number, "scope", "")
     kind = getattr(number, "kind", "")
     beyond = getattr(number, "consequence", "")
-    conditions = ", ".join(f"{k} {v}" for k, v in number.conditions.items())
+    conditions = ", ".join(
+        str(v) if k == "note" else f"{k.replace('_', ' ')} {v}" for k, v in number.conditions.items()
+    )
     remarks = "; ".join(part for part in (kind, beyond, scope.replace("_", " "), conditions, number.note) if part)
     cells = (_words(place), _value(number), number.nature, number.evidence, number.source, remarks)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _value(number: Provenance) -> str:
+    """Return a quantity with its range, or the fields of a formula."""
     if isinstance(number, Quantity):
-        return str(number)
+        low = number.value if number.low is None else number.low
+        high = number.value if number.high is None else number.high
+        span = f" ({_plain(low)} to {_plain(high)})" if low < high else ""
+        unit = "" if number.unit == "1" else f" {number.unit}"
+        return f"{_plain(number.value)}{span}{unit}"
     known = set(Provenance.model_fields)
     plain = {k: getattr(number, k) for k in type(number).model_fields if k not in known}
     return ", ".join(f"{_words(k)} {_plain(v)}" for k, v in plain.items() if not isinstance(v, Record))
 
 
 def _plain(value: Any) -> str:
-    return (
-        " ".join(map(str, value))
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return " ".join(map(_plain, value))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,.10g}".replace(",", " ")
 
 
 def _words(name: str) -> str:
