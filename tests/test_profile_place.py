@@ -398,6 +398,18 @@ def test_too_many_cores_names_the_proof_and_the_chips() -> None:
     assert "2 chips would have enough; links between chips are not modelled" in cores.sentence
 
 
+def test_far_beyond_the_chip_cutting_is_given_up() -> None:
+    """On ODIN each of 500 neurons with 250 inputs of its own would take a core; 64 of them are proof enough."""
+    graph = graph_of([500], {(-1, 0): np.kron(np.eye(500), np.ones((1, 250)))}, 125_000)
+    fit = place(graph, load_device("odin")).fit
+    assert fit.cores == 65
+    assert fit.chips is None
+    assert [c.rule for c in fit.binding] == ["cores"]  # not what the uncut rest would use
+    assert fit.binding[0].sentence.endswith(
+        "no placement needs fewer than 489 (by in axons); cutting was given up there"
+    )
+
+
 def test_wrong_sections_of_a_device_file_are_told_the_field() -> None:
     base = 'format = 1\nname = "x"\ntitle = "X"\nsummary = "x"\npricing = "none"\n'
     with pytest.raises(FileFormatError, match="kernel_words and neuron_words need one number for each core"):

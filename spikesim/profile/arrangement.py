@@ -13,7 +13,7 @@ from spikesim.profile.bound import least_cores
 from spikesim.profile.device import Device
 from spikesim.profile.partition import Block, Ints, blocks, image_orders, says_what_a_core_holds
 from spikesim.profile.routes import Packets, packets
-from spikesim.profile.sharing import Arrangement, Filler, core_limits
+from spikesim.profile.sharing import Arrangement, Filler, core_limits, enough
 
 ROUNDS = 6  # cutting a population changes what its sources send, so look again
 THOROUGH = 3_000_000  # synapses up to which all ways are compared, also where the least number of cores is reached
@@ -74,17 +74,9 @@ def arranged(graph: Graph, device: Device, weight_bits: int, rates: NDArray[np.f
 
 
 def _worth_trying(device: Device, graph: Graph, first: Found) -> bool:
-    if not says_what_a_core_holds(device) or first.cores <= 1 or _hopeless(device, first.cores):
+    if not says_what_a_core_holds(device) or first.cores <= 1 or first.cores >= enough(device):
         return False
     return first.cores > first.least_cores or graph.synapses <= THOROUGH
-
-
-def _hopeless(device: Device, cores: int) -> bool:
-    """Tell whether so many cores are far beyond the chip, so that no other arrangement would fit."""
-    limit = device.limits.cores
-    return (
-        limit is not None and limit.kind == "wall" and cores > 2 * (limit.value if limit.high is None else limit.high)
-    )
 
 
 def _filled(
@@ -107,7 +99,7 @@ def _filled(
         over = [r for r in ("out_axons_per_core", "memory_bytes_per_core") if r in loads and loads[r].max() > limits[r]]
         entries = {b.node.name: _per_element(sent[b.node.name]) for b in cut}
         settled = all(np.array_equal(entries[k], out.get(k, ())) for k in entries)
-        if not over or settled or _hopeless(device, len(arrangement.cores)):
+        if not over or settled or len(arrangement.cores) >= enough(device):
             break
         out = entries
     return Found(cut, arrangement, core_of, sent, loads, *least)

@@ -108,9 +108,9 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
     if limit is None:
         return None
     high = limit.value if limit.high is None else limit.high
-    allowed = f"{limit.value:g}" + (f" (contested: up to {high:g})" if high > limit.value else "")
+    allowed = _plain(limit.value) + (f" (contested: up to {_plain(high)})" if high > limit.value else "")
     label = LABELS.get(rule, rule.replace("_", " "))
-    sentence = f"{subject}: {used:g} {label}, {device.title} allows {allowed} ({limit.source}; {limit.evidence})"
+    sentence = f"{subject}: {_plain(used)} {label}, {device.title} allows {allowed} ({limit.source}; {limit.evidence})"
     if used > limit.value:
         sentence += f"; {limit.consequence if limit.kind == 'budget' else REMEDIES[rule]}"
     return Check(
@@ -129,7 +129,8 @@ def check(device: Device, rule: str, subject: str, used: float) -> Check | None:
 
 def wall(device: Device, rule: str, subject: str, used: float, limit: float, what: str, source: Provenance) -> Check:
     """Compare a number with a wall that does not stand among the device's limits."""
-    sentence = f"{subject}: {used:g} {what}, {device.title} allows {limit:g} ({source.source}; {source.evidence})"
+    sentence = f"{subject}: {_plain(used)} {what}, {device.title} allows {_plain(limit)} "
+    sentence += f"({source.source}; {source.evidence})"
     if used > limit:
         sentence += f"; {REMEDIES[rule]}"
     return _check(rule, subject, used, limit, "1", "wall", source, sentence)
@@ -147,7 +148,8 @@ def budget(
     consequence: str,
 ) -> Check:
     """Compare a number with a budget that does not stand among the device's limits."""
-    sentence = f"{subject}: {used:.4g} {what}, {device.title} allows {limit:.4g} ({source.source}; {source.evidence})"
+    sentence = f"{subject}: {_plain(used)} {what}, {device.title} allows {_plain(limit)} "
+    sentence += f"({source.source}; {source.evidence})"
     if used > limit:
         sentence += f"; {consequence}"
     return _check(rule, subject, used, limit, unit, "budget", source, sentence)
@@ -175,3 +177,8 @@ def _check(
         source=source.source,
         sentence=sentence,
     )
+
+
+def _plain(number: float) -> str:
+    """Return a whole number with all its digits, any other with four."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.4g}"

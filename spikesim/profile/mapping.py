@@ -129,10 +129,10 @@ def place(
     reached = {name: r.per_element() for name, r in routes.items()}
     late, unchecked = deadlines(graph, device, routes, core_of, cores, activity)
     checks = [
-        *_core_checks(device, core_of, loads),
+        *_core_checks(device, core_of, loads, arrangement),
         *_upper_memory(device, arrangement),
         *network_checks(graph, device, found.cut, reached),
-        *(_cores_check(device, graph, cores, least, because) if known else []),
+        *(_cores_check(device, graph, arrangement, least, because) if known else []),
         *kept(
             check(device, "weight_bits", f"network {graph.name!r}", weight_bits) if weight_bits is not None else None
         ),
@@ -148,7 +148,8 @@ def place(
         _notes(graph, device, arrangement),
     )
     if known:
-        extra = {"least_cores": least, "least_because": because, "chips": _chips(device, cores)}
+        chips = None if arrangement.uncut().any() else _chips(device, cores)
+        extra = {"least_cores": least, "least_because": because, "chips": chips}
         fit = fit.model_copy(update=extra)
     return Mapping(
         device.name, graph.name, cores, core_of, routes, loads, device.grid is not None, len(np.unique(router)), fit,
@@ -182,10 +183,14 @@ def _routers(
 
 
 # ------------------------------------------------------------------------------------------------------------ checks
-def _core_checks(device: Device, core_of: dict[str, Ints], loads: dict[str, Ints]) -> list[Check]:
+def _core_checks(
+    device: Device, core_of: dict[str, Ints], loads: dict[str, Ints], arrangement: Arrangement
+) -> list[Check]:
     checks = []
-    for rule, load in loads.items():
-        if not len(load):
+    cut = ~arrangement.uncut()
+    for rule, all_loads in loads.items():
+        load = np.where(cut, all_loads, 0)
+        if not cut.any():
             continue
         worst = int(np.argmax(load))
         names = [repr(name) for name, cores in core_of.items() if (cores == worst).any()]
@@ -198,7 +203,8 @@ def _upper_memory(device: Device, arrangement: Arrangement) -> list[Check]:
     """Count the synapse memory again by the second published formula; more than the memory by it alone is a warning."""
     second = device.synapse_memory_upper
     limit = device.limits.synapse_words_per_core
-    words = arrangement.words_upper() if second is not None and limit is not None else np.zeros(0, np.int64)
+    asked = second is not None and limit is not None and not arrangement.uncut().any()
+    words = arrangement.words_upper() if asked else np.zeros(0, np.int64)
     if second is None or not len(words) or limit is None or words.max() <= limit.value:
         return []
     worst = int(np.argmax(words))
@@ -213,7 +219,8 @@ def _chips(device: Device, cores: int) -> int | None:
     return None if limit is None else -(-cores // int(limit.value if limit.high is None else limit.high))
 
 
-def _cores_check(device: Device, graph: Graph, cores: int, least: int, because: str) -> list[Check]:
+def _cores_check(device: Device, graph: Graph, arrangement: Arrangement, least: int, because: str) -> list[Check]:
+    cores = len(arrangement.cores)
     found = check(device, "cores", f"network {graph.name!r}", cores)
     if found is None or not found.exceeded:
         return kept(found)
@@ -222,6 +229,8 @@ def _cores_check(device: Device, graph: Graph, cores: int, least: int, because: 
         f"found by a heuristic, {least} is the least that could do (by {what})"
     )  # fmt: skip
     several = f"{_chips(device, cores)} chips would have enough; links between chips are not modelled"
+    if arrangement.uncut().any():
+        return [found.model_copy(update={"sentence": f"{found.sentence}; {proof}; cutting was given up there"})]
     return [found.model_copy(update={"sentence": f"{found.sentence}; {proof}; {several}"})]
 
 
@@ -248,6 +257,8 @@ def _notes(graph: Graph, device: Device, arrangement: Arrangement) -> list[str]:
         notes.append(f"delivered later than simulated, in the next step: {', '.join(early)}")
     if graph.drives:
         notes.append(f"made on the chip or sent to it, not placed: {', '.join(d.name for d in graph.drives)}")
+    if arrangement.uncut().any():
+        notes.append("far beyond the chip, so the rest was not cut: loads and routes are those of an uncut rest")
     layouts = [
         f"{edge} {' and '.join(f'{kind} on {n}' for kind, n in sorted(kinds.items()))}"
         for edge, kinds in arrangement.layouts().items()

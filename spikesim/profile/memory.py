@@ -109,10 +109,8 @@ def cheapest_layout(
     for layout, n in counted:
         if layout == "dense" and delays[0] != delays[1]:
             continue
-        words = words_per_axon(
+        found[layout] = words_per_axon(
             n, memory, layout=layout, weight_bits=weight, delay_bits=delay_width(delays[1]), index_bits=index
         )
-        # one format for the group: every axon takes as much as its longest
-        found[layout] = np.full_like(words, words.max(initial=0)) if memory.padded else words
     best = min(found, key=lambda layout: int(found[layout].sum()))
     return found[best], best

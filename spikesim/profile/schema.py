@@ -101,8 +101,6 @@ class SynapseMemory(Provenance):
         Bits of the last word of an entry that stay free at least.
     dense_holds_first_index
         Whether a dense entry says where it begins.
-    padded
-        Whether all axons of a projection take as much as its longest.
     """
 
     word_bits: int = Field(ge=1)
@@ -110,7 +108,6 @@ class SynapseMemory(Provenance):
     header_bits: int = Field(ge=0)
     spare_bits: int = Field(default=0, ge=0)
     dense_holds_first_index: bool = False
-    padded: bool = False
     weight_bit_codes: tuple[int, ...]
     index_bit_codes: tuple[int, ...]
 

@@ -32,6 +32,7 @@ class Core:
 
     def __init__(self, limits: Mapping[str, float]) -> None:
         self.pieces: list[Piece] = []
+        self.uncut = False  # holds what was not cut any more
         self.axons: Ints = np.zeros(0, np.int64)  # sorted
         self.used: dict[str, int] = {}
         self._limits = limits
@@ -108,6 +109,10 @@ class Arrangement:
         rules = [rule for rule in CORE_RULES if any(rule in core.used for core in self.cores)]
         return {rule: np.array([core.used.get(rule, 0) for core in self.cores], np.int64) for rule in rules}
 
+    def uncut(self) -> NDArray[np.bool_]:
+        """Tell which cores hold a rest that was not cut any more, for the chip was full long before."""
+        return np.array([core.uncut for core in self.cores], bool)
+
     def layouts(self) -> dict[str, dict[Layout, int]]:
         """Return the layouts of each edge's synapses, and on how many cores each is used."""
         found: dict[str, dict[Layout, int]] = {}
@@ -129,6 +134,14 @@ def core_limits(device: Device) -> dict[str, float]:
     return {rule: limit.value for rule, limit in stated.items() if limit is not None}
 
 
+def enough(device: Device) -> float:
+    """Return the number of cores after which cutting is given up: far more than the chip has."""
+    limit = device.limits.cores
+    if limit is None or limit.kind == "budget":
+        return np.inf
+    return max(64.0, 2 * (limit.value if limit.high is None else limit.high))
+
+
 class Filler:
     """Cuts populations into runs and fills cores with them.
 
@@ -144,6 +157,7 @@ class Filler:
         self._device = device
         self._out = out
         self._limits = core_limits(device)
+        self._made, self._enough = 0, enough(device)
         self._usual: dict[str, int] = {}  # length of the last run of each population: the next is about as long
         self.broken: set[str] = set()
 
@@ -195,10 +209,15 @@ class Filler:
         hopeless = self._hopeless(block)
         core = current
         while begin < n:
+            if self._made >= self._enough:
+                new.append(self._new(self._piece(block, begin, n)))
+                new[-1].uncut = True
+                break
             end = begin if core is None else self._longest(core, block, begin, hopeless)
             if core is None or end == begin:
                 core = Core(self._limits)
                 new.append(core)
+                self._made += 1
                 end = max(begin + 1, self._longest(core, block, begin, hopeless))
             core.add(self._piece(block, begin, end))
             begin = end
