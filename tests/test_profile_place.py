@@ -24,7 +24,7 @@ from spikesim.profile.deadline import cycles_per_step
 from spikesim.profile.device import parse_device
 from spikesim.profile.layer_cores import Layer, assign, kernel_words, neuron_words
 from spikesim.profile.order import arrange, routers_in_order
-from spikesim.profile.placement import placement, placement_sections, placement_table
+from spikesim.profile.placement import headline, placement, placement_sections, placement_table
 from spikesim.profile.schema import Grid
 
 CHIPS = [name for name in list_devices() if load_device(name).kind == "chip"]
@@ -401,7 +401,9 @@ def test_too_many_cores_names_the_proof_and_the_chips() -> None:
 def test_far_beyond_the_chip_cutting_is_given_up() -> None:
     """On ODIN each of 500 neurons with 250 inputs of its own would take a core; 64 of them are proof enough."""
     graph = graph_of([500], {(-1, 0): np.kron(np.eye(500), np.ones((1, 250)))}, 125_000)
-    fit = place(graph, load_device("odin")).fit
+    mapping = place(graph, load_device("odin"))
+    fit = mapping.fit
+    assert headline(mapping) == "more than 65 cores; no placement needs fewer than 489"
     assert fit.cores == 65
     assert fit.chips is None
     assert [c.rule for c in fit.binding] == ["cores"]  # not what the uncut rest would use

@@ -91,6 +91,8 @@ def headline(mapping: Mapping) -> str:
     fit = mapping.fit
     if fit.cores is None:
         return NO_CORES
+    if (fit.least_cores or 0) > fit.cores:  # cutting was given up
+        return f"more than {fit.cores} cores; no placement needs fewer than {fit.least_cores}"
     least = f"at least {fit.least_cores} needed" + (f" ({_short(fit.least_because)})" if fit.least_because else "")
     proof = "no placement needs fewer" if fit.least_cores == fit.cores else f"found by a heuristic, {least}"
     chips = f"; {fit.chips} chips, whose links are not modelled" if (fit.chips or 1) > 1 else ""
