@@ -10,6 +10,8 @@ from spikesim.profile.device import Device
 from spikesim.profile.quantity import Record
 from spikesim.profile.schema import ESSENTIAL_RULES
 
+__all__ = ["Check", "Fit", "Verdict", "judge", "unchecked_rules"]
+
 Verdict = Literal["fits", "does not fit", "fits under assumptions"]
 
 UNPUBLISHED = {

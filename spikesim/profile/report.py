@@ -16,7 +16,6 @@ from spikesim.errors import FileFormatError, InvalidValueError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network
-from spikesim.profile.activity import Activity
 from spikesim.profile.baseline import Baselines, baselines, stored_weights
 from spikesim.profile.bill import Bill
 from spikesim.profile.device import Device, list_devices, load_device
@@ -130,14 +129,14 @@ def profile(
     counts = run if isinstance(run, Counts) else run.counts
     _same_network(counts, graph)
     emitted: Emitted = {} if isinstance(run, Counts) else _emitted(run)
-    fits, bills, activity = {}, {}, Activity.of(run)
+    fits, bills = {}, {}
     if weight_bits is None and graph.nodes and all(n.model.name == "loihi_lif" for n in graph.nodes):
         weight_bits = 8
     for device in _devices(devices):
         if device.kind == "logic":  # a price list: nothing to place
             bills[device.name] = price_logic(counts, device, weights=stored_weights(graph))
             continue
-        mapping = place(graph, device, weight_bits=weight_bits, activity=activity)
+        mapping = place(graph, device, weight_bits=weight_bits)
         fits[device.name] = mapping.fit
         bills[device.name] = price(counts, mapping, device, emitted=emitted, graded_as_events=graded_as_events)
     return Profile(
