@@ -27,6 +27,7 @@ VERBS = (
     "train",
     "quantise",
     "profile",
+    "map",
     "export",
     "convert",
     "show",

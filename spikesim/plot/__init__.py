@@ -11,6 +11,7 @@
 
 from spikesim.plot.accuracy import accuracy
 from spikesim.plot.camera import event_frame
+from spikesim.plot.cores import core_bars, core_figure, core_map
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
@@ -23,6 +24,9 @@ __all__ = [
     "confusion",
     "confusion_matrix",
     "convergence",
+    "core_bars",
+    "core_figure",
+    "core_map",
     "correlation",
     "divergence",
     "event_frame",
