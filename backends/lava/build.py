@@ -2,13 +2,13 @@
 
 ==================  ==============================================================
 population          ``LIF``; ``LIFReset`` with an interval; `SoftLIF` (simulation only) for a soft reset or none
-projection          ``Dense``; ``DelayDense`` with delays; ``Sparse`` if large and thin
+projection          ``Dense``; ``DelayDense`` with delays; ``Sparse`` if large and thin; ``LearningDense``
 ==================  ==============================================================
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from scipy.sparse import csr_matrix
 
 from spikesim.backends.lava._procs.soft_lif import SoftLIF
 from spikesim.backends.lava.job import one_per_pair, resolved_sign_mode, summed_weights
+from spikesim.backends.lava.learning import connect_learning, learning_connection
 from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection
+from spikesim.fixedpoint.run import MESSAGE_BITS
 
 # Below this many entries a matrix costs nothing, above this density a sparse one costs more.
 _LARGE, _THIN = 1 << 16, 0.1
@@ -30,24 +32,33 @@ _LARGE, _THIN = 1 << 16, 0.1
 class Processes:
     """The Lava processes of a network, by the names of its parts.
 
-    Projections that come from an input have an open port ``s_in``.
+    Projections that come from an input have an open port ``s_in``; `listeners` are further ports that want the spikes of
+    an input, by its name.
     """
 
     populations: dict[str, Any]
     projections: dict[str, Any]
+    listeners: list[tuple[str, Any]] = field(default_factory=list)
 
 
-def build_processes(network: IntNetwork) -> Processes:
-    """Make and connect the processes of a network that `find_unsupported` has nothing against."""
+def build_processes(network: IntNetwork, *, steps: int = 0, sample: int = 0) -> Processes:
+    """Make and connect the processes of a network that `find_unsupported` has nothing against.
+
+    A network with a modulator needs to know how many steps it will run, and the number of the sample.
+    """
     populations = {p.name: _neurons(p) for p in network.populations}
     projections = {}
     for p in network.projections:
-        connection = _connection(p, network.size(p.pre), network.size(p.post))
+        sizes = network.size(p.pre), network.size(p.post)
+        if p.learning is None:
+            connection = _connection(p, *sizes, MESSAGE_BITS if network.graded(p.pre) else 0)
+        else:
+            connection = learning_connection(p, p.learning, *sizes)
         if p.pre in populations:
             populations[p.pre].s_out.connect(connection.s_in)
         connection.a_out.connect(populations[p.post].a_in)
         projections[p.name] = connection
-    return Processes(populations, projections)
+    return Processes(populations, projections, connect_learning(network, populations, projections, steps, sample))
 
 
 def _one(value: Any) -> int:
@@ -73,7 +84,7 @@ def _neurons(p: IntPopulation) -> Any:
     return SoftLIF(quantum=0 if p.reset == "none" else _one(p.soft_quantum), **parameters)
 
 
-def _connection(p: IntProjection, n_pre: int, n_post: int) -> Any:
+def _connection(p: IntProjection, n_pre: int, n_post: int, message_bits: int) -> Any:
     _, first, place = one_per_pair(p)
     target, source = p.indices[first], p.sources[first]
     # Lava truncates the weights itself; only sums of several synapses are handed over truncated.
@@ -81,6 +92,7 @@ def _connection(p: IntProjection, n_pre: int, n_post: int) -> Any:
     options = {
         "weight_exp": p.weight_exp,
         "num_weight_bits": p.num_weight_bits,
+        "num_message_bits": message_bits,
         "sign_mode": SignMode[resolved_sign_mode(p).upper()],
     }
     if p.max_delay == 0 and n_pre * n_post >= _LARGE and first.size < _THIN * n_pre * n_post:
