@@ -112,7 +112,7 @@ class Learner:
     def start(self) -> Learned:
         """Return the state before the first column."""
         values = np.zeros((3, self.synapses[-1]))
-        values[0] = np.concatenate([np.zeros(0), *(p.projection.effective_weights for p in self.parts)])
+        values[0] = np.concatenate([np.zeros(0), *(_first_weights(p) for p in self.parts)])
         n_pre, n_post = int(self.pres[-1]), int(self.posts[-1])
         y = np.zeros((3, n_post))
         times = (np.zeros(n, np.int64) for n in (n_pre, n_post, n_post))
@@ -138,6 +138,11 @@ class Learner:
             own = values[..., first:last]
             found[part.projection.name] = {v: own[..., k, :].astype(kind) for k, v in enumerate(SYNAPTIC)}
         return found
+
+
+def _first_weights(part: Part) -> NDArray[np.int32]:
+    fixed = part.learning.rule.arithmetic == "fixed"
+    return part.projection.effective_weights if fixed else part.projection.weights
 
 
 def _bounds(sizes: ArrayLike) -> NDArray[np.int64]:
@@ -201,7 +206,7 @@ def follow(
     """
     sources, targets = np.asarray(pre, bool), np.asarray(post, bool)
     (n_pre, columns), n_post = sources.shape, targets.shape[0]
-    signed = "mixed"  # Lava's default for connections that learn
+    signed = "mixed" if rule.sign_mode == "auto" else rule.sign_mode  # as Lava does
     line = IntProjection.from_dense(
         "line", "pre", "post", weights, sign_mode=signed, learning=IntLearning(rule, seed=seed)
     )
