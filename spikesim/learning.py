@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from spikesim.equations import elementary
 from spikesim.errors import InvalidValueError
 from spikesim.fixedpoint.learning import LoihiRule
-from spikesim.synapse import Param, Plasticity, SynapseModel, synapse
+from spikesim.neuron import Param
+from spikesim.synapse import Plasticity, SynapseModel, synapse
 
 if TYPE_CHECKING:
     from spikesim.graph import Edge, Graph
@@ -189,8 +190,8 @@ def plastic_problems(graph: Graph, who: str) -> list[str]:
 def grid_problems(graph: Graph) -> list[str]:
     """Return what keeps an engine in floats from learning: a rule of the chip, or weights that stand on no grid."""
     return [
-        f"projection {e.name!r} learns by a rule of Loihi's learning engine, which the backends 'loihi' and 'lava' run; "
-        "choose one of them, or a rule of spikesim.models.synapses"
+        f"projection {e.name!r} learns by a rule of Loihi's learning engine, which the backends 'loihi' and 'lava' "
+        "run; choose one of them, or a rule of spikesim.models.synapses"
         for e in graph.edges
         if e.learning is not None and e.learning.chip is not None
     ] + [

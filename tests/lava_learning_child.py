@@ -1,7 +1,7 @@
 """Run Lava's learning engine on given spike trains: ``python lava_learning_child.py JOBS.json RESULT.npz``.
 
-For the tests; not collected by pytest. Each job is a dictionary with `rule` (fields of ``LoihiRule``), `tag`, `weights`,
-`pre`, `post` (rasters) and `y` (three rasters, or null). All jobs are one Lava run: they share nothing.
+For the tests; not collected by pytest. Each job is a dictionary with `rule` (fields of ``LoihiRule``), `tag`,
+`weights`, `pre`, `post` (rasters) and `seed`, and a Lava run of its own.
 """
 
 import json
@@ -11,10 +11,11 @@ import numpy as np
 
 from spikesim.backends.lava.shims import import_lava
 from spikesim.fixedpoint import LoihiRule
+from spikesim.fixedpoint.rule_text import TRACES
 
 import_lava()
 
-from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule  # noqa: E402
+from lava.magma.core.learning.learning_rule import Loihi2FLearningRule  # noqa: E402
 from lava.magma.core.run_conditions import RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.dense.process import LearningDense  # noqa: E402
@@ -24,20 +25,15 @@ from lava.utils.weightutils import SignMode  # noqa: E402
 
 
 def build(job, number):
-    rule, third = LoihiRule(**job["rule"]), job["y"] is not None
-    kept = ("x1", "x2") if third else ("x1", "x2", "y1", "y2", "y3")
-    values = {f"{t}_{part}": getattr(rule, f"{t}_{part}") for t in kept for part in ("impulse", "tau")}
-    theirs = (Loihi3FLearningRule if third else Loihi2FLearningRule)(
-        **rule.texts, **values, t_epoch=rule.t_epoch, rng_seed=job["seed"]
-    )
+    rule = LoihiRule(**job["rule"])
+    values = {f"{t}_{part}": getattr(rule, f"{t}_{part}") for t in TRACES for part in ("impulse", "tau")}
+    theirs = Loihi2FLearningRule(**rule.texts, **values, t_epoch=rule.t_epoch, rng_seed=job["seed"])
     weights = np.array(job["weights"])
     mode = SignMode[rule.sign_mode.upper()] if rule.sign_mode != "auto" else SignMode.MIXED
     line = LearningDense(weights=weights, learning_rule=theirs, sign_mode=mode, name=f"line{number}")
     kind = int if job["tag"] == "fixed_pt" else float
     Source(data=np.array(job["pre"], kind)).s_out.connect(line.s_in)
     Source(data=np.array(job["post"], kind)).s_out.connect(line.s_in_bap)
-    for name, data in zip(("y1", "y2", "y3"), job["y"] or ()):
-        Source(data=np.array(data, kind)).s_out.connect(getattr(line, f"s_in_{name}"))
     sink = Sink(shape=(weights.shape[0],), buffer=np.shape(job["pre"])[1])
     line.a_out.connect(sink.a_in)
     return line

@@ -37,7 +37,7 @@ STDP: dict[str, Any] = {"x1_impulse": 16.0, "x1_tau": 10.0, "y1_impulse": 16.0, 
 def lava_draws(seed: int, steps: int, epoch: int) -> Any:
     """Return the random numbers of Lava's TraceRandom and ConnVarRandom in our layout: [steps, 1, 8].
 
-    At time step t its trace generators have been advanced 2 t times when it learns, once less when it takes post spikes.
+    At time step t its trace generators have been advanced 2 t times when it learns, once less for post spikes.
     """
     decay_x, impulse_x, decay_y, impulse_y = (np.random.default_rng(seed + k) for k in range(4))
     count = 2 * steps + 1
@@ -54,7 +54,7 @@ def lava_draws(seed: int, steps: int, epoch: int) -> Any:
 
 
 def random_rule(rng: np.random.Generator, arithmetic: str) -> LoihiRule:
-    """Return sums of up to three products of up to three factors, with scales and constants at and within their ends."""
+    """Return sums of up to three products of up to three factors, with numbers at and within their ends."""
     factors = ["x1", "x2", "y1", "y2", "y3", "w", "d", "t", "(x1-3)", "(w+4)", "sgn(w-2)", "(t-6)", "(y3+127)"]
     factors += ["y0", "x0"] * (arithmetic == "fixed")  # Lava's float engine has no second dependency
     k = int(rng.integers(0, 3))
@@ -89,49 +89,40 @@ def random_case(seed: int, arithmetic: str) -> dict[str, Any]:
         "weights": (2 * rng.integers(0, 60, (n_post, n_pre))).tolist(),
         "pre": (rng.random((n_pre, STEPS)) < rng.uniform(0.02, 0.5)).astype(int).tolist(),
         "post": (rng.random((n_post, STEPS)) < rng.uniform(0.02, 0.5)).astype(int).tolist(),
-        "y": None,
         "seed": int(rng.integers(1, 1000)),
     }
-
-
-def golden_case(rule: LoihiRule, first: int, pre: Any, post: Any, y2: Any = None) -> dict[str, Any]:
-    case = {"rule": asdict(rule), "tag": "floating_pt", "weights": [[first] * len(pre)], "pre": pre, "post": [post]}
-    y = None if y2 is None else [[[0] * len(post)], [y2], [[0] * len(post)]]
-    return {**case, "y": y, "seed": 1}
 
 
 def spikes_at(*times: int, steps: int = 60) -> list[int]:
     return [int(k in times) for k in range(steps)]
 
 
-def staggered() -> dict[str, Any]:
-    """Return 150 independent pairs of neurons, each pair with its own times, so that rounding falls differently."""
+def many_pairs() -> dict[str, Any]:
+    """Return 900 synapses between neurons that fire on their own, so that rounding falls differently on each."""
     rng = np.random.default_rng(5)
     rule = LoihiRule(dw="2^-2*y0*x1 - 2^-3*x0*y1", **{**STDP, "x1_impulse": 37.0, "x1_tau": 7.0, "y1_tau": 13.0})
-    n = 150
-    pre, post = ((rng.random((n, 400)) < 0.02).astype(int).tolist() for _ in range(2))
+    n = 30
+    pre, post = ((rng.random((n, 300)) < 0.02).astype(int).tolist() for _ in range(2))
     return {
         "rule": asdict(rule), "tag": "fixed_pt", "weights": np.full((n, n), 100).tolist(), "pre": pre, "post": post,
-        "y": None, "seed": 3,
+        "seed": 3,
     }  # fmt: skip
 
 
-CASES = {f"{a} {k}": random_case(k, a) for k in range(14) for a in ("fixed", "float")}
+CASES = {f"{a} {k}": random_case(k, a) for k in range(8) for a in ("fixed", "float")}
 
 
 @pytest.fixture(scope="module")
 def lava_engine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Run all open-loop cases in one child."""
     folder = tmp_path_factory.mktemp("engine")
-    jobs = {**CASES, "staggered": staggered()}
+    jobs = {**CASES, "many": many_pairs()}
     (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
     command = [sys.executable, str(CHILD), str(folder / "jobs.json"), str(folder / "result.npz")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr[-3000:]
     with np.load(folder / "result.npz") as found:
-        return {
-            name: {k: found[f"{i}/{k}"] for k in ("weights", "tag_2", "tag_1")} for i, name in enumerate(jobs)
-        }
+        return {name: {k: found[f"{i}/{k}"] for k in ("weights", "tag_2", "tag_1")} for i, name in enumerate(jobs)}
 
 
 def ours(case: dict[str, Any], **options: Any) -> Any:
@@ -154,18 +145,20 @@ def test_random_rules_give_lavas_weights_and_tags(lava_engine: dict[str, dict[st
 
 @pytest.mark.lava
 def test_own_rounding_has_lavas_distribution(lava_engine: dict[str, dict[str, Any]]) -> None:
-    """Pairs (i, i) are 150 independent experiments; three seeds of ours against Lava's one."""
-    case = staggered()
-    theirs = np.diagonal(lava_engine["staggered"]["weights"])
-    mine = np.concatenate([np.diagonal(ours(case, seed=s).w) for s in range(3)])
-    exact = np.diagonal(ours({**case, "rule": {**case["rule"], "arithmetic": "float"}}).w)
-    error = np.hypot(mine.std() / np.sqrt(mine.size / 3), theirs.std() / np.sqrt(theirs.size))
-    assert abs(mine.mean() - theirs.mean()) < 3 * error
-    spread = [np.std(values - np.tile(exact, values.size // exact.size)) for values in (mine, theirs)]
-    assert 0.75 < spread[0] / spread[1] < 1.33, spread
-    assert spread[0] > 0.3  # rounding is there
-    biased = ours(case, draws=np.zeros((400, 1, DRAWS))).w  # always up: the test would notice
-    assert abs(np.diagonal(biased).mean() - theirs.mean()) > 3 * error
+    """Mean and spread of the rounding errors of 900 synapses: Lava's run lies among twelve of ours."""
+    case = many_pairs()
+    exact = ours({**case, "rule": {**case["rule"], "arithmetic": "float"}}).w
+
+    def figures(weights: Any) -> Any:
+        return np.array([(weights - exact).mean(), (weights - exact).std()])
+
+    mine = np.array([figures(ours(case, seed=s).w) for s in range(12)])
+    theirs = figures(lava_engine["many"]["weights"])
+    assert (np.abs(theirs - mine.mean(axis=0)) < 3.5 * mine.std(axis=0, ddof=1)).all(), (theirs, mine)
+    assert 0.3 < mine[:, 1].min() and mine[:, 1].max() < 5  # rounding is there, and nothing else
+    for always in (0.0, 0.999):  # one that always goes up, or never, would be noticed
+        wrong = figures(ours(case, draws=np.full((300, 1, DRAWS), always)).w)
+        assert (np.abs(wrong - mine.mean(axis=0)) > 3.5 * mine.std(axis=0, ddof=1)).any()
 
 
 def test_published_pair_and_reward_examples() -> None:
@@ -175,9 +168,7 @@ def test_published_pair_and_reward_examples() -> None:
     reverse = follow(pair, [[20]], [late], [early])
     assert reverse.w[0, 0] == pytest.approx(10.295509445, abs=1e-9)
     assert (np.diff(reverse.weights[:, 0, 0]) != 0).nonzero()[0].tolist() == [14]
-    reward = LoihiRule(
-        dw="u0*t*y2", dt="y0*x1 - x0*y1 - 2^-4*u0*t", **STDP, modulator="reward", arithmetic="float"
-    )
+    reward = LoihiRule(dw="u0*t*y2", dt="y0*x1 - x0*y1 - 2^-4*u0*t", **STDP, modulator="reward", arithmetic="float")
     for at, expected in ((16, [2.886, 1.0]), (26, [1.989, 1.0]), (99, [1.0, 1.0])):
         y2 = 0.25 * np.array(spikes_at(at))
         found = follow(reward, [[1, 1]], [spikes_at(5), spikes_at(30)], [spikes_at(8)], modulator=y2).w
@@ -185,14 +176,20 @@ def test_published_pair_and_reward_examples() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ with neurons
-def learning(rng: np.random.Generator, name: str, pre: Any, post: Any, rule: LoihiRule, **options: Any) -> IntProjection:
+def learning(
+    rng: np.random.Generator, name: str, pre: Any, post: Any, rule: LoihiRule, **options: Any
+) -> IntProjection:
     weights = 2 * rng.integers(10, 60, (post.n, pre.n))
     how = IntLearning(rule, seed=7, **options)
     return IntProjection.from_dense(name, pre.name, post.name, weights, sign_mode="excitatory", learning=how)
 
 
 def two_factors(rng: np.random.Generator) -> IntNetwork:
-    inp, a, b = IntInput("in", 6), IntPopulation("a", 5, du=1500, dv=300, vth=150), IntPopulation("b", 3, dv=100, vth=90)
+    inp, a, b = (
+        IntInput("in", 6),
+        IntPopulation("a", 5, du=1500, dv=300, vth=150),
+        IntPopulation("b", 3, dv=100, vth=90),
+    )
     rule = LoihiRule(dw="2^-1*y0*x1 - 2^-2*x0*y1 + 2^-6*u1*(w-60)", **STDP)
     slow = LoihiRule(dw="2^-2*y0*x2 - 2^-3*x0*w", x2_impulse=20.5, x2_tau=30, t_epoch=4)
     static = IntProjection.from_dense("loop", "a", "a", 2 * rng.integers(-30, 10, (5, 5)), delay=2)
@@ -203,9 +200,7 @@ def three_factors(rng: np.random.Generator) -> IntNetwork:
     inp, reward, a = IntInput("in", 5), IntInput("reward", 1, graded=True), IntPopulation("a", 4, du=2000, vth=150)
     critic = IntPopulation("critic", 2, du=4095, dv=4095, vth=60, reset="soft")
     how: dict[str, Any] = {**STDP, "y3_impulse": 20.0, "y3_tau": 5.0}
-    rule = LoihiRule(
-        dw="2^3*u0*t*y2", dt="2^-1*y0*x1 - 2^-1*x0*y1 - 2^-3*x0*y3 - 2^-4*u0*t", **how, modulator="reward"
-    )
+    rule = LoihiRule(dw="2^3*u0*t*y2", dt="2^-1*y0*x1 - 2^-1*x0*y1 - 2^-3*x0*y3 - 2^-4*u0*t", **how, modulator="reward")
     by_spikes = LoihiRule(dw="2^-2*x0*y2 - 2^-3*y0*x1", **STDP, t_epoch=2, modulator="critic", modulator_weight=20)
     lines = [
         learning(rng, "in", inp, a, rule),
@@ -218,8 +213,10 @@ def three_factors(rng: np.random.Generator) -> IntNetwork:
 def graded(rng: np.random.Generator) -> IntNetwork:
     values, spikes = IntInput("values", 9, graded=True), IntInput("spikes", 4)
     a, b = IntPopulation("a", 7, du=900, dv=250, vth=4000), IntPopulation("b", 3, du=300, vth=900, reset="soft")
+
     def line(name: str, pre: Any, post: Any, **options: Any) -> IntProjection:
         return IntProjection.from_dense(name, pre.name, post.name, rng.integers(-120, 120, (post.n, pre.n)), **options)
+
     return IntNetwork(
         [a, b],
         [
@@ -257,7 +254,8 @@ def networks() -> dict[str, tuple[IntNetwork, list[IntSample]]]:
     for maker in MAKERS:
         rng = np.random.default_rng(len(maker.__name__))
         network = maker(rng)
-        found[maker.__name__] = (network, [stimulus(rng, network) for _ in range(2)])
+        count = 2 if maker is three_factors else 1
+        found[maker.__name__] = (network, [stimulus(rng, network) for _ in range(count)])
     return found
 
 

@@ -32,8 +32,8 @@ _LARGE, _THIN = 1 << 16, 0.1
 class Processes:
     """The Lava processes of a network, by the names of its parts.
 
-    Projections that come from an input have an open port ``s_in``; `listeners` are further ports that want the spikes of
-    an input, by its name.
+    Projections that come from an input have an open port ``s_in``; `listeners` are further ports that want the spikes
+    of an input, by its name.
     """
 
     populations: dict[str, Any]

@@ -104,7 +104,7 @@ def _learning(projection: IntProjection, network: IntNetwork) -> Iterator[str]:
             f"{projection.n_synapses} synapses between {pairs}; connect all to all, or run it on the backend 'loihi'"
         )
     if projection.learning.rule.arithmetic != "fixed":
-        yield f"{owner} with floats, and Lava runs in fixed point here; choose arithmetic='fixed', or the backend 'loihi'"
+        yield f"{owner} with floats, and Lava runs in fixed point; choose arithmetic='fixed', or the backend 'loihi'"
 
 
 def one_per_pair(projection: IntProjection) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -140,9 +140,8 @@ def components(network: IntNetwork) -> list[IntNetwork]:
     names = [*(p.name for p in network.populations), *(i.name for i in network.inputs)]
     label = {name: i for i, name in enumerate(names)}
     links = [(p.pre, p.post) for p in network.projections]
-    links += [
-        (p.learning.rule.modulator, p.post) for p in network.projections if p.learning and p.learning.rule.modulator
-    ]
+    learning = [(p.learning.rule.modulator, p.post) for p in network.projections if p.learning]
+    links += [link for link in learning if link[0]]
     for pre, post in links:
         old, new = label[pre], label[post]
         label = {name: new if part == old else part for name, part in label.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -117,11 +118,11 @@ class Companion:
     def _input_spikes(self) -> list[NDArray[np.int32]]:
         """Return the sources of inputs that spike, for each column."""
         events = [np.zeros((0, 2), np.int32)]
-        events += [np.asarray(e) + [0, self.beside.first[name]] for name, e in self.sample.spikes.items()]
+        events += [np.asarray(e) + np.array([0, self.beside.first[name]]) for name, e in self.sample.spikes.items()]
         merged = np.concatenate(events).astype(np.int32)
         merged = merged[np.argsort(merged[:, 0], kind="stable")]
         bounds = np.searchsorted(merged[:, 0], np.arange(self.first, self.first + self.steps + 1))
-        return [merged[a:b, 1] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [merged[a:b, 1] for a, b in pairwise(bounds)]
 
     def _places(self) -> list[tuple[slice, slice]]:
         """Return for each learning projection its targets among the driven neurons, and among its sums."""

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from spikesim.backends.loihi.beside import Beside, is_static
+from spikesim.backends.loihi.beside import Beside, Companion, is_static
 from spikesim.backends.loihi.collect import assemble
 from spikesim.backends.loihi.layout import Layout, lay_out, per_neuron
 from spikesim.backends.loihi.sample import RawSample, Wanted, run_sample
@@ -151,7 +151,9 @@ class Emulator:
         spikes, u, v = (self._names(which) for which in (record_spikes, record_u, record_v))
         wanted = Wanted(spikes, u, v, stride, column, steps)
 
-        along = [self.beside and self.beside.begin(s, start, i, column, steps) for i, s in enumerate(samples)]
+        along: list[Companion | None] = [None] * len(samples)
+        if self.beside is not None:
+            along = [self.beside.begin(s, start, i, column, steps) for i, s in enumerate(samples)]
 
         def one(i: int) -> RawSample:
             return run_sample(self.layout, samples[i], start, i, wanted, along[i])

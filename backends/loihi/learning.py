@@ -72,29 +72,29 @@ class Learner:
         products: list[list[int]] = []
         factors: list[list[int]] = []
         constants: list[float] = []
-        keep, whole, fraction = (np.zeros((len(self.parts), 5), t) for t in (np.float64, np.float64, np.int64))
-        own = [np.zeros((len(self.parts), 3), t) for t in (np.float64, np.float64, np.int64)]
+        n = len(self.parts)
+        keep, whole, fraction = np.zeros((n, 5)), np.zeros((n, 5)), np.zeros((n, 5), np.int64)
+        own_keep, own_whole, own_fraction = np.zeros((n, 3)), np.zeros((n, 3)), np.zeros((n, 3), np.int64)
         for p, part in enumerate(self.parts):
             rule = part.learning.rule
             first = len(products)
             for variable, series in rule.products.items():
                 for product in series:
                     products.append(_product(SYNAPTIC.index(variable), product, len(factors)))
-                    high = [1 << WIDTHS[f.variable] for f in product.factors]
-                    factors += [[VARIABLES.index(f.variable), f.sign, h] for f, h in zip(product.factors, high)]
-                    constants += [f.constant for f in product.factors]
+                    for f in product.factors:
+                        factors.append([VARIABLES.index(f.variable), f.sign, 1 << WIDTHS[f.variable]])
+                        constants.append(f.constant)
             config[p] = self._config(p, part, first, len(products))
             keep[p], whole[p], fraction[p] = rule.trace_arrays()
             if rule.third_factor:
-                for array, values in zip(own, (keep, whole, fraction), strict=True):
-                    array[p] = values[p, 2:]
+                own_keep[p], own_whole[p], own_fraction[p] = keep[p, 2:], whole[p, 2:], fraction[p, 2:]
                 keep[p, 2:], whole[p, 2:], fraction[p, 2:] = np.exp(-1.0 / THIRD_FACTOR_TAU), 0.0, 0
         return Rules(
             config,
             np.array(products, np.int64).reshape(-1, kernels.PRODUCT),
             np.array(factors, np.int64).reshape(-1, 3),
             np.array(constants, np.float64),
-            keep, whole, fraction, *own,
+            keep, whole, fraction, own_keep, own_whole, own_fraction,
         )  # fmt: skip
 
     def _config(self, p: int, part: Part, first: int, last: int) -> list[int]:

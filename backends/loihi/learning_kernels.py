@@ -8,7 +8,7 @@ Arithmetic is done in float64, which holds all of the chip's integers; products 
 """
 
 # The types of a kernel are found by numba when it is called.
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, arg-type"
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TRACE_HIGH = 127.0
 class Rules(NamedTuple):
     """All rules of a network.
 
-    `config`: one row a projection. `products`: one row a product. `factors`: (variable, whether its sign, highest value),
+    `config`: one row a projection. `products`: one row a product. `factors`: (variable, whether its sign, its range),
     `constants` what is added to it. `keep`, `whole`, `part`: for x1, x2, y1, y2, y3 of each projection the factor of a
     step, the impulse's whole part (in float arithmetic all of it) and its fraction in 256ths. `own_*`: the same for the
     traces that the target's neurons keep themselves, where a modulator is.
@@ -59,7 +59,7 @@ class Rules(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """Synapses by source (`indptr`, `target`), their `source`, and by target (`heads`, `order`: numbers of synapses)."""
+    """Synapses by source (`indptr`, `target`), their `source`; and by target (`heads`, `order`: their numbers)."""
 
     indptr: I64
     target: I32
@@ -289,7 +289,7 @@ def _learn_synapse(rules, wiring, learned, histories, p, s, u, draw):
 
 @numba.njit(nogil=True, cache=True)
 def _learn(rules, wiring, learned, histories, p, epoch_number, draws):
-    """End an epoch of one projection: traces, then the synapses that a dependency reaches, then clear the spike times."""
+    """End an epoch of one projection: traces, then the synapses that a dependency reaches; clear the spike times."""
     c = rules.config[p]
     epoch, fixed, x, y = c[EPOCH], c[FIXED] != 0, c[X], c[Y]
     _remember(

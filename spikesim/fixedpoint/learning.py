@@ -6,9 +6,9 @@
                   every trace decays by exp(-1 / tau), tau in steps
     every epoch   w += dw,  d += dd,  t += dt         all three from the values before
 
-Order within an epoch of ``t_epoch`` steps, as in lava-nc 0.10.0: the traces go through its steps, decaying first and then
-taking the impulse; a product with ``x0`` reads them at the source's last spike of the epoch, one with ``y0`` at the
-target's, one with ``uK`` at the end. The source's spike counts when it is sent, one step before it reaches the target.
+Order within an epoch of ``t_epoch`` steps, as in lava-nc 0.10.0: the traces go through its steps, decaying first and
+then taking the impulse; a product with ``x0`` reads them at the source's last spike of the epoch, one with ``y0`` at
+the target's, one with ``uK`` at the end. The source's spike counts when it is sent, a step before it reaches the target.
 
 Reference: Davies et al., "Loihi: A Neuromorphic Manycore Processor with On-Chip Learning", IEEE Micro 38:82, 2018;
 lava-nc 0.10.0, ``lava.magma.core.learning`` and ``lava.magma.core.model.py.connection``.
@@ -58,8 +58,8 @@ class LoihiRule(Value):
     Parameters
     ----------
     dw, dd, dt
-        How weight, delay and tag change: sums of products (:mod:`spikesim.fixedpoint.rule_text`). The delay of a synapse
-        is a number that rules may use; it delays nothing, as in Lava.
+        How weight, delay and tag change: sums of products (:mod:`spikesim.fixedpoint.rule_text`). The delay of a
+        synapse is a number that rules may use; it delays nothing, as in Lava.
     x1_impulse, x2_impulse, y1_impulse, y2_impulse, y3_impulse
         What a spike adds to a trace, 0..127.
     x1_tau, x2_tau, y1_tau, y2_tau, y3_tau
@@ -72,8 +72,8 @@ class LoihiRule(Value):
     modulator_weight
         Whole number, -256..255.
     sign_mode
-        ``"mixed"``, ``"excitatory"`` or ``"inhibitory"``: a weight never leaves it. ``"auto"`` is what the first weights
-        have in common.
+        ``"mixed"``, ``"excitatory"`` or ``"inhibitory"``: a weight never leaves it. ``"auto"`` is what the first
+        weights have in common.
     arithmetic
         ``"fixed"``: Lava's bit-approximate one, with 7-bit traces, 9-bit weights and tags and stochastic rounding.
         ``"float"``: no rounding and no ranges; a synapse then sends its rounded weight.
@@ -208,7 +208,7 @@ def _number_problems(rule: LoihiRule) -> Iterator[str]:
     if rule.t_epoch != int(rule.t_epoch) or not 1 <= rule.t_epoch <= EPOCH_HIGH:
         yield f"t_epoch must be a whole number of 1..{EPOCH_HIGH} steps (6 bit), found {rule.t_epoch}"
     if rule.modulator_weight != int(rule.modulator_weight) or not -256 <= rule.modulator_weight <= 255:
-        yield f"modulator_weight must be a whole number of -256..255 (a synapse's weight), found {rule.modulator_weight}"
+        yield f"modulator_weight must be a whole number of -256..255 (a weight), found {rule.modulator_weight}"
     if rule.sign_mode not in SIGN_MODES:
         yield f"sign_mode is {rule.sign_mode!r}; use one of {', '.join(SIGN_MODES)}"
     if rule.arithmetic not in get_args(Arithmetic):

@@ -53,8 +53,8 @@ def problems(graph: Graph) -> list[str]:
         for d in graph.drives
     ]
     found += [
-        f"projection {e.name!r} is plastic ({e.learning.model.name}), and the chip learns by sums of products; bring the "
-        "rule there with spikesim.fixedpoint.rules.chip_rule, or leave `plasticity` out"
+        f"projection {e.name!r} is plastic ({e.learning.model.name}), and the chip learns by sums of products; bring "
+        "the rule there with spikesim.fixedpoint.rules.chip_rule, or leave `plasticity` out"
         for e in graph.edges
         if e.learning is not None and e.learning.chip is None
     ]
@@ -94,11 +94,8 @@ def find_lags(graph: Graph) -> dict[str, int]:
     """
     lags = dict.fromkeys([*(s.name for s in graph.sources), *(n.name for n in graph.nodes)], 0)
     ways = [(e.name, e.pre, e.post, 1 - e.min_delay) for e in graph.edges]
-    ways += [
-        (f"modulator of {e.name}", e.learning.modulator, e.post, 1)
-        for e in graph.edges
-        if e.learning and e.learning.modulator
-    ]
+    learning = [(f"modulator of {e.name}", e.learning.modulator, e.post, 1) for e in graph.edges if e.learning]
+    ways += [way for way in learning if way[1]]
     for _ in range(len(lags) + 1):
         late = [(name, post, lags[pre] + steps) for name, pre, post, steps in ways if lags[post] < lags[pre] + steps]
         if not late:

@@ -372,8 +372,8 @@ def _learning_problems(projection: IntProjection, sizes: dict[str, int], graded:
     problems = []
     if projection.max_delay:
         problems.append(
-            f"{owner} and takes {projection.max_delay + 1} steps on the chip, but learning synapses take 1; shorten its "
-            "delay, or that of its other paths to the target"
+            f"{owner} and takes {projection.max_delay + 1} steps on the chip, but learning synapses take 1; shorten "
+            "its delay, or the other paths to its target"
         )
     if projection.pre in graded:
         problems.append(

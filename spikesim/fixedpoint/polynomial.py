@@ -86,9 +86,9 @@ def _divide(a: Polynomial, b: Polynomial) -> Polynomial:
 
 
 _NUMBERS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs, "floor": np.floor, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "not": np.logical_not,
-    "min": min, "max": max, "gt": np.greater, "ge": np.greater_equal, "lt": np.less, "le": np.less_equal,
-    "eq": np.equal, "and": np.logical_and, "or": np.logical_or, "spike": lambda x: x > 0,
+    "abs": np.abs, "floor": np.floor, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh,
+    "not": np.logical_not, "min": min, "max": max, "gt": np.greater, "ge": np.greater_equal, "lt": np.less,
+    "le": np.less_equal, "eq": np.equal, "and": np.logical_and, "or": np.logical_or, "spike": lambda x: x > 0,
     "where": lambda c, a, b: a if c else b,
 }  # fmt: skip
 OPERATIONS: dict[str, Callable[..., Polynomial]] = {

@@ -235,8 +235,8 @@ def _sample(given: Mapping[str, NDArray[Any]], sample: int, first: int, graded: 
             if (payload != np.rint(payload)).any():
                 found = payload[payload != np.rint(payload)][0]
                 raise InvalidValueError(
-                    f"input {name!r} is graded, and on the chip a graded spike carries a whole number, found {found:g}; "
-                    "scale the values and round them, or encode them to spikes (spikesim.encode)"
+                    f"input {name!r} is graded, and on the chip a graded spike carries a whole number, found {found:g};"
+                    " scale the values and round them, or encode them to spikes (spikesim.encode)"
                 )
             rows.append(np.clip(payload, -(2**31) + 1, 2**31 - 1))  # what has too many bits is refused by the engine
         spikes[name] = np.stack(rows, axis=1).astype(np.int32)

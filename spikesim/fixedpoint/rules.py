@@ -1,9 +1,9 @@
 """A plasticity rule of the library -> a rule of Loihi's learning engine, if its events are sums of products.
 
-The events are evaluated with polynomials, whoever wrote the rule. Two clocks differ: the library's source trace grows when
-a spike arrives, the chip's when it is sent, one step before; and the chip's traces hold the present spike already. Both
-are made up for in the coefficients, with a product of ``x0 y0`` for the pairs that fall into one step. What is left is the
-rounding of coefficients to ``mantissa 2^exponent``, which is reported.
+The events are evaluated with polynomials, whoever wrote the rule. Two clocks differ: the library's source trace grows
+when a spike arrives, the chip's when it is sent, a step before; and the chip's traces hold the present spike already.
+Both are made up for in the coefficients, with a product of ``x0 y0`` for the pairs that fall into one step. What is left
+is the rounding of coefficients to ``mantissa 2^exponent``, which is reported.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from spikesim.fixedpoint.rule_text import (
 from spikesim.synapse import Plasticity
 
 IMPULSES = range(16, 41)  # whole impulses that leave room for several spikes below 127
+MOST_ERROR = 0.4  # of a coefficient; beyond it the rule is another one
 TAG_JUMP = 32.0  # what one spike adds to a tag at most, of 255
 EVENTS = {"on_pre": "x0", "on_post": "y0", "on_reward": "u"}
 
@@ -160,8 +161,8 @@ class _Mapping:
         scale = scale or 255 / max(abs(low), abs(high))
         if abs(low * scale - ends[0]) > 1 or abs(high * scale - ends[1]) > 1:
             self.notes.append(
-                f"weights are kept within {ends[0]}..{ends[1]}, that is {ends[0] / scale:g}..{ends[1] / scale:g}, and not "
-                f"within w_min..w_max = {low:g}..{high:g}"
+                f"weights are kept within {ends[0]}..{ends[1]}, that is {ends[0] / scale:g}..{ends[1] / scale:g}, "
+                f"and not within w_min..w_max = {low:g}..{high:g}"
             )
         return scale
 
@@ -193,7 +194,9 @@ class _Mapping:
 
     def _products(self, impulses: Mapping[str, int]) -> tuple[dict[str, list[Product]], dict[str, float]]:
         """Round every coefficient; return the products by what they change, and their relative errors."""
-        tag, products, errors = self._tag(), {"w": [], "t": []}, {}  # type: dict[str, list[Product]]
+        products: dict[str, list[Product]] = {"w": [], "t": []}
+        errors: dict[str, float] = {}
+        tag = self._tag()
         wanted = {
             key: change.put(self._values(key[1], impulses, tag)).times(self.scale if key[0] == "w" else tag)
             for key, change in self.changes.items()
@@ -236,18 +239,15 @@ class _Mapping:
             worst = {k: max(self._products({**impulses, chip: k})[1].values()) for k in IMPULSES}
             impulses[chip] = min(worst, key=lambda k: worst[k])
         products, errors = self._products(impulses)
-        far = [
-            f"the coefficient of {text} is off by {e:.0%}; choose other rates" for text, e in errors.items() if e > 0.5
-        ]
+        wrong = {text: e for text, e in errors.items() if e > MOST_ERROR}
+        far = [f"the coefficient of {text} is off by {e:.0%}; choose other rates" for text, e in wrong.items()]
         if far:
             raise UnsupportedError(far, f"synapse {self.model.name!r} cannot learn on Loihi:")
         if self.model.states:
-            self.notes.append(
-                "a reward acts on the tag of the step before, and a tag decays linearly by a part per step"
-            )
+            self.notes.append("a reward acts on the tag of the step before")
         values: dict[str, Any] = {f"{chip}_impulse": float(k) for chip, k in impulses.items()}
         values |= {f"{chip}_tau": self._steps(name) for name, chip in self.names.items() if chip != "t"}
-        texts = {f"d{v}": sum_text(tuple(ps)) for v, ps in products.items() if ps}
+        texts: dict[str, Any] = {f"d{v}": sum_text(tuple(ps)) for v, ps in products.items() if ps}
         rule = LoihiRule(
             **texts, **values, modulator=self.given.modulator, sign_mode=self.sign_mode, arithmetic=self.arithmetic
         )

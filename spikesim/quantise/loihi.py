@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from spikesim.connect import Connection, Conv2d, Dense, Sparse
 from spikesim.errors import UnsupportedError
 from spikesim.graph import Edge, Graph, Node
+from spikesim.learning import plastic_problems
 from spikesim.lowering import lower
 from spikesim.models.neurons import loihi_lif
 from spikesim.network import Network, Population, Projection
@@ -196,6 +197,7 @@ def _forms(graph: Graph) -> tuple[dict[str, ChipForm], list[str]]:
         problems += reasons
         if form is not None:
             forms[node.name] = form
+    problems += plastic_problems(graph, "quantise")
     for drive in graph.drives:
         problems.append(_drive_problem(drive))
     for edge in graph.edges:

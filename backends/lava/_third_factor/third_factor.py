@@ -27,7 +27,7 @@ class ThirdFactor(AbstractProcess):  # type: ignore[misc]
     n
         Number of neurons.
     keep, whole, part
-        For y1, y2, y3: the factor of a step, the whole part of an impulse, its fraction in 256ths. Those of y2 are unused.
+        For y1, y2, y3: the factor of a step, the whole part of an impulse, its fraction in 256ths; unused for y2.
     epoch
         Steps of a learning epoch.
     draws
