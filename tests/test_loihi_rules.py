@@ -8,7 +8,8 @@ import pytest
 
 import spikesim as sp
 from spikesim.backends.loihi.learning import follow
-from spikesim.connect import Dense
+from spikesim.connect import Dense, OneToOne
+from spikesim.equations.primitives import sqrt
 from spikesim.errors import InvalidValueError, NetworkError, UnsupportedError
 from spikesim.fixedpoint import LoihiRule
 from spikesim.fixedpoint.rule_text import Factor, Product, parse
@@ -51,19 +52,8 @@ def test_all_limits_are_reported_at_once() -> None:
             modulator_weight=300, y2_impulse=3, arithmetic="double", sign_mode="none",
         )  # fmt: skip
     text = str(caught.value)
-    for part in (
-        "9*2^0",
-        "2^9",
-        "one uK",
-        "x1_impulse",
-        "y1_tau",
-        "t_epoch",
-        "modulator 'm'",
-        "y2 is",
-        "double",
-        "none",
-    ):
-        assert part in text, part
+    parts = ["9*2^0", "2^9", "one uK", "x1_impulse", "y1_tau", "t_epoch", "modulator 'm'", "y2 is", "double", "none"]
+    assert [p for p in parts if p not in text] == []
     with pytest.raises(NetworkError, match="even number"):
         LoihiRule(dw="u1*(w+3)")
     LoihiRule(dw="u1*(w+3)", arithmetic="float")
@@ -86,7 +76,11 @@ def trains(steps: int = 60, seed: int = 0) -> dict[str, Any]:
 
 
 RULE = LoihiRule(dw="2^-1*y0*x1 - 2^-2*x0*y1", **STDP)
-REWARDED = LoihiRule(dw="2^2*u0*t*y2", dt="y0*x1 - x0*y1 - 2^-4*u0*t", **STDP, modulator="reward", modulator_weight=4)
+# Traces of one step only: nothing is ever rounded, so random numbers do not matter.
+REWARDED = LoihiRule(
+    dw="2^3*u0*t*y2 - x0*y0", dt="2*y0*x1 - x0*y3 + 2*x0 - 3*u0*sgn(t)", x1_impulse=16.0, y3_impulse=5.0,
+    modulator="reward", modulator_weight=4,
+)  # fmt: skip
 
 
 def final_weights(network: sp.Network, backend: str, data: dict[str, Any]) -> Any:
@@ -116,20 +110,20 @@ def test_a_rule_is_kept_in_files_and_shown(tmp_path: Any) -> None:
     network = learner(REWARDED, stimuli=[sp.Input("reward", 1, graded=True)])
     network.save(tmp_path / "net.h5")
     assert sp.Network.load(tmp_path / "net.h5") == network
-    assert "LoihiRule(dw=2^2*u0*t*y2" in str(network)
+    assert "LoihiRule(dw=2^3*u0*t*y2" in str(network)
 
 
 @pytest.mark.lava
 def test_reward_and_graded_inputs_run_in_lava_too() -> None:
-    """Spikes do not depend on the rounding here; weights agree up to it."""
     reward = sp.Input("reward", 1, graded=True)
     network, data = learner(REWARDED, stimuli=[reward]), trains(40)
     network = network.add(sp.Projection("reward", "out", weight=3.0))
     data["reward"] = np.where(np.random.default_rng(1).random((40, 1, 1)) < 0.2, 5.0, 0.0)
-    (mine, ours), (theirs, spikes) = (final_weights(network, b, data) for b in ("loihi", "lava"))
-    assert len(ours[0]) > 5
-    assert np.abs(mine - 40).max() > 20 and np.abs(mine - theirs).max() <= 12
-    assert np.corrcoef(mine, theirs)[0, 1] > 0.9
+    # Lava runs all steps at once, with those in which the last population finishes; so does a longer emulation.
+    longer = {k: np.concatenate([v, np.zeros((1, *v.shape[1:]))]) for k, v in data.items()}
+    (mine, ours), (theirs, spikes) = final_weights(network, "loihi", longer), final_weights(network, "lava", data)
+    assert np.unique(mine).size > 3 and np.array_equal(mine, theirs)
+    assert len(ours[0]) > 5 and all(map(np.array_equal, ours, spikes))
 
 
 def test_graded_inputs_are_the_same_on_numba_and_the_emulator() -> None:
@@ -147,10 +141,9 @@ def test_graded_inputs_are_the_same_on_numba_and_the_emulator() -> None:
     values = rng.integers(-300, 500, (80, 2, 8)) * (rng.random((80, 2, 8)) < 0.3)
     runs = [sp.run(network, inputs={"x": values}, backend=b) for b in ("loihi", "numba")]
     assert len(runs[0]["a"]) > 20 and differing_spikes(*runs) == 0
-    assert [str(r.counts.projections["skip"]) for r in runs[:1]] == [
-        str(r.counts.projections["skip"]) for r in runs[1:]
-    ]
-    with pytest.raises(InvalidValueError, match="whole number, found 0.5"):
+    first, second = (r.counts.projections["skip"].events.tolist() for r in runs)
+    assert first == second
+    with pytest.raises(InvalidValueError, match="carries a whole number"):
         sp.run(network, inputs={"x": np.full((3, 1, 8), 0.5)}, backend="loihi")
     with pytest.raises(InvalidValueError, match="24 bits"):
         sp.run(network, inputs={"x": np.full((3, 1, 8), 2.0**23)}, backend="loihi")
@@ -172,19 +165,19 @@ def test_what_cannot_learn_on_the_chip_is_said() -> None:
 
 
 # -------------------------------------------------------------------------------------------- from the library's rules
-def on_numba(rule: Plasticity, steps: int = 400, reward: Any = None) -> Any:
-    """Let a rule run in floats with a delay of one step, and return its weights, the trains and its changes."""
+def in_floats(rule: Plasticity, steps: int = 300, reward: Any = None) -> Any:
+    """Let a rule run with a delay of one step, on torch (which compiles nothing); return its weights and the trains."""
     rng = np.random.default_rng(1)
-    neuron = loihi_lif(du=4095, dv=4096, v_th=2000)
+    neuron = loihi_lif(du=4095, dv=4096, v_th=20)
     lines = [
         sp.Projection("in", "out", weight=0.5, delay=1 * sp.ms, plasticity=rule, name="line"),
-        sp.Projection("teacher", "out", sp.connect.OneToOne(), weight=5000.0, delay=1 * sp.ms),
+        sp.Projection("teacher", "out", OneToOne(), weight=30.0, delay=1 * sp.ms),
     ]
     stimuli: list[Any] = [sp.Input("in", 5), sp.Input("teacher", 3), sp.Input("reward", 1, graded=True)]
     network = sp.Network([sp.Population("out", 3, neuron)], lines, stimuli)
     data = {"in": rng.random((steps, 1, 5)) < 0.05, "teacher": rng.random((steps, 1, 3)) < 0.05}
     data["reward"] = np.zeros((steps, 1, 1)) if reward is None else reward
-    program = sp.compile(network)
+    program = sp.compile(network, "torch")
     program.advance(steps, data)
     post = np.zeros((3, steps))
     post[:, 1:] = data["teacher"][:-1, 0].T
@@ -196,52 +189,49 @@ def on_chip(made: Any, pre: Any, post: Any, **options: Any) -> Any:
     return follow(made.rule, start, pre, post, **options).w / made.scale - start / made.scale + 0.5
 
 
-def test_pairs_are_exact_where_coefficients_are() -> None:
-    """With coefficients that the chip holds, the change of clocks leaves no difference at all."""
-    tau = 20.0
-    values = {"a_plus": 2**-5 * 16 / 254 * np.exp(-1 / tau), "a_minus": 2**-4 * 16 / 254 * np.exp(1 / tau)}
-    rule = stdp_pair(**values, tau_plus=20e-3, tau_minus=20e-3)
-    expected, pre, post = on_numba(rule)
-    made = chip_rule(rule, 1e-3, scale=254.0, arithmetic="float")
-    assert max(made.errors.values()) < 1e-12 and "x0" in made.rule.dw
-    assert np.abs(expected - 0.5).max() > 0.05
-    assert on_chip(made, pre, post) == pytest.approx(expected, abs=1e-6)
+EARLIER, LATER, LONG = np.exp(1 / 20), np.exp(-1 / 20), 2.0  # one step of 20 ms; a time constant of 2000 steps
+PART = 2.0**-8 * 16  # with impulses of 16 and 256 units a coefficient of 1
+RULES = [
+    stdp_pair(a_plus=PART / 32 * LATER, a_minus=PART / 16 * EARLIER),
+    stdp_pair(dependence="multiplicative", a_plus=2**-5 * LATER, a_minus=2**-5 * EARLIER),
+    stdp_triplet(
+        **{"a2_plus": PART / 8 * LATER, "a3_plus": PART / 16 * LATER, "a2_minus": PART / 4 * EARLIER},
+        **{"a3_minus": PART / 8 * EARLIER}, **dict.fromkeys(("tau_plus", "tau_x", "tau_minus", "tau_y"), 20e-3),
+    ),
+    hebbian(eta=PART / 64, decay=2**-6, tau=LONG),
+    vogels(eta=PART / 64, rate=1 / LONG, tau=LONG),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        stdp_pair(a_plus=0.03, a_minus=0.02, dependence="multiplicative", w_max=1.0),
-        stdp_triplet(a2_plus=0.01, a3_plus=0.02, a2_minus=0.015, a3_minus=0.01, tau_plus=0.0168),
-        hebbian(eta=0.02, decay=0.05),
-        vogels(eta=0.02, rate=20.0),
-    ],
-    ids=lambda r: r.model.name,
-)
-def test_rules_keep_their_meaning(rule: Plasticity) -> None:
-    """In floats only coefficients are rounded; in fixed point the changes still go along."""
-    expected, pre, post = on_numba(rule)
-    made = chip_rule(rule, 1e-3, arithmetic="float")
-    found = on_chip(made, pre, post)
-    change = np.abs(expected - 0.5).mean()
-    assert change > 0.02
-    assert np.abs(found - expected).mean() < 2.5 * max(made.errors.values()) * change + 0.002
-    fixed = on_chip(chip_rule(rule, 1e-3), pre, post)
-    assert np.abs(fixed - expected).mean() < 0.35 * change + 0.02
+@pytest.mark.parametrize("rule", RULES, ids=[f"{r.model.name} {k}" for k, r in enumerate(RULES)])
+def test_rules_that_the_chip_holds_are_exact(rule: Plasticity) -> None:
+    """With coefficients that the chip has, the other clock leaves no difference; in fixed point rounding is left.
+
+    Events of one step all read the weight before it on the chip, which leaves a difference of second order.
+    """
+    expected, pre, post = in_floats(rule)
+    made = chip_rule(rule, 1e-3, scale=256.0, arithmetic="float")
+    worst = max(made.errors.values())
+    assert worst < 1e-3 and "x0" in made.rule.dw
+    assert np.abs(expected - 0.5).max() > 0.05 and 0 < expected.min() and expected.max() < 1
+    assert on_chip(made, pre, post) == pytest.approx(expected, abs=3 * worst + (5e-3 if "w" in made.rule.dw else 1e-6))
+    made = chip_rule(rule, 1e-3, scale=256.0)
+    fixed = np.mean([on_chip(made, pre, post, seed=s) for s in range(10)], axis=0)
+    assert np.abs(fixed - expected).mean() < 0.2 * np.abs(expected - 0.5).mean() + 0.005
 
 
 def test_reward_keeps_its_meaning() -> None:
     reward = np.zeros((400, 1, 1))
     reward[50::50] = 2.0
     rule = r_stdp("reward", a_plus=1.0, a_minus=0.8, tau_e=30e-3, gain=0.02)
-    expected, pre, post = on_numba(rule, reward=reward)
+    expected, pre, post = in_floats(rule, reward=reward)
     made = chip_rule(rule, 1e-3, arithmetic="float")
     assert np.abs(expected - 0.5).mean() > 0.02
     late = np.roll(reward[:, 0, 0], 1)  # the tag of the step before
     for arithmetic, part in (("float", 0.1), ("fixed", 0.3)):
         made = chip_rule(rule, 1e-3, arithmetic=arithmetic)
         # the target's own traces are kept by its neurons, which `follow` does as well
-        found = on_chip(made, pre, post, modulator=late)
+        found = np.mean([on_chip(made, pre, post, modulator=late, seed=s) for s in range(10)], axis=0)
         assert np.abs(found - expected).mean() < part * np.abs(expected - 0.5).mean() + 0.01, arithmetic
 
 
@@ -254,9 +244,7 @@ def test_what_is_no_sum_of_products_is_refused_by_name() -> None:
     assert "does not grow by a fixed number" in reasons(stdp_pair(pairing="nearest"))
     assert "not the weight" in reasons(tsodyks_markram())
     params: dict[str, Any] = {"tau": 0.02}
-    power = synapse(
-        "root", params=params, pre={"x": "tau"}, on_post=lambda w, pre, post, p: w + sp.equations.sqrt(pre.x)
-    )
+    power = synapse("root", params=params, pre={"x": "tau"}, on_post=lambda w, pre, post, p: w + sqrt(pre.x))
     assert "it uses 'sqrt'" in reasons(Plasticity(power))
     many = synapse("many", params=params, pre=dict.fromkeys("abc", "tau"), on_post=lambda w, pre, post, p: w + pre.a)
     assert "3 traces of the source, the chip 2" in reasons(Plasticity(many))

@@ -8,7 +8,7 @@
 
 Order within an epoch of ``t_epoch`` steps, as in lava-nc 0.10.0: the traces go through its steps, decaying first and
 then taking the impulse; a product with ``x0`` reads them at the source's last spike of the epoch, one with ``y0`` at
-the target's, one with ``uK`` at the end. The source's spike counts when it is sent, a step before it reaches the target.
+the target's, one with ``uK`` at the end. A source's spike counts when it is sent, a step before it reaches the target.
 
 Reference: Davies et al., "Loihi: A Neuromorphic Manycore Processor with On-Chip Learning", IEEE Micro 38:82, 2018;
 lava-nc 0.10.0, ``lava.magma.core.learning`` and ``lava.magma.core.model.py.connection``.

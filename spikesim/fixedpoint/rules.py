@@ -1,8 +1,8 @@
 """A plasticity rule of the library -> a rule of Loihi's learning engine, if its events are sums of products.
 
 The events are evaluated with polynomials, whoever wrote the rule. Two clocks differ: the library's source trace grows
-when a spike arrives, the chip's when it is sent, a step before; and the chip's traces hold the present spike already.
-Both are made up for in the coefficients, with a product of ``x0 y0`` for the pairs that fall into one step. What is left
+when a spike arrives, the chip's when it is sent, a step before; and the chip's traces hold the present spike. Both are
+made up for in the coefficients, with a product of ``x0 y0`` for the pairs that fall into one step. What is left
 is the rounding of coefficients to ``mantissa 2^exponent``, which is reported.
 """
 
@@ -28,7 +28,7 @@ from spikesim.fixedpoint.rule_text import (
 )
 from spikesim.synapse import Plasticity
 
-IMPULSES = range(16, 41)  # whole impulses that leave room for several spikes below 127
+IMPULSES = range(4, 41)  # whole impulses that leave room for several spikes below 127
 MOST_ERROR = 0.4  # of a coefficient; beyond it the rule is another one
 TAG_JUMP = 32.0  # what one spike adds to a tag at most, of 255
 EVENTS = {"on_pre": "x0", "on_post": "y0", "on_reward": "u"}
