@@ -24,7 +24,8 @@ class LavaBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif with scalar parameters; soft reset by a custom process (simulation only)",
-            "synapses": "Dense, DelayDense, Sparse; recurrent",
+            "synapses": "Dense, DelayDense, Sparse; recurrent; graded inputs of whole numbers",
+            "learning": "LearningDense, all to all, in fixed point; three factors by a custom process (simulation only)",
             "precision": "Lava fixed_pt (bit_accurate_loihi)",
         }
 

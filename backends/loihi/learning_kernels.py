@@ -33,6 +33,8 @@ PRODUCT = 7
 # Random numbers of a step: places of `spikesim.fixedpoint.learning.DRAW_NAMES`.
 X_DECAY, X_IMPULSE, Y_DECAY, Y_IMPULSE, Y_AGAIN, SYNAPSE, OWN_DECAY, OWN_IMPULSE = range(8)
 
+# Counting references to the arrays of the tuples took most of the time.
+_OPTIONS = {"nogil": True, "cache": True, "_nrt": False, "error_model": "numpy"}
 _ACCUMULATOR = 1 << 15
 _TRACE_HIGH = 127.0
 
@@ -88,13 +90,13 @@ class Histories(NamedTuple):
     new: F64
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(**_OPTIONS, forceinline=True)
 def _wrapped(x):
     """Keep the low 32 bits."""
     return np.int64(np.int32(x))
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(**_OPTIONS, forceinline=True)
 def _decayed(value, keep, draw, fixed):
     """Decay a trace by one step; in fixed point it is rounded up with the probability of its fraction."""
     value = keep * value
@@ -104,7 +106,7 @@ def _decayed(value, keep, draw, fixed):
     return value
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@numba.njit(**_OPTIONS, forceinline=True)
 def _raised(value, whole, part, draw, fixed):
     """Add an impulse; the fraction is compared with a 7-bit random number, as Lava does (so 1/2 is always a whole)."""
     value += whole
@@ -114,7 +116,7 @@ def _raised(value, whole, part, draw, fixed):
     return value
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def _send(rules, wiring, learned, p, spiking):
     """Sum what the spikes of a column bring to every target of a projection in the next column."""
     c = rules.config[p]
@@ -132,7 +134,7 @@ def _send(rules, wiring, learned, p, spiking):
             learned.sums[y + i] = total << c[EXPONENT] if c[EXPONENT] > 0 else total >> -c[EXPONENT]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def _note_spikes(rules, learned, p, spiking, within, draws):
     """Keep the time of each spike within the epoch; of two in one epoch the first adds its impulse now."""
     c = rules.config[p]
@@ -156,7 +158,7 @@ def _note_spikes(rules, learned, p, spiking, within, draws):
             learned.ty[c[Y] + i] = within
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def _third_factor(rules, learned, p, spiking, reward, draws):
     """Advance the traces that the target's neurons keep (y1, y3) and the modulator (y2), and pass them on."""
     c = rules.config[p]
@@ -176,7 +178,7 @@ def _third_factor(rules, learned, p, spiking, reward, draws):
             learned.y[k, i] = learned.own[k, i]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def _remember(traces, times, history, keep, whole, part, first, n, epoch, decay_draw, impulse_draw, fixed):
     """Take some traces through the steps of an epoch: decay, then the impulse of the last spike."""
     for k in range(traces.shape[0]):
@@ -191,7 +193,7 @@ def _remember(traces, times, history, keep, whole, part, first, n, epoch, decay_
             traces[k, a] = value
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS, forceinline=True)
 def _factor(rules, learned, histories, f, s, i, j, at):
     """Evaluate one factor; `i` and `j` are places of target and source, `at` is the step of the epoch."""
     variable = rules.factors[f, 0]
@@ -209,7 +211,7 @@ def _factor(rules, learned, histories, f, s, i, j, at):
     return np.sign(value) if rules.factors[f, 1] else value
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS, forceinline=True)
 def _fixed_product(rules, learned, histories, q, s, i, j, at):
     """Evaluate a product in the accumulator's unit of 1/128."""
     value = np.int64(1)
@@ -222,7 +224,7 @@ def _fixed_product(rules, learned, histories, q, s, i, j, at):
     return min(max(value, -_ACCUMULATOR - 1), _ACCUMULATOR - 1)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS, forceinline=True)
 def _float_product(rules, learned, histories, q, s, i, j, at):
     """Evaluate a product from left to right."""
     value = rules.products[q, MANTISSA] * 2.0 ** rules.products[q, POWER]
@@ -231,7 +233,7 @@ def _float_product(rules, learned, histories, q, s, i, j, at):
     return value
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS, forceinline=True)
 def _rounded(target, total, sign, draw):
     """Bring the accumulator back to a weight, delay or tag: sign, stochastic rounding, range."""
     if (target == 0 and sign == EXCITATORY) or target == 1:
@@ -248,7 +250,7 @@ def _rounded(target, total, sign, draw):
     return min(max(value, -256.0 if target == 0 and sign == MIXED else 0.0), 255.0)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS, forceinline=True)
 def _learn_synapse(rules, wiring, learned, histories, p, s, u, draw):
     """Change one synapse; w, d and t are all computed from the values before."""
     c = rules.config[p]
@@ -287,7 +289,7 @@ def _learn_synapse(rules, wiring, learned, histories, p, s, u, draw):
             learned.values[target, s] = histories.new[target]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def _learn(rules, wiring, learned, histories, p, epoch_number, draws):
     """End an epoch of one projection: traces, then the synapses that a dependency reaches; clear the spike times."""
     c = rules.config[p]
@@ -340,7 +342,7 @@ def _learn(rules, wiring, learned, histories, p, epoch_number, draws):
         learned.own[1, y + i] = 0.0
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(**_OPTIONS)
 def learn_column(rules, wiring, learned, histories, spiking, rewards, draws, column):
     """Do what all learning projections do in one column, after the neurons.
 

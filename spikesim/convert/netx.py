@@ -27,7 +27,8 @@ from spikesim.files.envelope import write_atomically
 from spikesim.fixedpoint.lower import Lowered, lower_to_integers
 from spikesim.fixedpoint.network import IntPopulation
 from spikesim.fixedpoint.start import alone
-from spikesim.lowering import lower
+from spikesim.learning import plastic_problems
+from spikesim.lowering import is_graded_input, lower
 from spikesim.models.neurons import loihi_lif
 from spikesim.network import Network, Population
 
@@ -74,7 +75,12 @@ def write_netx(
     place = target(path, "netx", "layer")
     report = ExportReport("netx")
     written = _with_hard_reset(original, reset, report)
-    lowered = lower_to_integers(lower(written))
+    graph = lower(written)
+    found = plastic_problems(graph, "netx")
+    found += [f"input {s.name!r} is graded, which netx files cannot say" for s in graph.sources if is_graded_input(s)]
+    if found:
+        raise UnsupportedError(found, f"network {graph.name!r} cannot be written to netx:")
+    lowered = lower_to_integers(graph)
     chain = find_chain(lowered.network)
     early = _early_biases(written, lowered, report)
     integers = replace(lowered.network, populations=[_from_zero(p, early) for p in lowered.network.populations])
