@@ -25,7 +25,7 @@ class LavaBackend:
         return {
             "neurons": "loihi_lif with scalar parameters; soft reset by a custom process (simulation only)",
             "synapses": "Dense, DelayDense, Sparse; recurrent; graded inputs of whole numbers",
-            "learning": "LearningDense, all to all, in fixed point; three factors by a custom process (simulation only)",
+            "learning": "LearningDense, all to all; three factors by a custom process (simulation only)",
             "precision": "Lava fixed_pt (bit_accurate_loihi)",
         }
 

@@ -211,6 +211,14 @@ class _Mapping:
                 errors[f"d{target}: {product}"] = error
         return products, errors
 
+    def _cost(self, impulses: Mapping[str, int]) -> tuple[float, int]:
+        """Return the sum of squared rounding errors, and the impulses: small ones leave room before traces saturate.
+
+        The products of ``y0 x0`` are for the few pairs of one step, so their errors count a tenth.
+        """
+        errors = self._products(impulses)[1].items()
+        return round(sum((e * (0.1 if "y0*x0" in text else 1.0)) ** 2 for text, e in errors), 6), sum(impulses.values())
+
     def _tag(self) -> float:
         """Return the unit of the tag: a power of 2 with which one spike adds at most 32."""
         jumps = [
@@ -236,13 +244,16 @@ class _Mapping:
         """Choose impulses with the least rounding error, trace by trace, and write the rule."""
         impulses = {chip: 16 for chip in self.names.values() if chip != "t"}
         for chip in impulses:
-            worst = {k: max(self._products({**impulses, chip: k})[1].values()) for k in IMPULSES}
-            impulses[chip] = min(worst, key=lambda k: worst[k])
+            impulses[chip] = min(IMPULSES, key=lambda k: self._cost({**impulses, chip: k}))
         products, errors = self._products(impulses)
         wrong = {text: e for text, e in errors.items() if e > MOST_ERROR}
         far = [f"the coefficient of {text} is off by {e:.0%}; choose other rates" for text, e in wrong.items()]
         if far:
             raise UnsupportedError(far, f"synapse {self.model.name!r} cannot learn on Loihi:")
+        for name, chip in self.names.items():
+            if chip != "t" and self.arithmetic == "fixed":
+                room = 127 // impulses[chip]
+                self.notes.append(f"{chip} ({name}) saturates at 127, {room} spikes within its time constant")
         if self.model.states:
             self.notes.append("a reward acts on the tag of the step before")
         values: dict[str, Any] = {f"{chip}_impulse": float(k) for chip, k in impulses.items()}
