@@ -1,7 +1,8 @@
 """Learning rules of the emulator against Lava's own engine: floats to rounding, fixed point to the bit.
 
 Lava's random numbers are known (numpy generators of known seeds), so the emulator can be given them; what is left of
-"bit-approximate" is then exact. With its own numbers it is compared by distribution. All of Lava runs in two children.
+"bit-approximate" is then exact. With its own numbers it is compared by distribution. Lava runs in two children: its engine alone on random
+rules, and whole networks.
 """
 
 import json
@@ -73,7 +74,7 @@ def random_rule(rng: np.random.Generator, arithmetic: str) -> LoihiRule:
     for name in ("x1", "x2", "y1", "y2", "y3"):
         traces[f"{name}_impulse"] = float(rng.choice([0, 1, 16.25, 30, 100.75, 127]))
         traces[f"{name}_tau"] = float(rng.integers(1, 40))
-    modes = ["mixed", "excitatory"]
+    modes = ["mixed", "excitatory", "inhibitory"]
     return LoihiRule(
         series(1.0), series(0.4), series(0.6), **traces, t_epoch=int(rng.choice([1, 1, 2, 5, 63])),
         sign_mode=str(rng.choice(modes)), arithmetic=arithmetic,
@@ -82,11 +83,13 @@ def random_rule(rng: np.random.Generator, arithmetic: str) -> LoihiRule:
 
 def random_case(seed: int, arithmetic: str) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    n_post, n_pre = (int(k) for k in rng.integers(2, 6, 2))
+    n_post, n_pre = 4, int(rng.integers(2, 6))
+    rule = random_rule(rng, arithmetic)
+    sign = -2 if rule.sign_mode == "inhibitory" else 2
     return {
-        "rule": asdict(random_rule(rng, arithmetic)),
+        "rule": asdict(rule),
         "tag": "fixed_pt" if arithmetic == "fixed" else "floating_pt",
-        "weights": (2 * rng.integers(0, 60, (n_post, n_pre))).tolist(),
+        "weights": (sign * rng.integers(0, 60, (n_post, n_pre))).tolist(),
         "pre": (rng.random((n_pre, STEPS)) < rng.uniform(0.02, 0.5)).astype(int).tolist(),
         "post": (rng.random((n_post, STEPS)) < rng.uniform(0.02, 0.5)).astype(int).tolist(),
         "seed": int(rng.integers(1, 1000)),
@@ -109,7 +112,7 @@ def many_pairs() -> dict[str, Any]:
     }  # fmt: skip
 
 
-CASES = {f"{a} {k}": random_case(k, a) for k in range(8) for a in ("fixed", "float")}
+CASES = {f"{a} {k}": random_case(k, a) for k in range(40) for a in ("fixed", "float")}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,9 @@ def test_random_rules_give_lavas_weights_and_tags(lava_engine: dict[str, dict[st
             if name.startswith("fixed"):
                 assert np.array_equal(mine, theirs), (name, case["rule"])
             else:
-                assert np.allclose(mine, theirs, rtol=1e-10, atol=1e-12, equal_nan=True), (name, case["rule"])
+                finite = np.isfinite(theirs)  # Lava multiplies what has diverged by 0
+                assert finite.mean() > 0.2 or not np.isfinite(mine).all()
+                assert np.allclose(mine[finite], theirs[finite], rtol=1e-10, atol=1e-12), (name, case["rule"])
         moved += not np.array_equal(followed.w, case["weights"])
     assert moved > len(CASES) // 2  # the cases are worth comparing
 
@@ -310,3 +315,35 @@ def test_a_run_in_parts_is_the_run_in_one(networks: Any) -> None:
             assert np.array_equal(np.concatenate([t[p.name] for t in traces], axis=1), whole.v[p.name])
         for name, parts in whole.learned.items():
             assert np.array_equal(parts["w"], run.learned[name]["w"])
+
+
+def test_a_rule_without_effect_changes_nothing(networks: Any) -> None:
+    """The loop by columns gives what the kernels give at once, whatever the connection."""
+    rng = np.random.default_rng(4)
+    inp, a = IntInput("in", 8), IntPopulation("a", 20, du=900, dv=250, vth=150, bias_mant=np.arange(20), bias_exp=5)
+    sparse = np.where(rng.random((20, 8)) < 0.4, 2 * rng.integers(-40, 90, (20, 8)), 0)
+    loop = 2 * rng.integers(-30, 20, (20, 20))
+
+    def network(rule: LoihiRule | None) -> IntNetwork:
+        how = IntLearning(rule) if rule else None
+        options: dict[str, Any] = {"sign_mode": "mixed", "keep_zeros": False, "weight_exp": -1}
+        lines = [
+            IntProjection.from_dense("in", "in", "a", sparse, learning=how, **options),
+            IntProjection.from_dense("loop", "a", "a", loop, delay=3),
+        ]
+        return IntNetwork([a], lines, [inp])
+
+    sample = stimulus(rng, network(None))
+    static = emulate(network(None), STEPS, sample, record_u=True, record_v=True)
+    for arithmetic in ("fixed", "float"):
+        idle = emulate(
+            network(LoihiRule(dw="0*x0", arithmetic=arithmetic)), STEPS, sample, record_u=True, record_v=True
+        )
+        assert len(static.spikes["a"]) > 20 and np.array_equal(static.spikes["a"], idle.spikes["a"])
+        assert np.array_equal(static.u["a"], idle.u["a"]) and np.array_equal(static.v["a"], idle.v["a"])
+        counts = [(r.counts.active["a"], r.counts.events["in"], r.counts.spikes["in"]) for r in (static, idle)]
+        assert counts[0] == counts[1]
+    grown = emulate(network(LoihiRule(dw="2^-1*x0", arithmetic="float")), STEPS, sample)
+    fired = np.bincount(np.asarray(sample.spikes["in"])[:, 1], minlength=8)
+    line = network(None).projections[0]
+    assert np.allclose(grown.learned["in"]["w"], line.weights + 0.5 * fired[line.sources])

@@ -8,7 +8,7 @@ import pytest
 
 import spikesim as sp
 from spikesim.backends.loihi.learning import follow
-from spikesim.connect import Dense, OneToOne
+from spikesim.connect import Dense, FixedProbability, OneToOne
 from spikesim.equations.primitives import sqrt
 from spikesim.errors import InvalidValueError, NetworkError, UnsupportedError
 from spikesim.fixedpoint import LoihiRule
@@ -149,6 +149,7 @@ def test_graded_inputs_are_the_same_on_numba_and_the_emulator() -> None:
         sp.run(network, inputs={"x": np.full((3, 1, 8), 2.0**23)}, backend="loihi")
 
 
+@pytest.mark.lava
 def test_what_cannot_learn_on_the_chip_is_said() -> None:
     def problem(network: sp.Network, backend: str = "loihi") -> str:
         with pytest.raises(UnsupportedError) as caught:
@@ -162,6 +163,11 @@ def test_what_cannot_learn_on_the_chip_is_said() -> None:
     assert "takes 4 steps on the chip" in problem(late)
     with pytest.raises(UnsupportedError, match="plastic"):
         quantise(learner(RULE))
+    thin = learner(RULE).swap(sp.Projection("in", "out", FixedProbability(0.5), 40.0, plasticity=RULE, name="line"))
+    sp.compile(thin, "loihi")
+    found = problem(thin, "lava")
+    assert "one synapse for each of the 12 pairs" in found
+    assert "with floats" in problem(learner(dataclasses.replace(RULE, arithmetic="float")), "lava")
 
 
 # -------------------------------------------------------------------------------------------- from the library's rules
