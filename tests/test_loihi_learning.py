@@ -1,8 +1,8 @@
 """Learning rules of the emulator against Lava's own engine: floats to rounding, fixed point to the bit.
 
 Lava's random numbers are known (numpy generators of known seeds), so the emulator can be given them; what is left of
-"bit-approximate" is then exact. With its own numbers it is compared by distribution. Lava runs in two children: its engine alone on random
-rules, and whole networks.
+"bit-approximate" is then exact. With its own numbers it is compared by distribution. Lava runs in two children: its
+engine alone on random rules, and whole networks.
 """
 
 import json
