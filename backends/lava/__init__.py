@@ -36,7 +36,8 @@ class LavaBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif with scalar parameters; soft reset by a custom process (simulation only)",
-            "synapses": "Dense, DelayDense, Sparse; recurrent; exported also as Conv",
+            "synapses": "Dense, DelayDense, Sparse; recurrent; exported also as Conv; graded inputs of whole numbers",
+            "learning": "LearningDense, all to all, fixed point; three factors by a custom process (simulation only)",
             "precision": "Lava fixed_pt (bit_accurate_loihi)",
         }
 

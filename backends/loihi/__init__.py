@@ -22,7 +22,8 @@ class LoihiBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif; spikesim.quantise brings there what matches the chip",
-            "synapses": "8-bit weights, delays up to 62 steps on the chip, recurrent",
+            "synapses": "8-bit weights, delays up to 62 steps on the chip, recurrent; graded inputs of whole numbers",
+            "learning": "sums of products (LoihiRule); chip_rule brings rules of the library there",
             "precision": "the chip's integers, equal to Lava's fixed_pt",
         }
 

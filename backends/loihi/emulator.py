@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from spikesim.backends.loihi.beside import Beside, Companion, is_static
 from spikesim.backends.loihi.collect import assemble
 from spikesim.backends.loihi.layout import Layout, lay_out, per_neuron
 from spikesim.backends.loihi.sample import RawSample, Wanted, run_sample
@@ -82,6 +83,8 @@ class Emulator:
         check_network(network)
         self.network = network
         self.layout: Layout = lay_out(network)
+        static = all(is_static(network, p) for p in network.projections)
+        self.beside = None if static else Beside(network, self.layout.first, self.layout.n_neurons)
 
     def initial_state(self, samples: int = 1) -> IntState:
         """Return the state before column 0 for a number of samples."""
@@ -148,8 +151,12 @@ class Emulator:
         spikes, u, v = (self._names(which) for which in (record_spikes, record_u, record_v))
         wanted = Wanted(spikes, u, v, stride, column, steps)
 
+        along: list[Companion | None] = [None] * len(samples)
+        if self.beside is not None:
+            along = [self.beside.begin(s, start, i, column, steps) for i, s in enumerate(samples)]
+
         def one(i: int) -> RawSample:
-            return run_sample(self.layout, samples[i], start, i, wanted)
+            return run_sample(self.layout, samples[i], start, i, wanted, along[i])
 
         workers = min(len(samples), _cores() if threads is None else max(1, threads))
         if workers > 1:
@@ -157,7 +164,8 @@ class Emulator:
                 raw = list(pool.map(one, range(len(samples))))
         else:
             raw = [one(i) for i in range(len(samples))]
-        return assemble(self.layout, raw, batched, wanted)
+        run = assemble(self.layout, raw, batched, wanted)
+        return run if self.beside is None else self.beside.finish(run, [c for c in along if c])
 
     def _names(self, which: Which) -> list[str]:
         known = [p.name for p in self.network.populations]

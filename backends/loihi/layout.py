@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikesim.backends.loihi.beside import is_static
 from spikesim.backends.loihi.kernels import HARD, NONE, SOFT, Bins, Neurons, Runs, Synapses
 from spikesim.errors import DeviceLimitError
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
@@ -74,14 +75,15 @@ def lay_out(network: IntNetwork) -> Layout:
     bounds = np.concatenate([[0], np.cumsum([g.n for g in groups])]).astype(int).tolist()
     first = {g.name: b for g, b in zip(groups, bounds, strict=False)}
     n_neurons = bounds[len(network.populations)]
-    slots = 1 + max((p.max_delay for p in network.projections), default=0)
+    static = [p for p in network.projections if is_static(network, p)]
+    slots = 1 + max((p.max_delay for p in static), default=0)
     if n_neurons * slots >= 2**31:
         raise DeviceLimitError(
             [f"{n_neurons} neurons with {slots} delay slots need {n_neurons * slots} sums; the emulator holds 2^31 - 1"]
         )
-    at_once = _sorted([_direct(p, first, n_neurons) for p in network.projections if p.weight_exp >= 0])
+    at_once = _sorted([_direct(p, first, n_neurons) for p in static if p.weight_exp >= 0])
     direct, runs = _split_runs(at_once, n_neurons, bounds[-1])
-    binned, bins = _binned([p for p in network.projections if p.weight_exp < 0], first, n_neurons)
+    binned, bins = _binned([p for p in static if p.weight_exp < 0], first, n_neurons)
     return Layout(
         network=network,
         neurons=_neurons(network, first),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.backends.loihi.beside import Companion
 from spikesim.backends.loihi.kernels import Counters, State, Stimulus, Traces, advance
 from spikesim.backends.loihi.layout import Layout
 from spikesim.fixedpoint import IntSample, IntState
@@ -46,15 +47,23 @@ class RawSample:
     counters: Counters
 
 
-def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wanted: Wanted) -> RawSample:
-    """Run sample number `i` of a batch from its part of the state `start`."""
+def run_sample(
+    layout: Layout, sample: IntSample, start: IntState, i: int, wanted: Wanted, companion: Companion | None = None
+) -> RawSample:
+    """Run sample number `i` of a batch from its part of the state `start`, with what runs beside it."""
     state = State(start.u[i].copy(), start.v[i].copy(), start.arrivals[i].reshape(-1).copy())
     counters = Counters(np.zeros(layout.n_sources, np.int64), np.zeros((len(layout.network.populations), 3), np.int64))
-    stimulus = _stimulus(layout, sample, wanted.steps)
+    stimulus = _stimulus(layout, companion.sample if companion else sample, wanted.steps)
     traces = _traces(layout, wanted)
     progress = np.zeros(3, np.int64)
     pieces = [np.zeros((0, 2), np.int32)]
+    learning = companion if companion and companion.by_column else None
     while progress[0] < wanted.steps:
+        column, stop = wanted.first_column + int(progress[0]), wanted.steps
+        if learning:
+            traces.record[:] = 1
+            learning.before(stimulus.drive[progress[0]])
+            stop = int(progress[0]) + 1
         written = advance(
             layout.neurons,
             layout.direct,
@@ -68,8 +77,10 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
             wanted.stride,
             wanted.first_column,
             progress,
-            wanted.steps,
+            stop,
         )
+        if learning:
+            learning.after(column, traces.spike_neuron[:written])
         pieces.append(np.stack([traces.spike_column[:written], traces.spike_neuron[:written]], axis=1))
     return RawSample(np.concatenate(pieces), traces.u, traces.v, state, counters)
 

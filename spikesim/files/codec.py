@@ -29,6 +29,7 @@ def classes() -> dict[str, type]:
     from spikesim.distributions import DISTRIBUTIONS
     from spikesim.files.checkpoint import Checkpoint
     from spikesim.files.training import TrainingState
+    from spikesim.fixedpoint.learning import LoihiRule
     from spikesim.network import Network, Population, Probe, Projection
     from spikesim.neuron import Neuron, NeuronModel, Param, State
     from spikesim.norm import BatchNorm
@@ -36,7 +37,7 @@ def classes() -> dict[str, type]:
     from spikesim.synapse import Plasticity, SynapseModel
 
     parts = [Checkpoint, TrainingState, Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
-    parts += [Plasticity, SynapseModel, BatchNorm]
+    parts += [Plasticity, SynapseModel, LoihiRule, BatchNorm]
     stimuli = [Rate, Input, SpikeTrains, Poisson, PoissonDrive, Current, OrnsteinUhlenbeck]
     return {c.__name__: c for c in (*parts, *stimuli, *DISTRIBUTIONS.values())}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,8 @@ class IntSample:
     Parameters
     ----------
     spikes
-        For each input by name: integers of shape (k, 2), rows (column, source) in any order, each pair once.
+        For each input by name: integers of shape (k, 2), rows (column, source) in any order, each pair once; for a
+        graded input of shape (k, 3), rows (column, source, payload), where a payload of 0 is no spike.
         Columns count from the start of the simulation, also when a run continues another one.
     drive
         For each population by name: integers of shape (steps, n), added to the arriving sum of the same column, before
@@ -32,6 +33,9 @@ class IntSample:
     spikes: Mapping[str, ArrayLike] = field(default_factory=dict)
     drive: Mapping[str, ArrayLike] = field(default_factory=dict)
 
+
+MESSAGE_BITS = 24  # of a graded spike, signed; Lava's graded ports have 24 bits, Loihi 2 up to 32
+PAYLOAD_HIGH = 2 ** (MESSAGE_BITS - 1) - 1
 
 InputsLike: TypeAlias = IntSample | Mapping[str, ArrayLike]
 
@@ -48,12 +52,15 @@ class IntState:
         int32, shape (samples, neurons): populations one after the other, in the order of the network.
     arrivals
         int32, shape (samples, slots, neurons): sums under way; slot ``c % slots`` arrives in column ``c``.
+    beside
+        State of what learns and of graded spikes under way, by name, with a sample axis in front.
     """
 
     column: int
     u: NDArray[np.int32]
     v: NDArray[np.int32]
     arrivals: NDArray[np.int32]
+    beside: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +116,9 @@ class IntRun:
         Integer totals.
     state
         The state after the last column, if the engine can be continued.
+    learned
+        For each projection that learns: ``"w"``, ``"d"``, ``"t"`` of its synapses after the last column, shape
+        (n_synapses,), with a sample axis in front for a batch; integers unless its rule computes with floats.
     """
 
     steps: int
@@ -120,6 +130,7 @@ class IntRun:
     columns: NDArray[np.int64]
     counts: IntCounts
     state: IntState | None = None
+    learned: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
     def raster(self, name: str, n: int) -> NDArray[np.bool_]:
         """Return the spikes of a population of `n` neurons as bool of shape (..., n, steps), Lava's layout."""
@@ -205,10 +216,11 @@ def _canonical(
     spikes, drive = {}, {}
     for name in inputs.keys() & sample.spikes.keys():
         events = np.asarray(sample.spikes[name])
-        events = _sorted(events.reshape(0, 2) if events.size == 0 else events)
-        found = list(_event_problems(events, inputs[name], first, steps))
+        width = 3 if network.graded(name) else 2
+        events = _sorted(events.reshape(0, width) if events.size == 0 else events, width)
+        found = list(_event_problems(events, inputs[name], first, steps, width))
         problems += [f"{where}input {name!r}: {p}" for p in found]
-        spikes[name] = events if found else events.astype(np.int32)
+        spikes[name] = events if found else events[events[:, -1] != 0 if width == 3 else slice(None)].astype(np.int32)
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -220,13 +232,19 @@ def _canonical(
     return IntSample(spikes, drive)
 
 
-def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int) -> Iterator[str]:
-    if events.ndim != 2 or events.shape[1] != 2 or (events.size and events.dtype.kind not in "iu"):
-        yield f"events have shape {events.shape} and type {events.dtype}; integer rows (column, source) are needed"
+def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int, width: int) -> Iterator[str]:
+    if events.ndim != 2 or events.shape[1] != width or (events.size and events.dtype.kind not in "iu"):
+        row = "(column, source, payload)" if width == 3 else "(column, source)"
+        yield f"events have shape {events.shape} and type {events.dtype}; integer rows {row} are needed"
         return
     if not events.size:
         return
-    column, source = events.astype(np.int64).T
+    column, source, *payload = events.astype(np.int64).T
+    if payload and np.abs(payload[0]).max() > PAYLOAD_HIGH:
+        yield (
+            f"payloads {payload[0].min()}..{payload[0].max()} do not fit into a graded spike of {MESSAGE_BITS} bits, "
+            f"-{PAYLOAD_HIGH}..{PAYLOAD_HIGH}; scale them down"
+        )
     if column.min() < first or column.max() >= first + steps:
         yield f"columns {column.min()}..{column.max()} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
@@ -235,11 +253,11 @@ def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int)
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
 
 
-def _sorted(events: NDArray[np.generic]) -> NDArray[np.generic]:
+def _sorted(events: NDArray[np.generic], width: int) -> NDArray[np.generic]:
     """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
-    if events.ndim != 2 or events.shape[1] != 2:
+    if events.ndim != 2 or events.shape[1] != width:
         return events
-    column, source = events.T
+    column, source = events[:, :2].T
     if np.all((column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & (source[1:] >= source[:-1]))):
         return events
     ordered: NDArray[np.generic] = events[np.lexsort((source, column))]
