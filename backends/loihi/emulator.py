@@ -4,7 +4,8 @@ For every neuron in every column, with a the arriving sum and decay(x, d) = x * 
 
 1. ``u = decay(u, du + 1) + (a << 6)``, wrapped once into (-2^23, 2^23];
 2. ``v = decay(v, dv) + u + bias``, clipped to +-(2^23 - 1);
-3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft).
+3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft);
+4. with a refractory period, v stays 0 in the ``refractory - 1`` columns after a spike, while u goes on.
 
 Sources: lava-nc 0.10.0 (``lava/proc/lif/models.py``, ``lava/proc/dense/models.py``); Davies et al. 2018, "Loihi: a
 neuromorphic manycore processor with on-chip learning". Loihi 2 itself has no public model: these are emulator numbers.
@@ -92,6 +93,7 @@ class Emulator:
             u=np.broadcast_to(per_neuron(populations, lambda p: p.u0), shape),
             v=np.broadcast_to(per_neuron(populations, lambda p: p.v0), shape),
             arrivals=np.zeros((samples, layout.slots, layout.n_neurons), np.int32),
+            wait=np.zeros(shape, np.int32),
         )
 
     def run(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
 from spikesim.drive import source_values
-from spikesim.engine import Chunk, Stepping
-from spikesim.errors import UnknownNameError, UnsupportedError
+from spikesim.engine import Chunk, Options, Stepping
+from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.fixedpoint.network import IntNetwork
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
@@ -25,6 +25,26 @@ from spikesim.snapshot import saved_array
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
+
+
+def check_options(backend: str, options: Options) -> None:
+    """Refuse what an engine for integers would ignore.
+
+    Raises
+    ------
+    InvalidValueError
+        If another device than the CPU, another precision than the default, or a representation is asked for.
+    """
+    found = []
+    if options.device != "cpu":
+        found.append(f"it runs on the cpu, found device={options.device!r}; leave device out")
+    if options.dtype != "float64":
+        found.append(f"it computes in the chip's integers, found dtype={options.dtype!r}; leave dtype out")
+    if options.representations:
+        names = ", ".join(map(repr, options.representations))
+        found.append(f"it chooses how synapses are stored by itself, found representations of {names}; leave them out")
+    if found:
+        raise InvalidValueError("\n".join(f"backend {backend!r}: {p}" for p in found))
 
 
 class FixedProgram(Stepping):
@@ -118,15 +138,15 @@ class FixedProgram(Stepping):
         found = {"column": np.array(self.column), "samples": np.array(self.samples)}
         if self.state is None:
             return found
-        return found | {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals")}
+        return found | {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals", "wait")}
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go back to a snapshot."""
         self.reset(int(saved_array(saved, "samples", np.int64, ())))
         self.column = int(saved_array(saved, "column", np.int64, ()))
         if self.column:
-            u, v, arrivals = (saved_array(saved, name, np.int32).copy() for name in ("u", "v", "arrivals"))
-            self.state = IntState(self.column, u, v, arrivals)
+            names = ("u", "v", "arrivals", "wait")
+            self.state = IntState(self.column, *(saved_array(saved, name, np.int32).copy() for name in names))
 
     def _place(self, population: str, variable: str) -> tuple[NDArray[Any], slice]:
         if self.state is None:

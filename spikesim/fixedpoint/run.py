@@ -48,12 +48,15 @@ class IntState:
         int32, shape (samples, neurons): populations one after the other, in the order of the network.
     arrivals
         int32, shape (samples, slots, neurons): sums under way; slot ``c % slots`` arrives in column ``c``.
+    wait
+        int32, shape (samples, neurons): for how many columns v is still held at 0 after a spike.
     """
 
     column: int
     u: NDArray[np.int32]
     v: NDArray[np.int32]
     arrivals: NDArray[np.int32]
+    wait: NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -297,9 +297,10 @@ def _population(node: Node, form: ChipForm, scale: float) -> tuple[Population, P
     mantissa, exponent = bias_parts(form.bias * scale * STATE_SCALE)
     quantum = round(form.quantum * scale * STATE_SCALE)
     soft = {"q": quantum / STATE_SCALE} if form.reset == "soft" else {}
+    held = {"refractory": form.refractory} if form.refractory > 1 else {}
     neuron = loihi_lif(
         reset=RESETS[form.reset], du=du, dv=dv, v_th=threshold, bias_mant=mantissa, bias_exp=exponent,
-        init=_initial(node, form, scale * STATE_SCALE), **soft,
+        init=_initial(node, form, scale * STATE_SCALE), **soft, **held,
     )  # fmt: skip
     kept = [1 - dv / DECAY_ONE - form.voltage_keep]
     if form.current is not None:

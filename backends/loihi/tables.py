@@ -1,0 +1,111 @@
+"""The flat arrays that the emulator's kernels work on, as tuples that numba understands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+HARD, SOFT, NONE = 0, 1, 2
+
+# Columns of `Neurons.populations`.
+FIRST, LAST, RESET, INTERVAL, OFFSET, KIND = range(6)
+# Kinds: one value of each parameter for the whole population and never refractory; or one a neuron.
+SHARED, OWN = 0, 1
+# Weights of neighbours are stored in multiples of this many, the rest being 0, so that no loop has a remainder.
+LANES = 16
+
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+
+class Neurons(NamedTuple):
+    """Parameters, one value a neuron; `hold` is how many columns after a spike v is held.
+
+    `populations` has one row a population: first and last neuron, kind of reset, interval and offset, `KIND`.
+    """
+
+    keep_u: I32
+    keep_v: I32
+    threshold: I32
+    quantum: I32
+    bias: I32
+    hold: I32
+    populations: I64
+
+
+class Synapses(NamedTuple):
+    """Synapses by source: what to add, and where, counted from the first neuron of the next column's slot."""
+
+    indptr: I64
+    place: I32
+    weight: I16
+
+
+class Runs(NamedTuple):
+    """Synapses by source whose places follow each other, as all-to-all connections have them: a run a row.
+
+    The weights of a run begin at `begin` and are filled up with zeros to `length`, a multiple of `LANES`.
+    """
+
+    indptr: I64
+    place: I32
+    begin: I64
+    length: I32
+    weight: I16
+
+
+class Bins(NamedTuple):
+    """Sums that have to be complete before they are shifted right: one bin a projection, delay and target."""
+
+    place: I32
+    shift: U8
+
+
+class State(NamedTuple):
+    """State of one sample.
+
+    Current, voltage, columns for which the voltage is still held at 0, and the ring of
+    arriving sums, flat: slots * neurons, and `LANES` that stay 0.
+    """
+
+    u: I32
+    v: I32
+    wait: I32
+    ring: I32
+
+
+class Stimulus(NamedTuple):
+    """Input spikes sorted by column, sources numbered after the neurons; and direct currents, (steps, targets)."""
+
+    column: I32
+    source: I32
+    drive: I32
+    drive_target: I32
+
+
+class Counters(NamedTuple):
+    """Spikes of each source; one row (active, wraps, clips) a population."""
+
+    fired: I64
+    updates: I64
+
+
+class Traces(NamedTuple):
+    """What to copy out: spikes of the marked populations, and u and v of listed neurons in every `stride`-th column.
+
+    Population `p` writes rows (column, neuron) of `spikes` from `begin[p]` on, at most up to `begin[p + 1]`, and counts
+    them in `filled[p]`.
+    """
+
+    record: U8
+    begin: I64
+    filled: I64
+    spikes: I32
+    u_neuron: I32
+    v_neuron: I32
+    u: I32
+    v: I32
