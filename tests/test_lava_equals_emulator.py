@@ -11,10 +11,12 @@ import pytest
 from spikesim.backends.lava.runner import make_job, run_jobs
 from spikesim.backends.loihi.emulator import emulate
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection, IntRun, IntSample
+from tests.loihi_networks import random_network, random_sample
 
 pytestmark = pytest.mark.lava
 
 STEPS = 60
+RANDOM = 10  # networks with parameters at the ends of their ranges
 
 
 def dense(rng: np.random.Generator, name: str, pre: Any, post: Any, *, density: float = 1.0, **options: Any) -> Any:
@@ -159,6 +161,10 @@ def make_cases() -> dict[str, tuple[IntNetwork, Any, int]]:
     cases["single sample, every fourth column"] = (network, stimulus(rng, network), 4)
     network = feed_forward(rng)
     cases["direct currents"] = (network, [with_drive(rng, network), stimulus(rng, network)], 1)
+    for seed in range(RANDOM):
+        rng = np.random.default_rng(1000 + seed)
+        network = random_network(rng)
+        cases[f"random {seed}"] = (network, [random_sample(rng, network, STEPS) for _ in range(2)], 1)
     return cases
 
 
@@ -190,8 +196,12 @@ def test_every_spike_and_every_state_is_the_same(name: str, from_lava: dict[str,
 def test_the_cases_are_worth_comparing() -> None:
     for name, (network, samples, _) in CASES.items():
         run = emulate(network, STEPS, samples)
-        for p in network.populations:
+        for p in () if name.startswith("random") else network.populations:
             rate = np.mean(run.counts.spikes[p.name]) / (STEPS * p.n)
             assert 0.005 < rate < 0.995, f"{name}: population {p.name} spikes at a rate of {rate}"
+    chaotic = [emulate(n, STEPS, samples) for name, (n, samples, _) in CASES.items() if name.startswith("random")]
+    assert sum(np.sum(c) > 0 for run in chaotic for c in run.counts.spikes.values()) > RANDOM
+    for kind in ("wraps", "clips"):
+        assert sum(np.sum(c) for run in chaotic for c in getattr(run.counts, kind).values()) > 100
     extreme = emulate(*(CASES["beyond_the_registers"][0], STEPS, CASES["beyond_the_registers"][1]))
     assert np.all(extreme.counts.wraps["a"] > 0) and np.all(extreme.counts.clips["a"] > 0)
