@@ -11,7 +11,7 @@ import pytest
 from spikesim.backends.lava.runner import make_job, run_jobs
 from spikesim.backends.loihi.emulator import emulate
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection, IntRun, IntSample
-from tests.loihi_networks import random_network, random_sample
+from loihi_networks import random_network, random_sample
 
 pytestmark = pytest.mark.lava
 
