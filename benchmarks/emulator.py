@@ -134,14 +134,31 @@ def in_brian2_loihi(case: Case) -> dict[str, Any]:
     for p in network.populations:
         request["populations"].append({k: getattr(p, k) for k in ("name", "n", "du", "dv", "vth", "refractory")})
     for line in network.projections:
-        weights = np.zeros((network.size(line.post), network.size(line.pre)), int)
-        weights[line.indices, line.sources] = line.effective_weights
         request["projections"].append({
-            "pre": line.pre, "post": line.post, "weights": weights.tolist(), "delays": 0, "weight_exp": line.weight_exp,
+            "pre": line.pre, "post": line.post, "weights": _matrix(network, line).tolist(), "delays": 0, "weight_exp": line.weight_exp,
             "sign_mode": "mixed", "num_weight_bits": 8,
         })  # fmt: skip
     found = [peers.run("brian2_loihi", "brian2_loihi_small.py", request)["seconds"] for _ in range(3)]
     return {"us_per_step": [1e6 * s / steps for s in found], "steps": steps}
+
+
+def in_nengo_loihi(case: Case) -> dict[str, Any]:
+    """Time nengo-loihi's emulator."""
+    network, spikes, steps = case
+    layers = [
+        {"weights": _matrix(network, line).tolist(), **{k: int(getattr(p, k)) for k in ("du", "dv", "vth")}}
+        for p, line in zip(network.populations, network.projections, strict=True)
+    ]
+    source = network.inputs[0]
+    request = {"n_in": source.n, "spikes": spikes[source.name].tolist(), "layers": layers, "steps": steps}
+    found = [peers.run("nengo_loihi", "nengo_loihi_layers.py", request) for _ in range(3)]
+    return {"us_per_step": [1e6 * f["seconds"] / steps for f in found], "steps": steps, "spikes": found[0]["spikes"]}
+
+
+def _matrix(network: IntNetwork, line: IntProjection) -> np.ndarray:
+    weights = np.zeros((network.size(line.post), network.size(line.pre)), int)
+    weights[line.indices, line.sources] = line.effective_weights
+    return weights
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -152,7 +169,7 @@ def rows(name: str) -> list[dict[str, Any]]:
     if not name.startswith("activity") or name == "activity_0.01":
         programs |= {"lava": in_lava}
     if name == "small":
-        programs |= {"brian2_loihi": in_brian2_loihi}
+        programs |= {"brian2_loihi": in_brian2_loihi, "nengo_loihi": in_nengo_loihi}
     found = []
     for who, measure in programs.items():
         watch = machine.Watch()

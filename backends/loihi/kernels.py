@@ -181,7 +181,7 @@ def _deliver(direct, runs, source, ring, size, base):
         place = base + runs.place[r]
         place -= size if place >= size else 0
         begin = runs.begin[r]
-        for k in range(runs.length[r] // LANES * LANES):
+        for k in range(np.int64(runs.length[r]) & -LANES):  # a multiple of it: no remainder
             store(ring, place + k, np.int32(load(ring, place + k, 0, 2) + load(runs.weight, begin + k, 1, 2)), 0, 2)
 
 

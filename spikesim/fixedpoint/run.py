@@ -211,7 +211,7 @@ def _canonical(
         events = _sorted(events.reshape(0, 2) if events.size == 0 else events)
         found = list(_event_problems(events, inputs[name], first, steps))
         problems += [f"{where}input {name!r}: {p}" for p in found]
-        spikes[name] = events if found else events.astype(np.int32)
+        spikes[name] = events if found else events.astype(np.int32, copy=False)
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -229,21 +229,26 @@ def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int)
         return
     if not events.size:
         return
-    column, source = events.astype(np.int64).T
-    if column.min() < first or column.max() >= first + steps:
-        yield f"columns {column.min()}..{column.max()} do not lie in this run's {first}..{first + steps - 1}"
+    column, source = events.T
+    if column[0] < first or column[-1] >= first + steps:
+        yield f"columns {column[0]}..{column[-1]} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
         yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
-    if np.any((np.diff(column) == 0) & (np.diff(source) == 0)):
+    if not np.diff(_order(events)).all():
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
 
 
 def _sorted(events: NDArray[np.generic]) -> NDArray[np.generic]:
     """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
-    if events.ndim != 2 or events.shape[1] != 2:
+    if events.ndim != 2 or events.shape[1] != 2 or events.dtype.kind not in "iu":
         return events
-    column, source = events.T
-    if np.all((column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & (source[1:] >= source[:-1]))):
+    order = _order(events)
+    if (order[1:] >= order[:-1]).all():
         return events
-    ordered: NDArray[np.generic] = events[np.lexsort((source, column))]
+    ordered: NDArray[np.generic] = events[np.argsort(order, kind="stable")]
     return ordered
+
+
+def _order(events: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return one number per event that grows with column, then source."""
+    return np.asarray(events[:, 0].astype(np.int64) * 2**32 + events[:, 1].astype(np.int64))
