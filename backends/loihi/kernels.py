@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from spikesim.backends.loihi.tables import (
-    FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
+    BLOCK, FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
 )  # fmt: skip
 from spikesim.equations.scoped import load, store
 
@@ -26,23 +26,25 @@ DECAY_BITS = 12
 LOW_BITS = (1 << DECAY_BITS) - 1
 INPUT_SHIFT = 6
 MAX_STATE = 1 << 23
-BLOCK = 256
+
+# Without reference counts: those of the arrays of all tuples took a microsecond a step.
+_jit = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _decayed(x, keep):
     """Return ``x * keep / 4096`` rounded towards zero, in 32 bits: the upper and the lower 12 bits apart."""
     low = np.int32((x & LOW_BITS) * keep) + ((x >> 31) & LOW_BITS)
     return np.int32(np.int32((x >> DECAY_BITS) * keep) + (np.int32(low) >> DECAY_BITS))
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _current(u, a, keep):
     """Return the new current before it is wrapped."""
     return np.int32(_decayed(u, keep) + np.int32(a << INPUT_SHIFT))
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _wrapped(u):
     """Take 2^24 off (or on) once where u has left (-2^23, 2^23]."""
     down = np.int32(2 * MAX_STATE) if u > MAX_STATE else np.int32(0)
@@ -50,18 +52,18 @@ def _wrapped(u):
     return np.int32(np.int32(u - down) + up)
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _voltage(v, u, keep, bias):
     """Return the new voltage before it is clipped."""
     return np.int32(np.int32(_decayed(v, keep) + u) + bias)
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _clipped(v):
     return np.int32(min(max(v, np.int32(1 - MAX_STATE)), np.int32(MAX_STATE - 1)))
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum, state, fired, updates):
     """Advance neurons with the same parameters by one column; mark who spikes; return whether anyone does or lives."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -88,7 +90,7 @@ def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum
     return spikes, alive
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     """Do the same where neurons have parameters of their own; one that is refractory has its voltage held at 0."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -120,7 +122,7 @@ def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     return spikes, alive
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _anything(values, first, n):
     """Tell whether a value differs from 0."""
     found = np.int32(0)
@@ -129,12 +131,12 @@ def _anything(values, first, n):
     return found != 0
 
 
-@numba.njit(nogil=True, cache=True)
-def _append(fired, n, first, out, n_out):
+@_jit
+def _append(scratch, n, first, n_out):
     """Append the neurons that are marked to `out` and return its new length."""
-    words = fired.view(np.uint64)
+    fired, out = scratch.fired, scratch.out
     for w in range(n // 8):
-        if load(words, w, 0, 1) != 0:
+        if load(scratch.words, w, 0, 1) != 0:
             for i in range(8 * w, 8 * w + 8):  # writes all eight: there is room, and the next ones write over them
                 out[n_out] = first + i
                 n_out += load(fired, i, 0, 1)
@@ -144,10 +146,10 @@ def _append(fired, n, first, out, n_out):
     return n_out
 
 
-@numba.njit(nogil=True, cache=True)
-def _update(neurons, p, state, slot, resting, block, fired, updates, out, n_out):
+@_jit
+def _update(neurons, p, state, slot, scratch, block, updates, n_out):
     """Advance population `p` by one column, block by block; append who spikes and return the new length of `out`."""
-    populations = neurons.populations
+    populations, fired, resting = neurons.populations, scratch.fired, scratch.resting
     last, kind, hard = populations[p, LAST], populations[p, KIND], populations[p, RESET] == HARD
     mask = np.int32(0) if hard else np.int32(-1)
     start = populations[p, FIRST]
@@ -165,12 +167,12 @@ def _update(neurons, p, state, slot, resting, block, fired, updates, out, n_out)
                 spikes, alive = _own_block(first, n, slot, neurons, mask, state, fired, updates)
             resting[block] = alive == 0
             if spikes:
-                n_out = _append(fired, n, first, out, n_out)
+                n_out = _append(scratch, n, first, n_out)
         block += 1
     return n_out, block
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _deliver(direct, runs, source, ring, size, base):
     """Add the weights of one source to the sums under way."""
     for k in range(direct.indptr[source], direct.indptr[source + 1]):
@@ -185,7 +187,7 @@ def _deliver(direct, runs, source, ring, size, base):
             store(ring, place + k, np.int32(load(ring, place + k, 0, 2) + load(runs.weight, begin + k, 1, 2)), 0, 2)
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _collect(synapses, source, sums, touched, n_touched, seen):
     """Add the weights of one source to the bins; return the number of bins touched so far in this column."""
     for k in range(synapses.indptr[source], synapses.indptr[source + 1]):
@@ -198,7 +200,7 @@ def _collect(synapses, source, sums, touched, n_touched, seen):
     return n_touched
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _flush(bins, sums, touched, n_touched, seen, ring, size, base):
     """Shift the complete sums right, rounding down, and add them to the sums under way."""
     for j in range(n_touched):
@@ -211,19 +213,21 @@ def _flush(bins, sums, touched, n_touched, seen, ring, size, base):
         seen[b] = 0
 
 
-@numba.njit(nogil=True, cache=True)
-def _update_all(neurons, state, column, slot, resting, fired, counters, traces, out):
+@_jit
+def _update_all(neurons, state, column, slot, scratch, counters, traces):
     """Advance every population by one column, record its spikes, and return the number of spikes in `out`."""
+    out = scratch.out
     n_out = block = 0
     for p in range(neurons.populations.shape[0]):
         first, last = neurons.populations[p, FIRST], neurons.populations[p, LAST]
         interval, offset = neurons.populations[p, INTERVAL], neurons.populations[p, OFFSET]
         # Lava's LIFReset counts time steps from 1.
         if interval > 0 and (column + 1) % interval == offset % interval:
-            state.u[first:last] = 0
-            state.v[first:last] = 0
+            for i in range(first, last):
+                state.u[i] = 0
+                state.v[i] = 0
         before = n_out
-        n_out, block = _update(neurons, p, state, slot, resting, block, fired, counters.updates[p], out, n_out)
+        n_out, block = _update(neurons, p, state, slot, scratch, block, counters.updates[p], n_out)
         for j in range(before, n_out):
             counters.fired[out[j]] += 1
         if traces.record[p]:
@@ -236,10 +240,9 @@ def _update_all(neurons, state, column, slot, resting, fired, counters, traces, 
     return n_out
 
 
-@numba.njit(nogil=True, cache=True)
-def _find_resting(neurons, state):
+@_jit
+def _find_resting(neurons, state, resting):
     """Mark the blocks in which all states and biases are 0."""
-    resting = np.zeros(neurons.keep_u.size // BLOCK + neurons.populations.shape[0], np.uint8)
     block = 0
     for p in range(neurons.populations.shape[0]):
         last = neurons.populations[p, LAST]
@@ -249,10 +252,9 @@ def _find_resting(neurons, state):
             alive = alive or _anything(state.wait, first, n)
             resting[block] = not alive
             block += 1
-    return resting
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _has_room(neurons, traces):
     """Tell whether the spikes of one more column can be recorded, however many they are."""
     for p in range(traces.record.size):
@@ -262,7 +264,7 @@ def _has_room(neurons, traces):
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def _trace(traces, state, row):
     """Copy the recorded currents and voltages."""
     for j in range(traces.u_neuron.size):
@@ -271,9 +273,9 @@ def _trace(traces, state, row):
         traces.v[row, j] = state.v[traces.v_neuron[j]]
 
 
-@numba.njit(nogil=True, cache=True)
+@_jit
 def advance(
-    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, stride, first_column, progress, steps
+    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, scratch, stride, first_column, progress, steps
 ):
     """Run one sample up to column ``first_column + steps``.
 
@@ -281,7 +283,7 @@ def advance(
 
     Parameters
     ----------
-    neurons, direct, runs, binned, bins, state, stimulus, counters, traces
+    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, scratch
         The tuples of `spikesim.backends.loihi.tables`. `direct` and `runs` are the synapses that can be added at once,
         `binned` those of projections whose sums lose bits to a negative exponent.
     stride
@@ -296,12 +298,8 @@ def advance(
     n = neurons.keep_u.size
     size = state.ring.size - LANES
     slots = size // n
-    out = np.empty(n + 8, np.int32)
-    fired = np.zeros(BLOCK, np.uint8)
-    resting = _find_resting(neurons, state)
-    sums = np.zeros(bins.place.size, np.int64)
-    touched = np.empty(bins.place.size, np.int32)
-    seen = np.zeros(bins.place.size, np.uint8)
+    out, sums, touched, seen = scratch.out, scratch.sums, scratch.touched, scratch.seen
+    _find_resting(neurons, state, scratch.resting)
     while progress[0] < steps and _has_room(neurons, traces):
         column = first_column + progress[0]
         slot = (column % slots) * n
@@ -309,7 +307,7 @@ def advance(
         base = ((column + 1) % slots) * n
         for j in range(stimulus.drive_target.size):
             state.ring[slot + stimulus.drive_target[j]] += stimulus.drive[progress[0], j]
-        n_out = _update_all(neurons, state, column, slot, resting, fired, counters, traces, out)
+        n_out = _update_all(neurons, state, column, slot, scratch, counters, traces)
 
         n_touched = 0
         for j in range(n_out):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikesim.backends.loihi.kernels import advance
 from spikesim.backends.loihi.layout import Layout
-from spikesim.backends.loihi.tables import LANES, Counters, State, Stimulus, Traces
+from spikesim.backends.loihi.tables import LANES, Counters, State, Stimulus, Traces, scratch
 from spikesim.fixedpoint import IntSample, IntState
 
 # Spikes are written into pieces of this many (or one per neuron, if that is more), so memory follows the activity.
@@ -54,6 +54,7 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
     counters = Counters(np.zeros(layout.n_sources, np.int64), np.zeros((len(layout.network.populations), 3), np.int64))
     stimulus = _stimulus(layout, sample, wanted.steps)
     traces = _traces(layout, wanted)
+    room = scratch(layout.n_neurons, len(layout.network.populations), layout.bins.place.size)
     progress = np.zeros(3, np.int64)
     pieces: dict[str, list[NDArray[np.int32]]] = {name: [] for name in wanted.spikes}
     while progress[0] < wanted.steps:
@@ -68,6 +69,7 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
             stimulus,
             counters,
             traces,
+            room,
             wanted.stride,
             wanted.first_column,
             progress,

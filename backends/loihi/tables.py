@@ -15,11 +15,14 @@ FIRST, LAST, RESET, INTERVAL, OFFSET, KIND = range(6)
 SHARED, OWN = 0, 1
 # Weights of neighbours are stored in multiples of this many, the rest being 0, so that no loop has a remainder.
 LANES = 16
+# Neurons that are advanced, or skipped while they are at rest, together.
+BLOCK = 256
 
 I16 = NDArray[np.int16]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
 
 
 class Neurons(NamedTuple):
@@ -109,3 +112,32 @@ class Traces(NamedTuple):
     v_neuron: I32
     u: I32
     v: I32
+
+
+class Scratch(NamedTuple):
+    """Room that the kernels write to within a column: who spikes, marks of a block and the same eight at a time.
+
+    `resting` marks the blocks at rest; `sums`, `touched` and `seen` belong to the bins and are left 0 by each column.
+    """
+
+    out: I32
+    fired: U8
+    words: U64
+    resting: U8
+    sums: I64
+    touched: I32
+    seen: U8
+
+
+def scratch(neurons: int, populations: int, bins: int) -> Scratch:
+    """Return room for a sample."""
+    fired = np.zeros(BLOCK, np.uint8)
+    return Scratch(
+        out=np.empty(neurons + 8, np.int32),
+        fired=fired,
+        words=fired.view(np.uint64),
+        resting=np.zeros(neurons // BLOCK + populations, np.uint8),
+        sums=np.zeros(bins, np.int64),
+        touched=np.empty(bins, np.int32),
+        seen=np.zeros(bins, np.uint8),
+    )
