@@ -67,7 +67,7 @@ def network(neuron: Any, n: int = 12, **probe: Any) -> Network:
 
 @pytest.mark.parametrize(
     ("neuron", "period"),
-    [(lif(t_ref=3 * ms), 4), (lif(t_ref=0.0), 1), (lif(t_ref=1 * ms, e_l=-1.0, v_reset=-1.0, v_th=0.0), 2)],
+    [(lif(t_ref=3 * ms), 4), (lif(t_ref=0.0), 1), (lif(t_ref=1 * ms, e_l=-1.0, v_reset=-1.0, v_th=0.0, init={"v": -1.0}), 2)],
 )
 def test_quantised_refractory_neurons_have_the_same_spikes_everywhere(neuron: Any, period: int) -> None:
     fixed = quantise(network(neuron)).network

@@ -20,6 +20,7 @@ import numpy as np
 from spikesim.backends.loihi.tables import (
     BLOCK, FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
 )  # fmt: skip
+from spikesim.backends.loihi.vector import add_weights
 from spikesim.equations.scoped import load, store
 
 DECAY_BITS = 12
@@ -173,44 +174,53 @@ def _update(neurons, p, state, slot, scratch, block, updates, n_out):
 
 
 @_jit
-def _deliver(direct, runs, source, ring, size, base):
-    """Add the weights of one source to the sums under way."""
-    for k in range(direct.indptr[source], direct.indptr[source + 1]):
-        place = base + load(direct.place, k, 1, 2)
-        place -= size if place >= size else 0
-        store(ring, place, np.int32(load(ring, place, 0, 2) + load(direct.weight, k, 1, 2)), 0, 2)
-    for r in range(runs.indptr[source], runs.indptr[source + 1]):
-        place = base + runs.place[r]
-        place -= size if place >= size else 0
-        begin = runs.begin[r]
-        for k in range(np.int64(runs.length[r]) & -LANES):  # a multiple of it: no remainder
-            store(ring, place + k, np.int32(load(ring, place + k, 0, 2) + load(runs.weight, begin + k, 1, 2)), 0, 2)
+def _deliver(direct, runs, sources, n_sources, ring, base):
+    """Add the weights of some sources to the sums under way."""
+    size = ring.size - LANES
+    for j in range(n_sources):
+        source = sources[j]
+        for k in range(direct.indptr[source], direct.indptr[source + 1]):
+            place = base + load(direct.place, k, 1, 2)
+            place -= size if place >= size else 0
+            store(ring, place, np.int32(load(ring, place, 0, 2) + load(direct.weight, k, 1, 2)), 0, 2)
+        for r in range(runs.indptr[source], runs.indptr[source + 1]):
+            place = base + runs.place[r]
+            place -= size if place >= size else 0
+            for k in range(0, runs.length[r], LANES):
+                add_weights(ring, place + k, runs.weight, runs.begin[r] + k)
 
 
 @_jit
-def _collect(synapses, source, sums, touched, n_touched, seen):
-    """Add the weights of one source to the bins; return the number of bins touched so far in this column."""
-    for k in range(synapses.indptr[source], synapses.indptr[source + 1]):
-        b = synapses.place[k]
-        sums[b] += synapses.weight[k]
-        if not seen[b]:
-            seen[b] = 1
-            touched[n_touched] = b
-            n_touched += 1
-    return n_touched
-
-
-@_jit
-def _flush(bins, sums, touched, n_touched, seen, ring, size, base):
-    """Shift the complete sums right, rounding down, and add them to the sums under way."""
+def _deliver_binned(binned, bins, sources, n_sources, ring, base, sums, touched, seen):
+    """Do the same where sums are shifted right, rounding down, before they are added to those under way."""
+    n_touched = 0
+    for j in range(n_sources):
+        for k in range(binned.indptr[sources[j]], binned.indptr[sources[j] + 1]):
+            b = binned.place[k]
+            sums[b] += binned.weight[k]
+            if not seen[b]:
+                seen[b] = 1
+                touched[n_touched] = b
+                n_touched += 1
+    size = ring.size - LANES
     for j in range(n_touched):
         b = touched[j]
         place = base + bins.place[b]
-        if place >= size:
-            place -= size
-        ring[place] += sums[b] >> bins.shift[b]
+        ring[place - size if place >= size else place] += sums[b] >> bins.shift[b]
         sums[b] = 0
         seen[b] = 0
+
+
+@_jit
+def _append_inputs(stimulus, column, event, counters, out, n_out):
+    """Append the sources that spike in a column to `out`; return the next event and the new length."""
+    while event < stimulus.column.size and stimulus.column[event] == column:
+        source = stimulus.source[event]
+        counters.fired[source] += 1
+        out[n_out] = source
+        n_out += 1
+        event += 1
+    return event, n_out
 
 
 @_jit
@@ -296,9 +306,7 @@ def advance(
         Length of the whole run.
     """
     n = neurons.keep_u.size
-    size = state.ring.size - LANES
-    slots = size // n
-    out, sums, touched, seen = scratch.out, scratch.sums, scratch.touched, scratch.seen
+    slots = (state.ring.size - LANES) // n
     _find_resting(neurons, state, scratch.resting)
     while progress[0] < steps and _has_room(neurons, traces):
         column = first_column + progress[0]
@@ -308,21 +316,12 @@ def advance(
         for j in range(stimulus.drive_target.size):
             state.ring[slot + stimulus.drive_target[j]] += stimulus.drive[progress[0], j]
         n_out = _update_all(neurons, state, column, slot, scratch, counters, traces)
-
-        n_touched = 0
-        for j in range(n_out):
-            _deliver(direct, runs, out[j], state.ring, size, base)
-            n_touched = _collect(binned, out[j], sums, touched, n_touched, seen)
-        event = progress[1]
-        while event < stimulus.column.size and stimulus.column[event] == column:
-            source = stimulus.source[event]
-            counters.fired[source] += 1
-            _deliver(direct, runs, source, state.ring, size, base)
-            n_touched = _collect(binned, source, sums, touched, n_touched, seen)
-            event += 1
-        progress[1] = event
-        _flush(bins, sums, touched, n_touched, seen, state.ring, size, base)
-
+        progress[1], n_out = _append_inputs(stimulus, column, progress[1], counters, scratch.out, n_out)
+        _deliver(direct, runs, scratch.out, n_out, state.ring, base)
+        if bins.place.size:
+            _deliver_binned(
+                binned, bins, scratch.out, n_out, state.ring, base, scratch.sums, scratch.touched, scratch.seen
+            )
         if column % stride == 0:
             _trace(traces, state, progress[2])
             progress[2] += 1

@@ -115,7 +115,7 @@ class Traces(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room that the kernels write to within a column: who spikes, marks of a block and the same eight at a time.
+    """Room that the kernels write to within a column: who spikes (neurons and inputs), marks of a block and the same eight at a time.
 
     `resting` marks the blocks at rest; `sums`, `touched` and `seen` belong to the bins and are left 0 by each column.
     """
@@ -129,11 +129,11 @@ class Scratch(NamedTuple):
     seen: U8
 
 
-def scratch(neurons: int, populations: int, bins: int) -> Scratch:
+def scratch(neurons: int, sources: int, populations: int, bins: int) -> Scratch:
     """Return room for a sample."""
     fired = np.zeros(BLOCK, np.uint8)
     return Scratch(
-        out=np.empty(neurons + 8, np.int32),
+        out=np.empty(sources + 8, np.int32),
         fired=fired,
         words=fired.view(np.uint64),
         resting=np.zeros(neurons // BLOCK + populations, np.uint8),
