@@ -81,7 +81,7 @@ def same(recording: Any, theirs: dict[str, np.ndarray], label: str) -> bool:
     raster = np.zeros_like(theirs[f"{label}/s"])
     spikes = recording.spikes["cells"]
     raster[spikes.step, spikes.neuron] = 1
-    states = (np.array_equal(recording.traces["cells"][k].values[:, 0], theirs[f"{label}/{k}"]) for k in "uv")
+    states = (np.array_equal(recording.traces["cells"][k].values[0], theirs[f"{label}/{k}"]) for k in "uv")
     assert 0.02 < raster.mean() < 0.9
     return np.array_equal(raster, theirs[f"{label}/s"]) and all(states)
 

@@ -52,7 +52,7 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
     begin = time.perf_counter()
     network.run(request["steps"])
     seconds = time.perf_counter() - begin
-    rows = {n: np.stack([np.rint(m.t / m.clock.dt), m.i], axis=1).astype(int).tolist() for n, m in spikes.items()}
+    rows = {n: np.stack([np.asarray(m.t, int), np.asarray(m.i)], axis=1).tolist() for n, m in spikes.items()}
     found = {"spikes": rows, "seconds": seconds}
     for kind in ("v", "I"):
         found[kind] = {n: np.rint(getattr(m, kind)).astype(int).T.tolist() for (n, k), m in states.items() if k == kind}

@@ -48,7 +48,7 @@ def line(
 
 def feed_forward(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
     """Two layers, in all three sign modes."""
-    cells = [population("a", 16, 1499, 300, 200), population("b", 9, 4095, 4095, 90), population("c", 7, 0, 0, 9000)]
+    cells = [population("a", 16, 1499, 300, 200), population("b", 9, 4095, 4095, 260), population("c", 7, 0, 0, 9000)]
     lines = [
         line(rng, "in", "a", (16, 12), (-90, 150)),
         line(rng, "a", "b", (9, 16), (0, 60), step=1, mode="excitatory"),

@@ -1,4 +1,5 @@
-"""Random integer networks whose parameters lie at the ends of their ranges more often than not; no tests in here."""
+"""Random integer networks whose parameters lie at the ends of their ranges more often than not, for tests and for
+longer comparisons (``loihi_against_lava.py``)."""
 
 from typing import Any
 
