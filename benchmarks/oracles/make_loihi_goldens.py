@@ -73,7 +73,7 @@ def recurrent_delays(rng: np.random.Generator) -> tuple[list[dict[str, Any]], li
 def refractory(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
     """Periods from the shortest to the longest, in a chain and a loop."""
     cells = [
-        population("a", 10, 900, 250, 120, 2), population("b", 10, 1500, 100, 60, 7), population("c", 6, 300, 30, 50, 64),
+        population("a", 10, 900, 250, 120, 2), population("b", 10, 1500, 100, 900, 7), population("c", 6, 300, 30, 400, 64),
     ]  # fmt: skip
     lines = [
         line(rng, "in", "a", (10, 8), (-40, 160)),
