@@ -20,7 +20,7 @@ import numpy as np
 from spikesim.backends.loihi.tables import (
     BLOCK, FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
 )  # fmt: skip
-from spikesim.backends.loihi.vector import add_weights
+from spikesim.backends.loihi.vector import add_rows
 from spikesim.equations.scoped import load, store
 
 DECAY_BITS = 12
@@ -30,22 +30,24 @@ MAX_STATE = 1 << 23
 
 # Without reference counts: those of the arrays of all tuples took a microsecond a step.
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+# What is called once a column from one place: passing tuples of arrays costs more than some of them do.
+_inline = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 
 
-@_jit
+@_inline
 def _decayed(x, keep):
     """Return ``x * keep / 4096`` rounded towards zero, in 32 bits: the upper and the lower 12 bits apart."""
     low = np.int32((x & LOW_BITS) * keep) + ((x >> 31) & LOW_BITS)
     return np.int32(np.int32((x >> DECAY_BITS) * keep) + (np.int32(low) >> DECAY_BITS))
 
 
-@_jit
+@_inline
 def _current(u, a, keep):
     """Return the new current before it is wrapped."""
     return np.int32(_decayed(u, keep) + np.int32(a << INPUT_SHIFT))
 
 
-@_jit
+@_inline
 def _wrapped(u):
     """Take 2^24 off (or on) once where u has left (-2^23, 2^23]."""
     down = np.int32(2 * MAX_STATE) if u > MAX_STATE else np.int32(0)
@@ -53,18 +55,18 @@ def _wrapped(u):
     return np.int32(np.int32(u - down) + up)
 
 
-@_jit
+@_inline
 def _voltage(v, u, keep, bias):
     """Return the new voltage before it is clipped."""
     return np.int32(np.int32(_decayed(v, keep) + u) + bias)
 
 
-@_jit
+@_inline
 def _clipped(v):
     return np.int32(min(max(v, np.int32(1 - MAX_STATE)), np.int32(MAX_STATE - 1)))
 
 
-@_jit
+@_inline
 def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum, state, fired, updates):
     """Advance neurons with the same parameters by one column; mark who spikes; return whether anyone does or lives."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -91,7 +93,7 @@ def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum
     return spikes, alive
 
 
-@_jit
+@_inline
 def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     """Do the same where neurons have parameters of their own; one that is refractory has its voltage held at 0."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -123,7 +125,7 @@ def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     return spikes, alive
 
 
-@_jit
+@_inline
 def _anything(values, first, n):
     """Tell whether a value differs from 0."""
     found = np.int32(0)
@@ -132,7 +134,7 @@ def _anything(values, first, n):
     return found != 0
 
 
-@_jit
+@_inline
 def _append(scratch, n, first, n_out):
     """Append the neurons that are marked to `out` and return its new length."""
     fired, out = scratch.fired, scratch.out
@@ -147,7 +149,7 @@ def _append(scratch, n, first, n_out):
     return n_out
 
 
-@_jit
+@_inline
 def _update(neurons, p, state, slot, scratch, block, updates, n_out):
     """Advance population `p` by one column, block by block; append who spikes and return the new length of `out`."""
     populations, fired, resting = neurons.populations, scratch.fired, scratch.resting
@@ -173,8 +175,8 @@ def _update(neurons, p, state, slot, scratch, block, updates, n_out):
     return n_out, block
 
 
-@_jit
-def _deliver(direct, runs, sources, n_sources, ring, base):
+@_inline
+def _deliver(direct, sources, n_sources, ring, base):
     """Add the weights of some sources to the sums under way."""
     size = ring.size - LANES
     for j in range(n_sources):
@@ -183,14 +185,38 @@ def _deliver(direct, runs, sources, n_sources, ring, base):
             place = base + load(direct.place, k, 1, 2)
             place -= size if place >= size else 0
             store(ring, place, np.int32(load(ring, place, 0, 2) + load(direct.weight, k, 1, 2)), 0, 2)
-        for r in range(runs.indptr[source], runs.indptr[source + 1]):
-            place = base + runs.place[r]
-            place -= size if place >= size else 0
-            for k in range(0, runs.length[r], LANES):
-                add_weights(ring, place + k, runs.weight, runs.begin[r] + k)
 
 
-@_jit
+@_inline
+def _deliver_runs(runs, sources, n_sources, ring, base, rows, n_rows, busy):
+    """Do the same for runs: list the rows of each block, then add up the rows of a block and add them at once."""
+    n_busy = 0
+    for j in range(n_sources):
+        for r in range(runs.indptr[sources[j]], runs.indptr[sources[j] + 1]):
+            b = runs.block[r]
+            n = n_rows[b]
+            rows[runs.room[b] + n] = runs.begin[r]
+            n_rows[b] = n + 1
+            if n == 0:
+                busy[n_busy] = b
+                n_busy += 1
+    size = ring.size - LANES
+    for j in range(n_busy):
+        b = busy[j]
+        place = base + runs.place[b]
+        place -= size if place >= size else 0
+        length, first, n = np.int64(runs.length[b]), runs.room[b], np.int64(n_rows[b])
+        k = 0
+        while k + 4 * LANES <= length:
+            add_rows(ring, place + k, runs.weight, k, rows, first, n, 4)
+            k += 4 * LANES
+        while k < length:
+            add_rows(ring, place + k, runs.weight, k, rows, first, n, 1)
+            k += LANES
+        n_rows[b] = 0
+
+
+@_inline
 def _deliver_binned(binned, bins, sources, n_sources, ring, base, sums, touched, seen):
     """Do the same where sums are shifted right, rounding down, before they are added to those under way."""
     n_touched = 0
@@ -211,7 +237,7 @@ def _deliver_binned(binned, bins, sources, n_sources, ring, base, sums, touched,
         seen[b] = 0
 
 
-@_jit
+@_inline
 def _append_inputs(stimulus, column, event, counters, out, n_out):
     """Append the sources that spike in a column to `out`; return the next event and the new length."""
     while event < stimulus.column.size and stimulus.column[event] == column:
@@ -223,7 +249,7 @@ def _append_inputs(stimulus, column, event, counters, out, n_out):
     return event, n_out
 
 
-@_jit
+@_inline
 def _update_all(neurons, state, column, slot, scratch, counters, traces):
     """Advance every population by one column, record its spikes, and return the number of spikes in `out`."""
     out = scratch.out
@@ -250,7 +276,7 @@ def _update_all(neurons, state, column, slot, scratch, counters, traces):
     return n_out
 
 
-@_jit
+@_inline
 def _find_resting(neurons, state, resting):
     """Mark the blocks in which all states and biases are 0."""
     block = 0
@@ -264,7 +290,7 @@ def _find_resting(neurons, state, resting):
             block += 1
 
 
-@_jit
+@_inline
 def _has_room(neurons, traces):
     """Tell whether the spikes of one more column can be recorded, however many they are."""
     for p in range(traces.record.size):
@@ -274,7 +300,7 @@ def _has_room(neurons, traces):
     return True
 
 
-@_jit
+@_inline
 def _trace(traces, state, row):
     """Copy the recorded currents and voltages."""
     for j in range(traces.u_neuron.size):
@@ -317,7 +343,11 @@ def advance(
             state.ring[slot + stimulus.drive_target[j]] += stimulus.drive[progress[0], j]
         n_out = _update_all(neurons, state, column, slot, scratch, counters, traces)
         progress[1], n_out = _append_inputs(stimulus, column, progress[1], counters, scratch.out, n_out)
-        _deliver(direct, runs, scratch.out, n_out, state.ring, base)
+        _deliver(direct, scratch.out, n_out, state.ring, base)
+        if runs.place.size:
+            _deliver_runs(
+                runs, scratch.out, n_out, state.ring, base, scratch.rows, scratch.n_rows, scratch.busy
+            )
         if bins.place.size:
             _deliver_binned(
                 binned, bins, scratch.out, n_out, state.ring, base, scratch.sums, scratch.touched, scratch.seen

@@ -171,18 +171,35 @@ def _split_runs(synapses: _Listed, n_neurons: int, n_sources: int) -> tuple[Syna
     long = length >= _SHORTEST_RUN
     single = np.repeat(~long, length)
     begin, length = begin[long], length[long]
-    runs = _padded(Runs(_row_starts(source[begin], n_sources), place[begin], begin, length.astype(np.int32), weight))
+    runs = _in_blocks(_row_starts(source[begin], n_sources), place[begin], begin, length, weight)
     return _by_source(_Listed(source[single], place[single], weight[single]), n_sources), runs
 
 
-def _padded(runs: Runs) -> Runs:
-    """Copy the weights of the runs together, each filled up with zeros to a multiple of `LANES`."""
-    padded = -(-runs.length // LANES) * LANES
-    begin = np.cumsum(padded, dtype=np.int64) - padded
-    weight = np.zeros(int(padded.sum()), np.int16)
-    within = np.arange(int(runs.length.sum())) - np.repeat(np.cumsum(runs.length) - runs.length, runs.length)
-    weight[np.repeat(begin, runs.length) + within] = runs.weight[np.repeat(runs.begin, runs.length) + within]
-    return Runs(runs.indptr, runs.place, begin, padded, weight)
+def _in_blocks(
+    indptr: NDArray[np.int64],
+    place: NDArray[np.int32],
+    begin: NDArray[np.intp],
+    length: NDArray[np.intp],
+    weight: NDArray[np.int16],
+) -> Runs:
+    """Group runs to the same places, and copy their weights together, filled up with zeros to whole vectors."""
+    padded = -(-length // LANES) * LANES
+    places, block, rows = np.unique(
+        np.stack([place, padded], axis=1).reshape(-1, 2), axis=0, return_inverse=True, return_counts=True
+    )
+    new = np.cumsum(padded, dtype=np.int64) - padded
+    within = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+    copied = np.zeros(int(padded.sum()), np.int16)
+    copied[np.repeat(new, length) + within] = weight[np.repeat(begin, length) + within]
+    return Runs(
+        indptr=indptr,
+        block=block.reshape(-1).astype(np.int32),
+        begin=new,
+        weight=copied,
+        place=places[:, 0].astype(np.int32),
+        length=places[:, 1].astype(np.int32),
+        room=np.cumsum(rows, dtype=np.int64) - rows,
+    )
 
 
 def _neurons(network: IntNetwork, first: dict[str, int]) -> Neurons:

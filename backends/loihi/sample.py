@@ -14,7 +14,7 @@ from spikesim.backends.loihi.tables import LANES, Counters, State, Stimulus, Tra
 from spikesim.fixedpoint import IntSample, IntState
 
 # Spikes are written into pieces of this many (or one per neuron, if that is more), so memory follows the activity.
-_PIECE = 1 << 16
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
     counters = Counters(np.zeros(layout.n_sources, np.int64), np.zeros((len(layout.network.populations), 3), np.int64))
     stimulus = _stimulus(layout, sample, wanted.steps)
     traces = _traces(layout, wanted)
-    room = scratch(layout.n_neurons, layout.n_sources, len(layout.network.populations), layout.bins.place.size)
+    room = scratch(layout.neurons, layout.n_sources, layout.runs, layout.bins)
     progress = np.zeros(3, np.int64)
     pieces: dict[str, list[NDArray[np.int32]]] = {name: [] for name in wanted.spikes}
     while progress[0] < wanted.steps:

@@ -51,14 +51,18 @@ class Synapses(NamedTuple):
 class Runs(NamedTuple):
     """Synapses by source whose places follow each other, as all-to-all connections have them: a run a row.
 
-    The weights of a run begin at `begin` and are filled up with zeros to `length`, a multiple of `LANES`.
+    Runs of different sources to the same places form a *block*: the rows of those that spike are summed in registers
+    and added once. The weights of a run begin at `begin` and are filled up with zeros to the `length` of its block, a
+    multiple of `LANES`. Block `b` goes to `place[b]` and has room for its rows at `room[b]` of `Scratch.rows`.
     """
 
     indptr: I64
-    place: I32
+    block: I32
     begin: I64
-    length: I32
     weight: I16
+    place: I32
+    length: I32
+    room: I64
 
 
 class Bins(NamedTuple):
@@ -117,27 +121,35 @@ class Traces(NamedTuple):
 class Scratch(NamedTuple):
     """Room that the kernels write to within a column: who spikes (neurons and inputs), marks of a block and the same eight at a time.
 
-    `resting` marks the blocks at rest; `sums`, `touched` and `seen` belong to the bins and are left 0 by each column.
+    `resting` marks the blocks of neurons at rest. `rows`, `n_rows` and `busy` belong to the blocks of `Runs`; `sums`,
+    `touched` and `seen` to the bins. Each column leaves counts and sums at 0.
     """
 
     out: I32
     fired: U8
     words: U64
     resting: U8
+    rows: I64
+    n_rows: I32
+    busy: I32
     sums: I64
     touched: I32
     seen: U8
 
 
-def scratch(neurons: int, sources: int, populations: int, bins: int) -> Scratch:
+def scratch(neurons: Neurons, sources: int, runs: Runs, bins: Bins) -> Scratch:
     """Return room for a sample."""
     fired = np.zeros(BLOCK, np.uint8)
+    n_bins = bins.place.size
     return Scratch(
         out=np.empty(sources + 8, np.int32),
         fired=fired,
         words=fired.view(np.uint64),
-        resting=np.zeros(neurons // BLOCK + populations, np.uint8),
-        sums=np.zeros(bins, np.int64),
-        touched=np.empty(bins, np.int32),
-        seen=np.zeros(bins, np.uint8),
+        resting=np.zeros(neurons.keep_u.size // BLOCK + len(neurons.populations), np.uint8),
+        rows=np.empty(runs.begin.size, np.int64),
+        n_rows=np.zeros(runs.place.size, np.int32),
+        busy=np.empty(runs.place.size, np.int32),
+        sums=np.zeros(n_bins, np.int64),
+        touched=np.empty(n_bins, np.int32),
+        seen=np.zeros(n_bins, np.uint8),
     )
