@@ -20,7 +20,7 @@ import numpy as np
 from spikesim.backends.loihi.tables import (
     BLOCK, FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
 )  # fmt: skip
-from spikesim.backends.loihi.vector import add_rows
+from spikesim.backends.loihi.vector import add_rows, as_bits, lowest_bit
 from spikesim.equations.scoped import load, store
 
 DECAY_BITS = 12
@@ -137,15 +137,14 @@ def _anything(values, first, n):
 @_inline
 def _append(scratch, n, first, n_out):
     """Append the neurons that are marked to `out` and return its new length."""
-    fired, out = scratch.fired, scratch.out
-    for w in range(n // 8):
-        if load(scratch.words, w, 0, 1) != 0:
-            for i in range(8 * w, 8 * w + 8):  # writes all eight: there is room, and the next ones write over them
-                out[n_out] = first + i
-                n_out += load(fired, i, 0, 1)
-    for i in range(n // 8 * 8, n):
-        out[n_out] = first + i
-        n_out += load(fired, i, 0, 1)
+    for k in range(0, n, 64):
+        word = as_bits(scratch.fired, k)
+        if n - k < 64:  # marks of a longer block stand behind
+            word &= (np.uint64(1) << np.uint64(n - k)) - np.uint64(1)
+        while word != 0:
+            scratch.out[n_out] = first + k + lowest_bit(word)
+            word &= word - np.uint64(1)
+            n_out += 1
     return n_out
 
 
@@ -343,7 +342,8 @@ def advance(
             state.ring[slot + stimulus.drive_target[j]] += stimulus.drive[progress[0], j]
         n_out = _update_all(neurons, state, column, slot, scratch, counters, traces)
         progress[1], n_out = _append_inputs(stimulus, column, progress[1], counters, scratch.out, n_out)
-        _deliver(direct, scratch.out, n_out, state.ring, base)
+        if direct.place.size:
+            _deliver(direct, scratch.out, n_out, state.ring, base)
         if runs.place.size:
             _deliver_runs(
                 runs, scratch.out, n_out, state.ring, base, scratch.rows, scratch.n_rows, scratch.busy

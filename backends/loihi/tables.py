@@ -22,7 +22,6 @@ I16 = NDArray[np.int16]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
-U64 = NDArray[np.uint64]
 
 
 class Neurons(NamedTuple):
@@ -119,7 +118,7 @@ class Traces(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room that the kernels write to within a column: who spikes (neurons and inputs), marks of a block and the same eight at a time.
+    """Room that the kernels write to within a column: who spikes (neurons and inputs), marks of a block.
 
     `resting` marks the blocks of neurons at rest. `rows`, `n_rows` and `busy` belong to the blocks of `Runs`; `sums`,
     `touched` and `seen` to the bins. Each column leaves counts and sums at 0.
@@ -127,7 +126,6 @@ class Scratch(NamedTuple):
 
     out: I32
     fired: U8
-    words: U64
     resting: U8
     rows: I64
     n_rows: I32
@@ -139,12 +137,10 @@ class Scratch(NamedTuple):
 
 def scratch(neurons: Neurons, sources: int, runs: Runs, bins: Bins) -> Scratch:
     """Return room for a sample."""
-    fired = np.zeros(BLOCK, np.uint8)
     n_bins = bins.place.size
     return Scratch(
-        out=np.empty(sources + 8, np.int32),
-        fired=fired,
-        words=fired.view(np.uint64),
+        out=np.empty(sources, np.int32),
+        fired=np.zeros(BLOCK, np.uint8),
         resting=np.zeros(neurons.keep_u.size // BLOCK + len(neurons.populations), np.uint8),
         rows=np.empty(runs.begin.size, np.int64),
         n_rows=np.zeros(runs.place.size, np.int32),

@@ -1,4 +1,4 @@
-"""The one vector loop that the compiler does not find by itself."""
+"""What numba has no word for: rows of vectors summed in registers, bytes as a bit mask, the lowest bit."""
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
@@ -49,3 +49,25 @@ def add_rows(typing, sums, at, weights, shift, rows, first, n, count):
 
     i64 = types.int64
     return types.void(sums, i64, weights, i64, rows, i64, i64, count), generate
+
+
+@intrinsic
+def as_bits(typing, marks, first):
+    """``as_bits(marks, first)``: 64 bytes (uint8) as a uint64 with a bit for each that is not 0."""
+    vectors.vector_array(marks, types.uint8, "marks")
+
+    def generate(context, builder, signature, args):
+        loaded = vectors.load(builder, builder.gep(vectors.data(context, builder, marks, args[0]), [args[1]]), 64, vectors.I8)
+        return builder.bitcast(builder.icmp_unsigned("!=", loaded, ir.Constant(loaded.type, None)), vectors.I64)
+
+    return types.uint64(marks, types.int64), generate
+
+
+@intrinsic
+def lowest_bit(typing, word):
+    """``lowest_bit(word)``: the place of the lowest bit of a uint64 that is not 0, as int64."""
+
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], vectors.I1(1))
+
+    return types.int64(types.uint64), generate
