@@ -83,15 +83,15 @@ class Emulator:
         check_network(network)
         self.network = network
         self.layout: Layout = lay_out(network)
+        self._u0, self._v0 = (per_neuron(network.populations, f) for f in (lambda p: p.u0, lambda p: p.v0))
 
     def initial_state(self, samples: int = 1) -> IntState:
         """Return the state before column 0 for a number of samples."""
-        layout, populations = self.layout, self.network.populations
-        shape = (samples, layout.n_neurons)
+        layout, shape = self.layout, (samples, self.layout.n_neurons)
         return IntState(
             column=0,
-            u=np.broadcast_to(per_neuron(populations, lambda p: p.u0), shape),
-            v=np.broadcast_to(per_neuron(populations, lambda p: p.v0), shape),
+            u=np.broadcast_to(self._u0, shape),
+            v=np.broadcast_to(self._v0, shape),
             arrivals=np.zeros((samples, layout.slots, layout.n_neurons), np.int32),
             wait=np.zeros(shape, np.int32),
         )

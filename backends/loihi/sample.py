@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Wanted:
     first_column: int
     steps: int
 
-    @property
+    @cached_property
     def columns(self) -> NDArray[np.int64]:
         """The columns in which u and v are recorded."""
         columns = np.arange(self.first_column, self.first_column + self.steps, dtype=np.int64)

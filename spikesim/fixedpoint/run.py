@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -208,8 +208,7 @@ def _canonical(
     spikes, drive = {}, {}
     for name in inputs.keys() & sample.spikes.keys():
         events = np.asarray(sample.spikes[name])
-        events = _sorted(events.reshape(0, 2) if events.size == 0 else events)
-        found = list(_event_problems(events, inputs[name], first, steps))
+        events, found = _ordered(events.reshape(0, 2) if events.size == 0 else events, inputs[name], first, steps)
         problems += [f"{where}input {name!r}: {p}" for p in found]
         spikes[name] = events if found else events.astype(np.int32, copy=False)
     for name in populations.keys() & sample.drive.keys():
@@ -223,32 +222,26 @@ def _canonical(
     return IntSample(spikes, drive)
 
 
-def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int) -> Iterator[str]:
+def _ordered(events: NDArray[Any], n: int, first: int, steps: int) -> tuple[NDArray[Any], list[str]]:
+    """Sort rows by column and source (free if they are sorted already, as those of a raster are), and check them."""
     if events.ndim != 2 or events.shape[1] != 2 or (events.size and events.dtype.kind not in "iu"):
-        yield f"events have shape {events.shape} and type {events.dtype}; integer rows (column, source) are needed"
-        return
+        kind = f"shape {events.shape} and type {events.dtype}"
+        return events, [f"events have {kind}; integer rows (column, source) are needed"]
     if not events.size:
-        return
+        return events, []
+    order = events[:, 0].astype(np.int64) * 2**32 + events[:, 1]
+    apart = np.diff(order)
+    if apart.min(initial=1) < 0:
+        place = np.argsort(order, kind="stable")
+        events, apart = events[place], np.diff(order[place])
+    return events, list(_event_problems(events, bool(apart.all()), n, first, steps))
+
+
+def _event_problems(events: NDArray[Any], distinct: bool, n: int, first: int, steps: int) -> Iterator[str]:
     column, source = events.T
     if column[0] < first or column[-1] >= first + steps:
         yield f"columns {column[0]}..{column[-1]} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
         yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
-    if not np.diff(_order(events)).all():
+    if not distinct:
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
-
-
-def _sorted(events: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
-    if events.ndim != 2 or events.shape[1] != 2 or events.dtype.kind not in "iu":
-        return events
-    order = _order(events)
-    if (order[1:] >= order[:-1]).all():
-        return events
-    ordered: NDArray[np.generic] = events[np.argsort(order, kind="stable")]
-    return ordered
-
-
-def _order(events: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return one number per event that grows with column, then source."""
-    return np.asarray(events[:, 0].astype(np.int64) * 2**32 + events[:, 1].astype(np.int64))
