@@ -179,8 +179,8 @@ def _deliver(direct, sources, n_sources, ring, base):
     """Add the weights of some sources to the sums under way."""
     size = ring.size - LANES
     for j in range(n_sources):
-        source = sources[j]
-        for k in range(direct.indptr[source], direct.indptr[source + 1]):
+        source = np.int64(load(sources, j, 1, 2))
+        for k in range(load(direct.indptr, source, 1, 2), load(direct.indptr, source + 1, 1, 2)):
             place = base + load(direct.place, k, 1, 2)
             place -= size if place >= size else 0
             store(ring, place, np.int32(load(ring, place, 0, 2) + load(direct.weight, k, 1, 2)), 0, 2)
@@ -191,11 +191,12 @@ def _deliver_runs(runs, sources, n_sources, ring, base, rows, n_rows, busy):
     """Do the same for runs: list the rows of each block, then add up the rows of a block and add them at once."""
     n_busy = 0
     for j in range(n_sources):
-        for r in range(runs.indptr[sources[j]], runs.indptr[sources[j] + 1]):
-            b = runs.block[r]
-            n = n_rows[b]
-            rows[runs.room[b] + n] = runs.begin[r]
-            n_rows[b] = n + 1
+        source = np.int64(load(sources, j, 0, 1))
+        for r in range(load(runs.indptr, source, 0, 1), load(runs.indptr, source + 1, 0, 1)):
+            b = np.int64(load(runs.block, r, 0, 1))
+            n = np.int64(load(n_rows, b, 0, 1))
+            store(rows, load(runs.room, b, 0, 1) + n, load(runs.begin, r, 0, 1), 0, 1)
+            store(n_rows, b, np.int32(n + 1), 0, 1)
             if n == 0:
                 busy[n_busy] = b
                 n_busy += 1
@@ -264,14 +265,15 @@ def _update_all(neurons, state, column, slot, scratch, counters, traces):
         before = n_out
         n_out, block = _update(neurons, p, state, slot, scratch, block, counters.updates[p], n_out)
         for j in range(before, n_out):
-            counters.fired[out[j]] += 1
+            i = np.int64(load(out, j, 0, 1))
+            store(counters.fired, i, load(counters.fired, i, 0, 1) + 1, 0, 1)
         if traces.record[p]:
-            row = traces.begin[p] + traces.filled[p]
+            at = 2 * (traces.begin[p] + traces.filled[p])
             for j in range(before, n_out):
-                traces.spikes[row, 0] = column
-                traces.spikes[row, 1] = out[j] - first
-                row += 1
-            traces.filled[p] = row - traces.begin[p]
+                store(traces.spikes, at, np.int32(column), 0, 2)
+                store(traces.spikes, at + 1, np.int32(load(out, j, 1, 2) - first), 0, 2)
+                at += 2
+            traces.filled[p] += n_out - before
     return n_out
 
 

@@ -78,8 +78,8 @@ def run_sample(layout: Layout, sample: IntSample, start: IntState, i: int, wante
         )
         for p, population in enumerate(layout.network.populations):
             if traces.record[p]:
-                begin = traces.begin[p]
-                pieces[population.name].append(traces.spikes[begin : begin + traces.filled[p]].copy())
+                rows = traces.spikes.reshape(-1, 2)[traces.begin[p] : traces.begin[p] + traces.filled[p]]
+                pieces[population.name].append(rows.copy())
     spikes = {name: np.concatenate([np.zeros((0, 2), np.int32), *own]) for name, own in pieces.items()}
     return RawSample(spikes, traces.u, traces.v, state, counters)
 
@@ -109,7 +109,7 @@ def _traces(layout: Layout, wanted: Wanted) -> Traces:
         record,
         begin,
         np.zeros(len(populations), np.int64),
-        np.empty((int(begin[-1]), 2), np.int32),
+        np.empty(2 * int(begin[-1]), np.int32),
         u_neuron,
         v_neuron,
         np.empty((rows, u_neuron.size), np.int32),

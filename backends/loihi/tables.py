@@ -103,8 +103,8 @@ class Counters(NamedTuple):
 class Traces(NamedTuple):
     """What to copy out: spikes of the marked populations, and u and v of listed neurons in every `stride`-th column.
 
-    Population `p` writes rows (column, neuron) of `spikes` from `begin[p]` on, at most up to `begin[p + 1]`, and counts
-    them in `filled[p]`.
+    Population `p` writes rows (column, neuron) of `spikes`, which is flat, from row `begin[p]` on, at most up to row
+    `begin[p + 1]`, and counts them in `filled[p]`.
     """
 
     record: U8
