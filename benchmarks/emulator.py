@@ -1,7 +1,7 @@
 """Time the Loihi emulator beside Lava, brian2-loihi and nengo-loihi: ``python benchmarks/emulator.py [NAME ...]``.
 
-Writes ``benchmarks/results/emulator.json`` after every row. What is timed is stepping: networks are built, compiled and
-(Lava) started before, and every program records all spikes. The emulator's time is that of the whole call
+Writes ``benchmarks/results/emulator.json`` after every row. What is timed is stepping: networks are built, compiled
+and (Lava) started before, and every program records all spikes. The emulator's time is that of the whole call
 ``Emulator.run``: checking the stimulus and collecting the spikes belong to it. Lava runs its fixed-point CPU models, one
 process per population and projection; its time is that of ``run(RunSteps)``. Peers live in environments of their own
 (``peers.py``); nengo-loihi builds on nengo, which is free for non-commercial use only, and is measured, nothing else.
@@ -22,7 +22,7 @@ import peers
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
 
 Case = tuple[IntNetwork, dict[str, np.ndarray], int]
-REPEATS = 7
+REPEATS = 15
 STEPS_LAVA = 200  # Lava's cost per step does not depend on the number of steps; the first network runs all of its 1000
 
 
@@ -47,7 +47,9 @@ def large() -> Case:
     """10 000 neurons, each connected to 1 % of them and active in 1 % of the steps: a constant input drives them."""
     rng, n = np.random.default_rng(1), 10_000
     threshold = 100 * 4000
-    cells = IntPopulation("cells", n, du=2048, dv=0, vth=threshold >> 6, bias_mant=4000, v0=rng.integers(0, threshold, n))
+    cells = IntPopulation(
+        "cells", n, du=2048, dv=0, vth=threshold >> 6, bias_mant=4000, v0=rng.integers(0, threshold, n)
+    )
     return IntNetwork([cells], [thin(rng, "loop", "cells", "cells", n, 0.01)]), {}, 1000
 
 
@@ -65,7 +67,10 @@ def convolution() -> Case:
     shapes.append(two.output_shape(shapes[0]))
     three = Dense(2.0 * rng.integers(-30, 35, (10, int(np.prod(shapes[1])))))
     cells = [Population(f"p{k}", s, loihi_lif(du=2048, dv=400, v_th=300)) for k, s in enumerate([*shapes, (10,)])]
-    lines = [Projection(a, b, rule, delay=1e-3) for a, b, rule in zip(("x", "p0", "p1"), ("p0", "p1", "p2"), (one, two, three))]
+    lines = [
+        Projection(a, b, rule, delay=1e-3)
+        for a, b, rule in zip(("x", "p0", "p1"), ("p0", "p1", "p2"), (one, two, three), strict=True)
+    ]
     network = lower_to_integers(lower(Network(cells, lines, [Input("x", (2, 34, 34))]))).network
     return network, {"x": np.argwhere(rng.random((1000, 2 * 34 * 34)) < 0.02)}, 1000
 
@@ -85,7 +90,10 @@ CASES: dict[str, tuple[str, Callable[[], Case]]] = {
     "small": ("100-256-10, 20 % input", small),
     "large": ("10 000 neurons, 1 % connected, 1 % active", large),
     "convolution": ("34x34x2 - conv 8 - conv 16 - 10", convolution),
-    **{f"activity_{s:g}": (f"10 000 to 10 000, 1 % connected, {100 * s:g} % active", lambda s=s: activity(s)) for s in SHARES},
+    **{
+        f"activity_{s:g}": (f"10 000 to 10 000, 1 % connected, {100 * s:g} % active", lambda s=s: activity(s))
+        for s in SHARES
+    },
 }
 
 
@@ -98,13 +106,22 @@ def emulated(case: Case, threads: int = 1) -> dict[str, Any]:
     emulator = Emulator(network)
     build = time.perf_counter() - begin
     emulator.run(steps, spikes, threads=threads)
-    seconds = []
+    seconds, worked = [], []
     for _ in range(REPEATS):
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), time.process_time()
         run = emulator.run(steps, spikes, threads=threads)
         seconds.append(time.perf_counter() - begin)
+        worked.append(time.process_time() - before)
     fired = {name: int(count) for name, count in run.counts.spikes.items()}
-    return {"build_s": build, "us_per_step": [1e6 * s / steps for s in seconds], "spikes": fired, "steps": steps}
+    events = sum(int(count) for count in run.counts.events.values()) / steps
+    return {
+        "build_s": build,
+        "us_per_step": [1e6 * s / steps for s in seconds],
+        "cpu_us_per_step": [1e6 * s / steps for s in worked],
+        "spikes": fired,
+        "events_per_step": events,
+        "steps": steps,
+    }
 
 
 def in_lava(case: Case) -> dict[str, Any]:
@@ -118,7 +135,12 @@ def in_lava(case: Case) -> dict[str, Any]:
     found = measure_jobs([make_job(network, steps, part)] * 3, timeout_s=500)
     ours = emulate(network, steps, part)
     same = all(np.array_equal(found[0].spikes[p.name][:, 1:], ours.spikes[p.name]) for p in network.populations)
-    return {"build_s": found[0].build_s, "us_per_step": [1e6 * f.run_s / steps for f in found], "steps": steps, "same_spikes": same}
+    return {
+        "build_s": found[0].build_s,
+        "us_per_step": [1e6 * f.run_s / steps for f in found],
+        "steps": steps,
+        "same_spikes": same,
+    }
 
 
 def in_brian2_loihi(case: Case) -> dict[str, Any]:
@@ -134,10 +156,17 @@ def in_brian2_loihi(case: Case) -> dict[str, Any]:
     for p in network.populations:
         request["populations"].append({k: getattr(p, k) for k in ("name", "n", "du", "dv", "vth", "refractory")})
     for line in network.projections:
-        request["projections"].append({
-            "pre": line.pre, "post": line.post, "weights": _matrix(network, line).tolist(), "delays": 0, "weight_exp": line.weight_exp,
-            "sign_mode": "mixed", "num_weight_bits": 8,
-        })  # fmt: skip
+        request["projections"].append(
+            {
+                "pre": line.pre,
+                "post": line.post,
+                "weights": _matrix(network, line).tolist(),
+                "delays": 0,
+                "weight_exp": line.weight_exp,
+                "sign_mode": "mixed",
+                "num_weight_bits": 8,
+            }
+        )
     found = [peers.run("brian2_loihi", "brian2_loihi_small.py", request)["seconds"] for _ in range(3)]
     return {"us_per_step": [1e6 * s / steps for s in found], "steps": steps}
 

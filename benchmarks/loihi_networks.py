@@ -1,5 +1,4 @@
-"""Random integer networks whose parameters lie at the ends of their ranges more often than not, for tests and for
-longer comparisons (``loihi_against_lava.py``)."""
+"""Random integer networks with parameters at the ends of their ranges, for tests and ``loihi_against_lava.py``."""
 
 from typing import Any
 
@@ -30,7 +29,9 @@ def random_network(rng: np.random.Generator) -> IntNetwork:
     inputs = [IntInput("in", int(rng.integers(1, 8)))]
     populations = [_population(rng, f"p{i}") for i in range(rng.integers(1, 4))]
     # the first projections connect every population, so that Lava compiles one graph
-    lines = [_projection(rng, f"l{i}", ([*inputs, *populations])[rng.integers(i + 1)], p) for i, p in enumerate(populations)]
+    lines = [
+        _projection(rng, f"l{i}", ([*inputs, *populations])[rng.integers(i + 1)], p) for i, p in enumerate(populations)
+    ]
     for i in range(rng.integers(0, 4)):
         pre = [*inputs, *populations][rng.integers(len(populations) + 1)]
         lines.append(_projection(rng, f"m{i}", pre, populations[rng.integers(len(populations))]))

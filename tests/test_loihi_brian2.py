@@ -23,7 +23,9 @@ def read(name: str) -> tuple[IntNetwork, dict[str, Any], int]:
     lines = []
     for k, line in enumerate(described["projections"]):
         weights, delays = line.pop("weights"), line.pop("delays")
-        lines.append(IntProjection.from_dense(f"l{k}", line.pop("pre"), line.pop("post"), weights, delay=delays, **line))
+        lines.append(
+            IntProjection.from_dense(f"l{k}", line.pop("pre"), line.pop("post"), weights, delay=delays, **line)
+        )
     populations = [IntPopulation(**p) for p in described["populations"]]
     return IntNetwork(populations, lines, [IntInput(**i) for i in described["inputs"]]), arrays, described["steps"]
 

@@ -67,7 +67,11 @@ def network(neuron: Any, n: int = 12, **probe: Any) -> Network:
 
 @pytest.mark.parametrize(
     ("neuron", "period"),
-    [(lif(t_ref=3 * ms), 4), (lif(t_ref=0.0), 1), (lif(t_ref=1 * ms, e_l=-1.0, v_reset=-1.0, v_th=0.0, init={"v": -1.0}), 2)],
+    [
+        (lif(t_ref=3 * ms), 4),
+        (lif(t_ref=0.0), 1),
+        (lif(t_ref=1 * ms, e_l=-1.0, v_reset=-1.0, v_th=0.0, init={"v": -1.0}), 2),
+    ],
 )
 def test_quantised_refractory_neurons_have_the_same_spikes_everywhere(neuron: Any, period: int) -> None:
     fixed = quantise(network(neuron)).network
@@ -80,7 +84,7 @@ def test_quantised_refractory_neurons_have_the_same_spikes_everywhere(neuron: An
 
 
 def test_what_holds_the_voltage_elsewhere_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="holds the voltage at the level of its hard reset"):
+    with pytest.raises(UnsupportedError, match="holds its voltage where a hard reset put it"):
         quantise(network(lif(reset="subtract", t_ref=2 * ms)))
     with pytest.raises(UnsupportedError, match="at most 64 steps, found 101"):
         quantise(network(lif(t_ref=100 * ms)))

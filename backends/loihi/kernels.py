@@ -18,7 +18,16 @@ import numba
 import numpy as np
 
 from spikesim.backends.loihi.tables import (
-    BLOCK, FIRST, HARD, INTERVAL, KIND, LANES, LAST, OFFSET, RESET, SHARED,
+    BLOCK,
+    FIRST,
+    HARD,
+    INTERVAL,
+    KIND,
+    LANES,
+    LAST,
+    OFFSET,
+    RESET,
+    SHARED,
 )  # fmt: skip
 from spikesim.backends.loihi.vector import add_rows, as_bits, lowest_bit
 from spikesim.equations.scoped import load, store
@@ -312,7 +321,20 @@ def _trace(traces, state, row):
 
 @_jit
 def advance(
-    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, scratch, stride, first_column, progress, steps
+    neurons,
+    direct,
+    runs,
+    binned,
+    bins,
+    state,
+    stimulus,
+    counters,
+    traces,
+    scratch,
+    stride,
+    first_column,
+    progress,
+    steps,
 ):
     """Run one sample up to column ``first_column + steps``.
 
@@ -347,9 +369,7 @@ def advance(
         if direct.place.size:
             _deliver(direct, scratch.out, n_out, state.ring, base)
         if runs.place.size:
-            _deliver_runs(
-                runs, scratch.out, n_out, state.ring, base, scratch.rows, scratch.n_rows, scratch.busy
-            )
+            _deliver_runs(runs, scratch.out, n_out, state.ring, base, scratch.rows, scratch.n_rows, scratch.busy)
         if bins.place.size:
             _deliver_binned(
                 binned, bins, scratch.out, n_out, state.ring, base, scratch.sums, scratch.touched, scratch.seen

@@ -17,8 +17,8 @@ from spikesim.equations import vectors
 def add_rows(typing, sums, at, weights, shift, rows, first, n, count):
     """``add_rows(sums, at, weights, shift, rows, first, n, count)``: add up rows of weights and add them to sums.
 
-    To the ``count * LANES`` int32 of ``sums`` from ``at`` on are added those of int16 ``weights`` from ``rows[first + j]
-    + shift`` on, for all ``j`` below ``n``, modulo 2^32. ``count`` is a literal: so many registers hold the totals.
+    To the ``count * LANES`` int32 of ``sums`` from ``at`` on are added those of int16 ``weights`` from ``rows[first +
+    j] + shift`` on, for all ``j`` below ``n``, modulo 2^32. ``count`` is a literal: so many registers hold the totals.
     """
     if not isinstance(count, types.IntegerLiteral):
         return None
@@ -57,7 +57,9 @@ def as_bits(typing, marks, first):
     vectors.vector_array(marks, types.uint8, "marks")
 
     def generate(context, builder, signature, args):
-        loaded = vectors.load(builder, builder.gep(vectors.data(context, builder, marks, args[0]), [args[1]]), 64, vectors.I8)
+        loaded = vectors.load(
+            builder, builder.gep(vectors.data(context, builder, marks, args[0]), [args[1]]), 64, vectors.I8
+        )
         return builder.bitcast(builder.icmp_unsigned("!=", loaded, ir.Constant(loaded.type, None)), vectors.I64)
 
     return types.uint64(marks, types.int64), generate

@@ -44,7 +44,10 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
     names = [p["name"] for p in request["populations"]]
     spikes = {name: LoihiSpikeMonitor(groups[name]) for name in names}
     states = {
-        (name, kind): LoihiStateMonitor(groups[name], kind) for name in names for kind in ("v", "I") if request["states"]
+        (name, kind): LoihiStateMonitor(groups[name], kind)
+        for name in names
+        for kind in ("v", "I")
+        if request["states"]
     }
     network.add(*spikes.values(), *states.values())
     if request.get("warm"):

@@ -4,8 +4,8 @@
 
     python benchmarks/oracles/make_loihi_goldens.py
 
-Each npz holds the network as JSON, the spikes of the inputs, and what brian2-loihi found: spikes as rows (step, neuron),
-``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and of the emulator, because its
+Each npz holds the network as JSON, the spikes of the inputs, and what brian2-loihi found: spikes as rows (step,
+neuron), ``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and of the emulator, because its
 generator acts at once. Weights are such that both round them alike (even in mixed matrices, nothing lost to a negative
 exponent), and small enough that nothing wraps, which real numbers do not.
 """
@@ -34,20 +34,35 @@ def population(name: str, n: int, du: int, dv: int, vth: int, refractory: int = 
 
 
 def line(
-    rng: np.random.Generator, pre: str, post: str, shape: tuple[int, int], span: tuple[int, int], *,
-    step: int = 2, density: float = 1.0, delay: tuple[int, int] = (0, 1), mode: str = "mixed", exp: int = 0, bits: int = 8,
-) -> dict[str, Any]:  # fmt: skip
+    rng: np.random.Generator,
+    pre: str,
+    post: str,
+    shape: tuple[int, int],
+    span: tuple[int, int],
+    *,
+    step: int = 2,
+    density: float = 1.0,
+    delay: tuple[int, int] = (0, 1),
+    mode: str = "mixed",
+    exp: int = 0,
+    bits: int = 8,
+) -> dict[str, Any]:
     """Draw a projection: weights are multiples of `step`, delays lie in ``delay[0] .. delay[1] - 1``."""
     weights = step * rng.integers(span[0] // step, span[1] // step, shape) * (rng.random(shape) < density)
     delays = rng.integers(*delay, shape)
     return {
-        "pre": pre, "post": post, "weights": weights.tolist(), "delays": delays.tolist(),
-        "weight_exp": exp, "sign_mode": mode, "num_weight_bits": bits,
-    }  # fmt: skip
+        "pre": pre,
+        "post": post,
+        "weights": weights.tolist(),
+        "delays": delays.tolist(),
+        "weight_exp": exp,
+        "sign_mode": mode,
+        "num_weight_bits": bits,
+    }
 
 
 def feed_forward(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Two layers, in all three sign modes."""
+    """Describe two layers, in all three sign modes."""
     cells = [population("a", 16, 1499, 300, 200), population("b", 9, 4095, 4095, 260), population("c", 7, 0, 0, 9000)]
     lines = [
         line(rng, "in", "a", (16, 12), (-90, 150)),
@@ -59,7 +74,7 @@ def feed_forward(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[d
 
 
 def recurrent_delays(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """A loop with a delay of its own for each synapse, and a layer that inhibits back, with the longest delay."""
+    """Describe a loop with a delay of its own for each synapse, and a layer that inhibits back, with the longest delay."""
     cells = [population("a", 20, 1200, 250, 150), population("b", 8, 2047, 511, 100)]
     lines = [
         line(rng, "in", "a", (20, 10), (-60, 140), delay=(0, 9)),
@@ -71,10 +86,12 @@ def recurrent_delays(rng: np.random.Generator) -> tuple[list[dict[str, Any]], li
 
 
 def refractory(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Periods from the shortest to the longest, in a chain and a loop."""
+    """Give periods from the shortest to the longest, in a chain and a loop."""
     cells = [
-        population("a", 10, 900, 250, 120, 2), population("b", 10, 1500, 100, 900, 7), population("c", 6, 300, 30, 400, 64),
-    ]  # fmt: skip
+        population("a", 10, 900, 250, 120, 2),
+        population("b", 10, 1500, 100, 900, 7),
+        population("c", 6, 300, 30, 400, 64),
+    ]
     lines = [
         line(rng, "in", "a", (10, 8), (-40, 160)),
         line(rng, "a", "b", (10, 10), (-30, 120)),
@@ -85,7 +102,7 @@ def refractory(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dic
 
 
 def exponents(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Exponents from -3 to 5 and fewer bits."""
+    """Give exponents from -3 to 5 and fewer bits."""
     cells = [population("a", 12, 2000, 400, 300), population("b", 8, 1000, 200, 400)]
     lines = [
         line(rng, "in", "a", (12, 9), (-240, 248), step=8, exp=-2),
@@ -117,14 +134,21 @@ def main() -> None:
             "shift": 1,
         }
         network = {"populations": cells, "projections": lines, "inputs": [{"name": "in", "n": n}], "steps": STEPS}
-        found = {f"{kind}_{p['name']}": np.array(answer[key][p["name"]], np.int32) for p in cells
-                 for kind, key in (("spikes", "spikes"), ("v", "v"), ("u", "I"))}  # fmt: skip
+        found = {
+            f"{kind}_{p['name']}": np.array(answer[key][p["name"]], np.int32)
+            for p in cells
+            for kind, key in (("spikes", "spikes"), ("v", "v"), ("u", "I"))
+        }
         path = GOLDEN / f"{name}.npz"
         np.savez_compressed(
-            path, network=np.array(json.dumps(network)), made=np.array(json.dumps(made)),
-            spikes_in=spikes.astype(np.int32), **found,
-        )  # fmt: skip
-        print(f"{path.name}: {path.stat().st_size // 1024} kB, { {p['name']: len(found['spikes_' + p['name']]) for p in cells} }")
+            path,
+            network=np.array(json.dumps(network)),
+            made=np.array(json.dumps(made)),
+            spikes_in=spikes.astype(np.int32),
+            **found,
+        )
+        spikes_of = {p["name"]: len(found[f"spikes_{p['name']}"]) for p in cells}
+        print(f"{path.name}: {path.stat().st_size // 1024} kB, spikes {spikes_of}")
 
 
 if __name__ == "__main__":

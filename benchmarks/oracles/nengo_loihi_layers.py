@@ -54,7 +54,7 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
         block.compartment.vth[:], block.compartment.bias[:] = layer["vth"] << 6, 0
         block.compartment.vmin, block.compartment.vmax = 1 - 2**23, 2**23 - 1
         block.compartment.refract_delay[:] = 1
-        synapse.format.wgt_exp = 0
+        synapse.synapse_cfg.weight_exp = 0
         for row, own in zip(synapse.weights, weights, strict=True):
             row[...] = own.reshape(row.shape)
     EmulatorInterface.strict = False
@@ -62,7 +62,10 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
         begin = time.perf_counter()
         emulator.run_steps(steps)
         seconds = time.perf_counter() - begin
-        return {"seconds": seconds, "spikes": [int((np.asarray(emulator.get_probe_output(m[4])) > 0).sum()) for m in made]}
+        return {
+            "seconds": seconds,
+            "spikes": [int((np.asarray(emulator.collect_probe_output(m[4])) > 0).sum()) for m in made],
+        }
 
 
 if __name__ == "__main__":

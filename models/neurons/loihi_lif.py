@@ -65,7 +65,6 @@ def _constants(p: Any, dt: Any) -> dict[str, Any]:
     }
 
 
-
 def _refractory_constants(p: Any, dt: Any) -> dict[str, Any]:
     return {**_constants(p, dt), "hold": p.refractory - 1.0}
 
@@ -118,7 +117,8 @@ def loihi_lif(*, reset: Reset = "to", **params: Any) -> Neuron:
     **params
         Whole numbers: ``du`` (0 .. 4095), ``dv`` (0 .. 4096), ``v_th`` (mantissa, 0 .. 131071), ``bias_mant`` (-4096 ..
         4095), ``bias_exp`` (the chip has 0 .. 7); with "subtract" also ``q`` (mantissa, 64ths allowed; ``v_th`` if left
-        out); ``refractory`` (1 .. 64 steps from a spike to the next possible one, with reset "to"); ``init={"u": ..., "v": ...}``.
+        out); with "to" also ``refractory`` (1 .. 64 steps from a spike to the next possible one);
+        ``init={"u": ..., "v": ...}``.
 
     Examples
     --------

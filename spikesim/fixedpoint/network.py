@@ -120,9 +120,7 @@ class IntPopulation:
             if value is not None:
                 object.__setattr__(self, name, _parameter(f"population {self.name!r}", name, value, self.n))
         if self.reset != "hard" and np.any(np.not_equal(self.refractory, 1)):
-            raise NetworkError(
-                [f"population {self.name!r}: refractory needs reset='hard', found {self.reset!r}"]
-            )
+            raise NetworkError([f"population {self.name!r}: refractory needs reset='hard', found {self.reset!r}"])
 
     @property
     def threshold(self) -> IntParameter:

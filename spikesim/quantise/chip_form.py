@@ -29,7 +29,6 @@ from spikesim.graph import Node
 from spikesim.quantise.refractory import counter_of, refractory_steps
 
 TOLERANCE = 1e-9
-MAX_REFRACTORY = 64  # 6 bits
 
 
 class _NotAffine(Exception):
@@ -274,11 +273,7 @@ def _step_of(node: Node, counter: str | None, waiting: float) -> Callable[..., t
 
 def _with_refractory(node: Node, counter: str, form: ChipForm) -> tuple[ChipForm | None, list[str]]:
     level = form.rest if form.reset == "hard" else None
-    steps, reason = refractory_steps(counter, lambda k, s: _step_of(node, counter, k)(s)[0], form.voltage, level)
-    if not reason and steps > MAX_REFRACTORY:
-        reason = f"the chip's refractory period is at most {MAX_REFRACTORY} steps, found {steps}"
-    if not reason and np.any(node.init[counter]):
-        reason = "it begins within its refractory time, which the chip cannot"
+    steps, reason = refractory_steps(node, counter, lambda k, s: _step_of(node, counter, k)(s)[0], form.voltage, level)
     return (None, [reason]) if reason else (replace(form, refractory=steps), [])
 
 

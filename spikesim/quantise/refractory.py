@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.graph import Node
+
 Outputs = Mapping[str, Any]  # output name to an affine form
 Step = Callable[[float, float], Outputs]
+
+MAX_REFRACTORY = 64  # 6 bits
 
 
 def counter_of(states: Mapping[str, Any]) -> str | None:
@@ -22,11 +26,13 @@ def counter_of(states: Mapping[str, Any]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def refractory_steps(counter: str, step: Step, voltage: str, level: float | None) -> tuple[int, str]:
+def refractory_steps(node: Node, counter: str, step: Step, voltage: str, level: float | None) -> tuple[int, str]:
     """Return how many steps lie between a spike and the next possible one.
 
     Parameters
     ----------
+    node
+        The lowered population.
     counter
         The state that counts.
     step
@@ -49,14 +55,24 @@ def refractory_steps(counter: str, step: Step, voltage: str, level: float | None
         return 1, "the chip has one refractory time per population; split it into populations"
     if left != 0.0 or held < 0.0:
         return 1, f"the whole-numbered state {counter!r} does not count refractory steps as the chip does"
+    if np.any(node.init[counter]):
+        return 1, "it begins within its refractory time, which the chip cannot"
+    if held >= MAX_REFRACTORY:
+        return 1, f"the chip's refractory period is at most {MAX_REFRACTORY} steps, found {held + 1:g}"
     for value in sorted({1.0, held} - {0.0}):
         for outcome in (0.0, 1.0):
             now = step(value, outcome)
             others = all(now[n] == form for n, form in silent.items() if n not in (counter, voltage, "spike"))
             if not (_number(now["spike"]) == 0.0 and _number(now[counter]) == value - 1.0 and others):
-                return 1, "while refractory, the chip counts down, does not spike and lets the current go on; it does not"
+                return (
+                    1,
+                    "a refractory neuron of the chip counts down, is silent and keeps its current; this one does not",
+                )
             if level is None or not (_is_kept(now[voltage], voltage) or _number(now[voltage]) == level):
-                return 1, "while refractory, the chip holds the voltage at the level of its hard reset; it does not"
+                return (
+                    1,
+                    "a refractory neuron of the chip holds its voltage where a hard reset put it; this one does not",
+                )
     return int(held) + 1, ""
 
 
