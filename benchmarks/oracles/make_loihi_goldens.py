@@ -5,7 +5,7 @@
     python benchmarks/oracles/make_loihi_goldens.py
 
 Each npz holds the network as JSON, the spikes of the inputs, and what brian2-loihi found: spikes as rows (step,
-neuron), ``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and of the emulator, because its
+neuron), ``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and of the emulator, as its
 generator acts at once. Weights are such that both round them alike (even in mixed matrices, nothing lost to a negative
 exponent), and small enough that nothing wraps, which real numbers do not.
 """
@@ -74,7 +74,7 @@ def feed_forward(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[d
 
 
 def recurrent_delays(rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Describe a loop with a delay of its own for each synapse, and a layer that inhibits back, with the longest delay."""
+    """Describe a loop with a delay of its own for each synapse, and a layer that inhibits back after up to 62 steps."""
     cells = [population("a", 20, 1200, 250, 150), population("b", 8, 2047, 511, 100)]
     lines = [
         line(rng, "in", "a", (20, 10), (-60, 140), delay=(0, 9)),

@@ -179,7 +179,7 @@ def _from_equations(node: Node) -> tuple[Membrane | None, list[str]]:
     p = _Values(node)
     zero = p.array(0.0)
     shifted = () if form.rest == 0.0 else (f"its membrane is shifted so that {form.rest:g} becomes 0",)
-    lost = (_soft(form.quantum / form.gain),) if form.reset == "soft" else ()
+    lost: tuple[str, ...] = (_soft(form.quantum / form.gain),) if form.reset == "soft" else ()
     lost += (_REFRACTORY,) if form.refractory > 1 else ()
     membrane = Membrane(
         p.array(form.voltage_keep), zero, p.array(form.bias / form.gain), p.array(form.threshold / form.gain), zero,
