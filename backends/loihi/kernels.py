@@ -29,13 +29,14 @@ from spikesim.backends.loihi.tables import (
     RESET,
     SHARED,
 )  # fmt: skip
-from spikesim.backends.loihi.vector import add_rows, as_bits, lowest_bit
+from spikesim.backends.loihi.vector import add_rows, as_bits, ask, lowest_bit
 from spikesim.equations.scoped import load, store
 
 DECAY_BITS = 12
 LOW_BITS = (1 << DECAY_BITS) - 1
 INPUT_SHIFT = 6
 MAX_STATE = 1 << 23
+AHEAD = 2  # rows of synapses that are on their way from memory while one is added
 
 # Without reference counts: those of the arrays of all tuples took a microsecond a step.
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -188,6 +189,11 @@ def _deliver(direct, sources, n_sources, ring, base):
     """Add the weights of some sources to the sums under way."""
     size = ring.size - LANES
     for j in range(n_sources):
+        if j + AHEAD < n_sources:
+            later = np.int64(load(sources, j + AHEAD, 1, 2))
+            for k in range(load(direct.indptr, later, 1, 2), load(direct.indptr, later + 1, 1, 2), 16):
+                ask(direct.place, k)
+                ask(direct.weight, k)
         source = np.int64(load(sources, j, 1, 2))
         for k in range(load(direct.indptr, source, 1, 2), load(direct.indptr, source + 1, 1, 2)):
             place = base + load(direct.place, k, 1, 2)

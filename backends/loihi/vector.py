@@ -73,3 +73,14 @@ def lowest_bit(typing, word):
         return builder.cttz(args[0], vectors.I1(1))
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def ask(typing, array, index):
+    """``ask(array, index)``: prefetch the cache line of ``array[index]``; a bad address is no fault."""
+
+    def generate(context, builder, signature, args):
+        vectors.ask_line(builder, builder.gep(vectors.data(context, builder, array, args[0]), [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
