@@ -54,9 +54,8 @@ def simulate(request: dict[str, Any]) -> dict[str, Any]:
         block.compartment.vth[:], block.compartment.bias[:] = layer["vth"] << 6, 0
         block.compartment.vmin, block.compartment.vmax = 1 - 2**23, 2**23 - 1
         block.compartment.refract_delay[:] = 1
-        synapse.synapse_cfg.weight_exp = 0
         for row, own in zip(synapse.weights, weights, strict=True):
-            row[...] = own.reshape(row.shape)
+            row[...] = (own << 6).reshape(row.shape)
     EmulatorInterface.strict = False
     with EmulatorInterface(model, seed=0) as emulator:
         begin = time.perf_counter()
