@@ -3,8 +3,8 @@
 Writes ``benchmarks/results/emulator.json`` after every row. What is timed is stepping: networks are built, compiled
 and (Lava) started before, and every program records all spikes. The emulator's time is that of the whole call
 ``Emulator.run``: checking the stimulus and collecting the spikes belong to it. Lava runs its fixed-point CPU models,
-one process per population and projection; its time is that of ``run(RunSteps)``. Peers live in environments of their own
-(``peers.py``); nengo-loihi builds on nengo, which is free for non-commercial use only, and is measured, nothing else.
+one process per population and projection; its time is that of ``run(RunSteps)``. Peers live in environments of their
+own (``peers.py``); nengo-loihi builds on nengo, which is free for non-commercial use only: measured, nothing else.
 """
 
 from __future__ import annotations

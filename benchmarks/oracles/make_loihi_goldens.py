@@ -5,7 +5,7 @@
     python benchmarks/oracles/make_loihi_goldens.py
 
 Each npz holds the network as JSON, the spikes of the inputs, and what brian2-loihi found: spikes as rows (step,
-neuron), ``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and of the emulator, as its
+neuron), ``v`` and the current after each step. Step k of brian2-loihi is column k + 1 of Lava and the emulator, as its
 generator acts at once. Weights are such that both round them alike (even in mixed matrices, nothing lost to a negative
 exponent), and small enough that nothing wraps, which real numbers do not.
 """
