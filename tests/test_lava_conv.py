@@ -57,10 +57,8 @@ def from_lava(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
     folder = tmp_path_factory.mktemp("conv")
     asked = {}
     for name, case in CASES.items():
-        versions = {name: weights_of(name)}
-        if name == "plain":
-            odd = weights_of(name, odd=True)
-            versions |= {"odd": odd, "truncated": truncate_weights(odd)}
+        odd = weights_of(name, odd=True)
+        versions = {"odd": odd, "truncated": truncate_weights(odd)} if name == "plain" else {name: weights_of(name)}
         for label, weight in versions.items():
             asked |= {
                 f"{label}/weight": weight,
@@ -86,7 +84,7 @@ def same(recording: Any, theirs: dict[str, np.ndarray], label: str) -> bool:
     return np.array_equal(raster, theirs[f"{label}/s"]) and all(states)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["strided", "padded"])
 def test_convolutions_equal_lavas(name: str, from_lava: dict[str, np.ndarray]) -> None:
     assert same(emulated(name, weights_of(name)), from_lava, name)
 
