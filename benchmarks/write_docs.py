@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import page_emulator
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
@@ -20,7 +21,8 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
+    images = DOCS / "images"
+    for name in [*plots.draw(images), *page_emulator.draw(images), *soft_reset_plots.draw(images)]:
         print(f"docs/images/{name}")
     pages = {"validation": validation, "benchmarks": benchmarks, "methods/soft-reset-mpr": soft_reset}
     for name, text in pages.items():

@@ -54,8 +54,9 @@ class LavaBackend:
     def compile(self, graph: Graph, options: Options) -> Program:
         """Prepare the child process; it starts when the program runs."""
         from spikesim.backends.lava.runner import engine
-        from spikesim.fixedpoint.program import FixedProgram
+        from spikesim.fixedpoint.program import FixedProgram, check_options
 
+        check_options(self.name, options)
         return FixedProgram(graph, engine(options.timeout), whole_run=True)
 
     def write_folder(self, folder: Path, prepared: Any, **described: Any) -> None:

@@ -75,6 +75,11 @@ def _population(population: IntPopulation) -> Iterator[str]:
                 f"{owner}: Lava has one {label} per population, not {values.size}; split it into "
                 "populations of one value: quantise(network, bins=k)"
             )
+    if np.any(np.not_equal(population.refractory, 1)):
+        yield (
+            f"{owner}: Lava's fixed-point neurons have no refractory period, found {np.max(population.refractory)}; "
+            "use backend 'loihi', which has the chip's, or leave it out"
+        )
     if population.reset_interval and population.reset != "hard":
         yield f"{owner}: reset_interval with reset={population.reset!r}; Lava's LIFReset resets hard"
 

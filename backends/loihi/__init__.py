@@ -35,7 +35,9 @@ class LoihiBackend:
         """Prepare the emulator."""
         from spikesim.backends.loihi.emulator import Emulator
         from spikesim.fixedpoint import IntNetwork, IntRun, IntSample, IntState
-        from spikesim.fixedpoint.program import Engine, FixedProgram
+        from spikesim.fixedpoint.program import Engine, FixedProgram, check_options
+
+        check_options(self.name, options)
 
         def make(network: IntNetwork) -> Engine:
             emulator = Emulator(network)

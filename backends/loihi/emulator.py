@@ -4,7 +4,8 @@ For every neuron in every column, with a the arriving sum and decay(x, d) = x * 
 
 1. ``u = decay(u, du + 1) + (a << 6)``, wrapped once into (-2^23, 2^23];
 2. ``v = decay(v, dv) + u + bias``, clipped to +-(2^23 - 1);
-3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft).
+3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft);
+4. with a refractory period, v stays 0 in the ``refractory - 1`` columns after a spike, while u goes on.
 
 Sources: lava-nc 0.10.0 (``lava/proc/lif/models.py``, ``lava/proc/dense/models.py``); Davies et al. 2018, "Loihi: a
 neuromorphic manycore processor with on-chip learning". Loihi 2 itself has no public model: these are emulator numbers.
@@ -85,16 +86,17 @@ class Emulator:
         self.layout: Layout = lay_out(network)
         static = all(is_static(network, p) for p in network.projections)
         self.beside = None if static else Beside(network, self.layout.first, self.layout.n_neurons)
+        self._u0, self._v0 = (per_neuron(network.populations, f) for f in (lambda p: p.u0, lambda p: p.v0))
 
     def initial_state(self, samples: int = 1) -> IntState:
         """Return the state before column 0 for a number of samples."""
-        layout, populations = self.layout, self.network.populations
-        shape = (samples, layout.n_neurons)
+        layout, shape = self.layout, (samples, self.layout.n_neurons)
         return IntState(
             column=0,
-            u=np.broadcast_to(per_neuron(populations, lambda p: p.u0), shape),
-            v=np.broadcast_to(per_neuron(populations, lambda p: p.v0), shape),
+            u=np.broadcast_to(self._u0, shape),
+            v=np.broadcast_to(self._v0, shape),
             arrivals=np.zeros((samples, layout.slots, layout.n_neurons), np.int32),
+            wait=np.zeros(shape, np.int32),
         )
 
     def run(

@@ -41,11 +41,12 @@ class Lowered:
 
 def problems(graph: Graph) -> list[str]:
     """Return everything that keeps a graph from running in fixed point, one sentence each."""
+    fixed = {n.name for n in graph.nodes if n.model.name == MODEL}
     found = [
         f"population {n.name!r}: neuron {n.model.name!r} is not in fixed point; bring the network there with "
         "spikesim.quantise"
         for n in graph.nodes
-        if n.model.name != MODEL
+        if n.name not in fixed
     ]
     found += [
         f"stimulus {d.name!r} ({type(d).__name__}) acts on a port directly, which the chip cannot; use a "
@@ -57,6 +58,17 @@ def problems(graph: Graph) -> list[str]:
         "the rule there with spikesim.fixedpoint.rules.chip_rule, or leave `plasticity` out"
         for e in graph.edges
         if e.learning is not None and e.learning.chip is None
+    ]
+    found += [
+        f"population {n.name!r} begins within its refractory period (init of 'r'), which the chip cannot"
+        for n in graph.nodes
+        if np.any(n.init.get("r", 0))
+    ]
+    found += [
+        f"probe on {p.target!r}: the chip's states are 'u' and 'v', found {name!r}; leave it out"
+        for p in graph.probes
+        for name in (p.variables if p.target in fixed else ())
+        if name not in ("u", "v")
     ]
     if found:
         return found
@@ -192,7 +204,7 @@ def _population(node: Node) -> IntPopulation:
     reset = RESETS[node.model.options["reset"]]
     population = IntPopulation(
         node.name, node.n, du=p["du"], dv=p["dv"], vth=p["v_th"], bias_mant=p["bias_mant"], bias_exp=p["bias_exp"],
-        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]),
+        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]), refractory=p.get("refractory", 1),
     )  # fmt: skip
     return replace(population, quantum=np.multiply(p["q"], 64.0)) if reset == "soft" else population
 

@@ -88,6 +88,9 @@ class IntPopulation:
     reset_interval, reset_offset
         If the interval is positive, u and v are set to 0 at the start of every column with
         ``(column + 1) % reset_interval == reset_offset % reset_interval`` (Lava's ``LIFReset``).
+    refractory
+        Columns from a spike to the next possible one, 1..64; v stays 0 in those between, u goes on. Only with a hard
+        reset; Lava has none in fixed point.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class IntPopulation:
     v0: IntParameter = 0
     reset_interval: int = 0
     reset_offset: int = 0
+    refractory: IntParameter = 1
 
     def __post_init__(self) -> None:
         """Bring every parameter into its canonical form."""
@@ -115,10 +119,12 @@ class IntPopulation:
             raise NetworkError(
                 [f"population {self.name!r}: reset is {self.reset!r}; use one of {', '.join(RESET_KINDS)}"]
             )
-        for name in ("du", "dv", "vth", "bias_mant", "bias_exp", "quantum", "u0", "v0"):
+        for name in ("du", "dv", "vth", "bias_mant", "bias_exp", "quantum", "refractory", "u0", "v0"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _parameter(f"population {self.name!r}", name, value, self.n))
+        if self.reset != "hard" and np.any(np.not_equal(self.refractory, 1)):
+            raise NetworkError([f"population {self.name!r}: refractory needs reset='hard', found {self.reset!r}"])
 
     @property
     def threshold(self) -> IntParameter:

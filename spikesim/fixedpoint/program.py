@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
 from spikesim.drive import source_values
-from spikesim.engine import Chunk, Stepping
+from spikesim.engine import Chunk, Options, Stepping
 from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.fixedpoint.network import IntNetwork
@@ -26,6 +26,26 @@ from spikesim.snapshot import saved_array
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
+
+
+def check_options(backend: str, options: Options) -> None:
+    """Refuse what an engine for integers would ignore.
+
+    Raises
+    ------
+    InvalidValueError
+        If another device than the CPU, another precision than the default, or a representation is asked for.
+    """
+    found = []
+    if options.device != "cpu":
+        found.append(f"it runs on the cpu, found device={options.device!r}; leave device out")
+    if options.dtype != "float64":
+        found.append(f"it computes in the chip's integers, found dtype={options.dtype!r}; leave dtype out")
+    if options.representations:
+        names = ", ".join(map(repr, options.representations))
+        found.append(f"it chooses how synapses are stored by itself, found representations of {names}; leave them out")
+    if found:
+        raise InvalidValueError("\n".join(f"backend {backend!r}: {p}" for p in found))
 
 
 class FixedProgram(Stepping):
@@ -129,7 +149,7 @@ class FixedProgram(Stepping):
         found = {"column": np.array(self.column), "samples": np.array(self.samples)}
         if self.state is None:
             return found
-        found |= {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals")}
+        found |= {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals", "wait")}
         found |= {f"learned/{p}/{v}": np.array(a) for p, parts in self.learned.items() for v, a in parts.items()}
         return found | {f"beside/{name}": np.array(array) for name, array in self.state.beside.items()}
 
@@ -138,9 +158,10 @@ class FixedProgram(Stepping):
         self.reset(int(saved_array(saved, "samples", np.int64, ())))
         self.column = int(saved_array(saved, "column", np.int64, ()))
         if self.column:
-            u, v, arrivals = (saved_array(saved, name, np.int32).copy() for name in ("u", "v", "arrivals"))
+            names = ("u", "v", "arrivals", "wait")
             beside = {k.removeprefix("beside/"): np.array(a) for k, a in saved.items() if k.startswith("beside/")}
-            self.state = IntState(self.column, u, v, arrivals, beside)
+            u, v, arrivals, wait = (saved_array(saved, name, np.int32).copy() for name in names)
+            self.state = IntState(self.column, u, v, arrivals, wait, beside)
             learned = {k: np.array(a) for k, a in saved.items() if k.startswith("learned/")}
             self.learned = {
                 p.name: {v: learned[f"learned/{p.name}/{v}"] for v in SYNAPTIC}

@@ -52,6 +52,8 @@ class IntState:
         int32, shape (samples, neurons): populations one after the other, in the order of the network.
     arrivals
         int32, shape (samples, slots, neurons): sums under way; slot ``c % slots`` arrives in column ``c``.
+    wait
+        int32, shape (samples, neurons): for how many columns v is still held at 0 after a spike.
     beside
         State of what learns and of graded spikes under way, by name, with a sample axis in front.
     """
@@ -60,6 +62,7 @@ class IntState:
     u: NDArray[np.int32]
     v: NDArray[np.int32]
     arrivals: NDArray[np.int32]
+    wait: NDArray[np.int32]
     beside: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -217,10 +220,11 @@ def _canonical(
     for name in inputs.keys() & sample.spikes.keys():
         events = np.asarray(sample.spikes[name])
         width = 3 if network.graded(name) else 2
-        events = _sorted(events.reshape(0, width) if events.size == 0 else events, width)
-        found = list(_event_problems(events, inputs[name], first, steps, width))
+        events = events.reshape(0, width) if events.size == 0 else events
+        events, found = _ordered(events, width, inputs[name], first, steps)
         problems += [f"{where}input {name!r}: {p}" for p in found]
-        spikes[name] = events if found else events[events[:, -1] != 0 if width == 3 else slice(None)].astype(np.int32)
+        wanted = events[:, -1] != 0 if width == 3 and not found else slice(None)
+        spikes[name] = events if found else events[wanted].astype(np.int32, copy=False)
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -232,33 +236,31 @@ def _canonical(
     return IntSample(spikes, drive)
 
 
-def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int, width: int) -> Iterator[str]:
+def _ordered(events: NDArray[Any], width: int, n: int, first: int, steps: int) -> tuple[NDArray[Any], list[str]]:
+    """Sort rows by column and source (free if they are sorted already, as those of a raster are), and check them."""
     if events.ndim != 2 or events.shape[1] != width or (events.size and events.dtype.kind not in "iu"):
         row = "(column, source, payload)" if width == 3 else "(column, source)"
-        yield f"events have shape {events.shape} and type {events.dtype}; integer rows {row} are needed"
-        return
+        return events, [f"events have shape {events.shape} and type {events.dtype}; integer rows {row} are needed"]
     if not events.size:
-        return
-    column, source, *payload = events.astype(np.int64).T
-    if payload and np.abs(payload[0]).max() > PAYLOAD_HIGH:
+        return events, []
+    order = events[:, 0].astype(np.int64) * 2**32 + events[:, 1]
+    apart = np.diff(order)
+    if apart.min(initial=1) < 0:
+        place = np.argsort(order, kind="stable")
+        events, apart = events[place], np.diff(order[place])
+    return events, list(_event_problems(events, bool(apart.all()), n, first, steps))
+
+
+def _event_problems(events: NDArray[Any], distinct: bool, n: int, first: int, steps: int) -> Iterator[str]:
+    column, source, *payload = events.T
+    if payload and np.abs(payload[0].astype(np.int64)).max() > PAYLOAD_HIGH:
         yield (
             f"payloads {payload[0].min()}..{payload[0].max()} do not fit into a graded spike of {MESSAGE_BITS} bits, "
             f"-{PAYLOAD_HIGH}..{PAYLOAD_HIGH}; scale them down"
         )
-    if column.min() < first or column.max() >= first + steps:
-        yield f"columns {column.min()}..{column.max()} do not lie in this run's {first}..{first + steps - 1}"
+    if column[0] < first or column[-1] >= first + steps:
+        yield f"columns {column[0]}..{column[-1]} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
         yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
-    if np.any((np.diff(column) == 0) & (np.diff(source) == 0)):
+    if not distinct:
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
-
-
-def _sorted(events: NDArray[np.generic], width: int) -> NDArray[np.generic]:
-    """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
-    if events.ndim != 2 or events.shape[1] != width:
-        return events
-    column, source = events[:, :2].T
-    if np.all((column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & (source[1:] >= source[:-1]))):
-        return events
-    ordered: NDArray[np.generic] = events[np.lexsort((source, column))]
-    return ordered
