@@ -7,11 +7,13 @@ from spikesim.continual.gpm import Gpm
 from spikesim.continual.hlop import Hlop, Subspace
 from spikesim.continual.learners import FineTune, Joint, Learner, Replay
 from spikesim.continual.metrics import figures
+from spikesim.continual.registry import METHODS, method, methods
 from spikesim.continual.replay import Reservoir
 from spikesim.continual.runs import Result, run
 from spikesim.continual.scenarios import Experience, Permuted, Scenario, Split, Task
 
 __all__ = [
+    "METHODS",
     "Experience",
     "FineTune",
     "Gpm",
@@ -27,5 +29,7 @@ __all__ = [
     "Subspace",
     "Task",
     "figures",
+    "method",
+    "methods",
     "run",
 ]
