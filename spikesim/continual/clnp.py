@@ -9,12 +9,13 @@ for good, they start anew, and learn the next task; they may listen to used neur
 | used | frozen | learns |
 | free | 0, frozen | learns |
 
-So later tasks cannot reach what old ones answer: it stays bit by bit. Each task has a head of its own, whose weights from
-free neurons are 0. A spiking neuron that never fires sends nothing, so pruning those is exact on the samples seen.
+So later tasks cannot reach what old ones answer: it stays bit by bit. Each task has a head of its own, whose weights
+from free neurons are 0. A spiking neuron that never fires sends nothing, so pruning those is exact on the samples
+seen.
 
 Sums of spikes are exact here if weights lie on the grid of their port, which follows the largest weight. Weights are
-therefore frozen on a coarser grid (2^-22 of the largest at the first freezing), and later ones stay below 2^8 times it: no
-later task can move the grid that used weights lie on.
+therefore frozen on a coarser grid (2^-22 of the largest at the first freezing), and later ones stay below 2^8 times
+it: no later task can move the grid that used weights lie on.
 
 Reference: Golkar, Kagan and Cho, "Continual Learning via Neural Pruning", arXiv 1903.04476. The figures of activity,
 margin and penalties are this library's; the paper's are not known.

@@ -8,12 +8,12 @@ so synapses that many steps agreed on rarely turn. Nothing is kept of old tasks,
 gradient of a weight is that of its sign (straight through); steps are Adam's, without bias in the direction:
 ``h <- h - rate sqrt(1 - b2^t) / (1 - b1^t) u f / (sqrt(v) + 1e-8)``, with ``f = 1`` unless ``sign(h) u > 0``.
 
-``m`` has the unit ``1 / |h|``: with short training ``|h|`` stays small, and an ``m`` from long training does nothing. So
-``per="median"`` gives it relative to the median of ``|h|`` when a task begins.
+``m`` has the unit ``1 / |h|``: with short training ``|h|`` stays small, and an ``m`` from long training does nothing.
+So ``per="median"`` gives it relative to the median of ``|h|`` when a task begins.
 
-Reference: Laborieux, Ernoult, Hirtzlin and Querlioz, "Synaptic metaplasticity in binarized neural networks", Nat. Commun.
-12:2549 (2021), arXiv 2003.03533. Sign(0) is +1 here; the authors' weight decay (1e-7) is left out, because Adam makes it a
-full step wherever the gradient is 0.
+Reference: Laborieux, Ernoult, Hirtzlin and Querlioz, "Synaptic metaplasticity in binarized neural networks", Nat.
+Commun. 12:2549 (2021), arXiv 2003.03533. Sign(0) is +1 here; the authors' weight decay (1e-7) is left out, because
+Adam makes it a full step wherever the gradient is 0.
 """
 
 from __future__ import annotations
@@ -177,13 +177,13 @@ class Metaplastic(FineTune):
     m
         Metaplasticity; 0 is plain binarised training.
     per
-        ``"weight"``: ``m`` is given in ``1 / |h|``; ``"median"``: relative to the median of ``|h|`` of a projection when a
-        task begins.
+        ``"weight"``: ``m`` is given in ``1 / |h|``; ``"median"``: relative to the median of ``|h|`` of a projection
+        when a task begins.
     spread
         Hidden weights begin uniformly within plus and minus this.
     norms
-        ``"shared"``: batch norms learn on through all tasks. ``"task"``: each task has its own, as in the paper; they tell
-        the task, so it needs scenarios that do.
+        ``"shared"``: batch norms learn on through all tasks. ``"task"``: each task has its own, as in the paper; they
+        tell the task, so it needs scenarios that do.
     bits
         Hidden weights are counters of so many bits (2 to 16) with rounding by chance; None for real ones.
     largest
