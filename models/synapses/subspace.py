@@ -81,16 +81,15 @@ def _model(side: str) -> SynapseModel:
             where(learns, moved, m),
         )
 
-    events = {"on_pre": remained, "on_post": responded}
-    if side == "from_lateral":
-        events = {"on_pre": responded, "on_post": remained}
+    first, second = (remained, responded) if side == "to_lateral" else (responded, remained)
     return synapse(
         f"subspace_{side}",
         params=_PARAMS,
         state=dict.fromkeys(("c", "s", "e", "d", "m"), "tau"),
+        on_pre=first,
+        on_post=second,
         on_reward=on_reward,
         doc="Oja's subspace rule with signed bursts",
-        **events,
     )
 
 

@@ -42,8 +42,10 @@ class Teacher(Protocol):
     """Of the learner."""
     settings: dict[str, Any]
     """Of training."""
-    spared: frozenset[str]
-    """Projections to heads, which no later task changes."""
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """Projections to heads, which no later task changes."""
 
     def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
         """Return a network trained on samples, with some settings changed."""

@@ -27,9 +27,9 @@ import numpy as np
 from spikesim.continual.counters import Counters
 from spikesim.continual.learners import FineTune
 from spikesim.continual.scenarios import Task
-from spikesim.continual.units import check_rules, dense, matrix_of, with_matrix
+from spikesim.continual.units import check_rules, dense, matrix_of, projection, with_matrix
 from spikesim.errors import InvalidValueError
-from spikesim.network import Network, Projection
+from spikesim.network import Network
 
 PER = ("weight", "median")
 NORMS = ("shared", "task")
@@ -279,8 +279,7 @@ class Metaplastic(FineTune):
     def _binarised(self, network: Network) -> Network:
         changed = []
         for name, synapses in self.synapses.items():
-            p = network[name]
-            assert isinstance(p, Projection)
+            p = projection(network, name)
             signs = synapses.signs.T if dense(p.rule) else synapses.signs
             changed.append(replace(p, rule=with_matrix(p.rule, signs * self.sizes[name])))
         return network.swap(*changed)
@@ -318,4 +317,6 @@ class Metaplastic(FineTune):
                 "metaplastic: norms='task' needs to know which task a sample belongs to, which the scenario does not "
                 "tell; use norms='shared', or a scenario of kind 'task'"
             )
-        return network.swap(*(replace(network[name], norm=norm) for name, norm in self.saved.get(number, {}).items()))
+        return network.swap(
+            *(replace(projection(network, name), norm=norm) for name, norm in self.saved.get(number, {}).items())
+        )
