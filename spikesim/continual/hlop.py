@@ -55,7 +55,7 @@ def like(values: Any, x: Any) -> Any:
 
 
 def _products(x: Any, *matrices: Any) -> tuple[Any, ...]:
-    """Return ``x @ a`` and ``x.T @ b`` as functions, from event to event where rows are sparse, and matrices for them."""
+    """Return ``x @ a`` and ``x.T @ b`` as functions, by events where rows are sparse, and matrices for them."""
     if isinstance(x, np.ndarray):
         return np.matmul, lambda a, b: a.T @ b, *matrices
     engine: Any = backend("torch")
@@ -122,7 +122,8 @@ class Subspace:
         self.rows: Any = np.zeros((0, n))
         self.velocity: Any = np.zeros((0, n))
         self.frozen = 0
-        self._left: tuple[Any, Any] = (None, None)
+        self._left: tuple[Any, Any] = (None, None)  # rows that were seen last, without what is frozen
+        self._projector: Any = None  # without what is frozen, [n, n]
 
     def add_subspace(self, k: int, generator: np.random.Generator, name: str = "the circuit") -> None:
         """Add rows, orthonormal among themselves.
@@ -222,13 +223,23 @@ class Subspace:
             return x
         self._match(x)
         old = self.rows[: self.frozen]
-        return x - self._spiking(x @ old.T) @ old if spiking else away_from(x, old)
+        if spiking and self.levels is not None:
+            return x - self._spiking(x @ old.T) @ old
+        if isinstance(x, np.ndarray) or not self._sparse(x):
+            return away_from(x, old)
+        if self._projector is None:  # one matrix, by which events can be multiplied
+            self._projector = away_from(like(np.eye(self.n), x), old)
+        return _products(x)[0](x, like(self._projector, x))
+
+    def _sparse(self, x: Any) -> bool:
+        """Tell whether going through the events of rows once is less work than two dense products."""
+        return int(x.count_nonzero()) * self.n < x.numel() * self.frozen
 
     def merge(self) -> None:
         """Freeze all rows: the task has ended."""
         if self.orthonormalise and self.frozen < len(self.rows):
             self._orthonormalise()
-        self.frozen = len(self.rows)
+        self.frozen, self._projector = len(self.rows), None
 
     def _orthonormalise(self) -> None:
         rows = np.array(like(self.rows, np.zeros(0)))
