@@ -233,7 +233,7 @@ class Subspace:
 
     def _sparse(self, x: Any) -> bool:
         """Tell whether going through the events of rows once is less work than two dense products."""
-        return int(x.count_nonzero()) * self.n < x.numel() * self.frozen
+        return bool(x.count_nonzero() * self.n < x.numel() * self.frozen)
 
     def merge(self) -> None:
         """Freeze all rows: the task has ended."""
