@@ -26,6 +26,8 @@ KINDS = (
     "spikesim checkpoint",
     "spikesim sweep",
     "spikesim training checkpoint",
+    "spikesim continual results",
+    "spikesim continual run",
 )
 READERS = {
     "spikesim network": "Network.load",
@@ -33,6 +35,8 @@ READERS = {
     "spikesim sweep": "spikesim.load_sweep",
     "spikesim checkpoint": "spikesim.resume, with the name of the recording",
     "spikesim training checkpoint": "spikesim train --resume",
+    "spikesim continual results": "spikesim.continual.load_study",
+    "spikesim continual run": "spikesim learn, with the options that it was begun with",
 }
 
 
