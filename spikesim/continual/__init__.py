@@ -11,6 +11,7 @@ from spikesim.continual.metrics import figures
 from spikesim.continual.named import SCENARIOS, Named, named
 from spikesim.continual.patterns import spike_patterns
 from spikesim.continual.plans import Plan
+from spikesim.continual.registry import METHODS, method, methods
 from spikesim.continual.replay import Reservoir
 from spikesim.continual.results import Study
 from spikesim.continual.runs import Result, run
@@ -21,6 +22,7 @@ from spikesim.continual.studies import load_study, study
 
 __all__ = [
     "CORRUPTIONS",
+    "METHODS",
     "SCENARIOS",
     "ClassesAndConditions",
     "Corrupted",
@@ -46,6 +48,8 @@ __all__ = [
     "Task",
     "figures",
     "load_study",
+    "method",
+    "methods",
     "named",
     "run",
     "spike_patterns",
