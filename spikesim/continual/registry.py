@@ -1,7 +1,7 @@
 """Learners by name: a table of methods, each a frozen value with plain, documented settings.
 
->>> sorted(METHODS)
-['fine-tune', 'gpm', 'hlop', 'hlop-replay', 'joint', 'replay']
+>>> ", ".join(sorted(METHODS))
+'afec, clnp, ewc, fine-tune, gpm, hlop, hlop-replay, joint, mas, metaplastic, replay, si, single-task'
 >>> method("hlop", rows=20).rows
 20
 
@@ -12,12 +12,20 @@ strings, None, and lists or dictionaries of such, so they can be stored in a fil
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
+from spikesim.continual.afec import Afec
+from spikesim.continual.clnp import Clnp
+from spikesim.continual.ewc import Ewc
 from spikesim.continual.gpm import Gpm
 from spikesim.continual.hlop import Hlop, Schedule
-from spikesim.continual.learners import FineTune, Joint, Learner, Replay
+from spikesim.continual.learners import FineTune, Learner
+from spikesim.continual.mas import Mas
+from spikesim.continual.metaplastic import Metaplastic
+from spikesim.continual.rehearsal import Joint, Replay
+from spikesim.continual.si import SynapticIntelligence
+from spikesim.continual.single import SingleTask
 from spikesim.errors import UnknownNameError
 from spikesim.network import Network
 
@@ -62,6 +70,17 @@ class JointTraining:
     def build(self, network: Start, **training: Any) -> Learner:
         """Return the learner."""
         return Joint(network, **training)
+
+
+@dataclass(frozen=True)
+class SingleTraining:
+    """Trains a fresh network on every task: what each task is worth by itself."""
+
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return SingleTask(network, **training)
 
 
 @dataclass(frozen=True)
@@ -160,10 +179,189 @@ class HlopWithReplay(HlopProjection):
         return Replay(network, size=self.size, protect=self.protection(), **training)
 
 
+@dataclass(frozen=True)
+class EwcPenalty:
+    """Weights are pulled back by Fisher information; see :class:`spikesim.continual.Ewc`.
+
+    Parameters
+    ----------
+    strength
+        Factor of the pull.
+    combine, decay, labels, samples, batch
+        See :class:`spikesim.continual.Ewc`.
+    """
+
+    strength: float = 1e3
+    combine: str = "mean"
+    decay: float = 1.0
+    labels: str = "given"
+    samples: int = 300
+    batch: int = 1
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return FineTune(network, penalty=_penalty("ewc", self), **training)
+
+
+@dataclass(frozen=True)
+class MasPenalty:
+    """Weights are pulled back by how much outputs depend on them; see :class:`spikesim.continual.Mas`.
+
+    Parameters
+    ----------
+    strength
+        Factor of the pull.
+    combine, decay, samples, batch
+        See :class:`spikesim.continual.Mas`.
+    """
+
+    strength: float = 1.0
+    combine: str = "sum"
+    decay: float = 1.0
+    samples: int = 300
+    batch: int = 1
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return FineTune(network, penalty=_penalty("mas", self), **training)
+
+
+@dataclass(frozen=True)
+class SiPenalty:
+    """Weights are pulled back by what they contributed; see :class:`spikesim.continual.SynapticIntelligence`.
+
+    Parameters
+    ----------
+    strength
+        Factor of the pull.
+    damping, combine, decay
+        See :class:`spikesim.continual.SynapticIntelligence`.
+    """
+
+    strength: float = 1.0
+    damping: float = 1e-3
+    combine: str = "sum"
+    decay: float = 1.0
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return FineTune(network, penalty=_penalty("si", self), **training)
+
+
+@dataclass(frozen=True)
+class AfecPenalty:
+    """Active forgetting on top of EWC, MAS or SI; see :class:`spikesim.continual.Afec`.
+
+    Parameters
+    ----------
+    base
+        ``"ewc"``, ``"mas"`` or ``"si"``.
+    settings
+        Of the base: those of :class:`EwcPenalty`, ...
+    forgetting
+        Factor of the pull towards the expanded weights.
+    start
+        ``"fresh"``, ``"main"`` or ``"continue"``.
+    replay
+        Samples of old tasks that are kept and trained beside; 0 for none.
+    """
+
+    base: str = "ewc"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    forgetting: float = 100.0
+    start: str = "fresh"
+    replay: int = 0
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        if self.base not in PENALTIES:
+            raise UnknownNameError("base of AFEC:", self.base, list(PENALTIES))
+        base = _penalty(self.base, method(self.base, **self.settings))
+        penalty = Afec(base, self.forgetting, start=self.start)
+        if self.replay:
+            return Replay(network, size=self.replay, penalty=penalty, **training)
+        return FineTune(network, penalty=penalty, **training)
+
+
+@dataclass(frozen=True)
+class ClnpPruning:
+    """Neurons that a task needs are frozen, the others learn the next; see :class:`spikesim.continual.Clnp`.
+
+    Parameters
+    ----------
+    margin
+        Accuracy that may be given up to prune more.
+    l1, rate_penalty
+        Weights of the sum of absolute weights and of the mean rate.
+    samples
+        Training samples on which activity and accuracy are measured.
+    """
+
+    margin: float = 0.01
+    l1: float = 3e-5
+    rate_penalty: float = 0.05
+    samples: int = 300
+    told: ClassVar[bool] = True
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return Clnp(network, **_settings(self), **training)
+
+
+@dataclass(frozen=True)
+class MetaplasticSynapses:
+    """Weights of one bit that are the harder to turn, the surer they are; see :class:`spikesim.continual.Metaplastic`.
+
+    Parameters
+    ----------
+    m
+        Metaplasticity; 0 is plain binarised training.
+    per
+        ``"median"``: ``m`` relative to the hidden weights; ``"weight"``: in ``1 / |h|``.
+    spread
+        Hidden weights begin within plus and minus this.
+    bits, largest
+        Hidden weights as counters of so many bits, and where these saturate.
+    """
+
+    m: float = 1.0
+    per: str = "median"
+    spread: float = 0.05
+    bits: int | None = None
+    largest: float = 1.0
+    told: ClassVar[bool] = False
+
+    def build(self, network: Start, **training: Any) -> Learner:
+        """Return the learner."""
+        return Metaplastic(network, **_settings(self), **training)
+
+
+def _settings(values: Any) -> dict[str, Any]:
+    return {f.name: getattr(values, f.name) for f in fields(values)}
+
+
+PENALTIES: dict[str, type[Any]] = {"ewc": Ewc, "mas": Mas, "si": SynapticIntelligence}
+
+
+def _penalty(name: str, values: Any) -> Any:
+    return PENALTIES[name](**_settings(values))
+
+
 METHODS: dict[str, type[Any]] = {
     "fine-tune": FineTuning,
     "joint": JointTraining,
+    "single-task": SingleTraining,
     "replay": Replaying,
+    "ewc": EwcPenalty,
+    "mas": MasPenalty,
+    "si": SiPenalty,
+    "afec": AfecPenalty,
+    "clnp": ClnpPruning,
+    "metaplastic": MetaplasticSynapses,
     "gpm": GpmProjection,
     "hlop": HlopProjection,
     "hlop-replay": HlopWithReplay,

@@ -6,7 +6,7 @@ A rule says what the gradient of a weight is made of: presynaptic rows ``x`` and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,27 @@ class Hook(Protocol):
 
     def __call__(self, projection: str, rows: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor | None:
         """Return the gradient to use, or None."""
+        ...
+
+
+class StepHook(Protocol):
+    """Stands around every step of the optimiser, whatever rule the gradients come from.
+
+    Adds to the gradients (a penalty), looks at what a step did (a path integral), takes part of it back (a mask), or does
+    something else instead. Clipping is part of the step. What a hook keeps is not in a checkpoint.
+    """
+
+    def __call__(self, parameters: Mapping[str, torch.nn.Parameter], step: Callable[[], None]) -> None:
+        """Call ``step``, or not.
+
+        Parameters
+        ----------
+        parameters
+            What is learned, by name (:meth:`spikesim.backends.torch.module.SpikingModule.named`; of a user's module its
+            own names), with gradients in ``.grad``, which may be None.
+        step
+            Takes the optimiser's step.
+        """
         ...
 
 
