@@ -19,7 +19,7 @@ from spikesim.files.storage import fingerprint
 from spikesim.files.versions import versions
 from spikesim.network import Network
 
-TRAINING = {"loss": "membrane_cross_entropy", "epochs": 1, "batch_size": 64, "learning_rate": 0.01}
+TRAINING = {"loss": "membrane_cross_entropy", "epochs": 1, "batch_size": 64, "learning_rate": 0.01, "count_writes": True}
 """Training where nothing else is said."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.continual.learners import Learner
+from spikesim.continual.costs import costs
+from spikesim.continual.learners import FineTune, Learner
 from spikesim.continual.metrics import figures
 from spikesim.continual.replay import Labelled
 from spikesim.continual.scenarios import Scenario, Task
@@ -22,6 +23,8 @@ from spikesim.files.envelope import check_target
 from spikesim.files.storage import fingerprint
 
 Row = NDArray[np.float64]
+DEVICE = "cmos45"
+ANSWERS = 32  # samples on which spikes and energy are measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,9 @@ class Result:
     seconds
         Wall time of learning, ``[tasks]``.
     costs
-        What else the learner counts (its ``costs``), by name, ``[tasks]``.
+        By name, ``[tasks]``: ``"weight writes"`` since the beginning, as far as they are counted, and of an answer at the
+        end ``"spikes"`` and ``"energy"`` (joules, on 45 nm digital logic, see :func:`spikesim.continual.costs`); NaN
+        where they were not measured.
     """
 
     scenario: str
@@ -132,6 +137,7 @@ def run(
             save_state(ContinualState(identity, vars(rows), state_of(learner)), path)
         if progress is not None:
             progress(number, rows.matrix[-1])
+    rows.of_an_answer(learner, tests[-1][0], len(tests) - 1 if scenario.told else None)
     return Result(scenario.name, learner.name, seed, **vars(rows))
 
 
@@ -149,8 +155,20 @@ class _Rows:
         self.matrix = np.concatenate([self.matrix.reshape(before, len(row)), row[None]])
         self.memory = np.append(self.memory, np.int64(learner.memory))
         self.seconds = np.append(self.seconds, seconds)
-        for name, value in getattr(learner, "costs", {}).items():
-            self.costs[name] = np.append(self.costs.get(name, np.full(before, np.nan)), float(value))
+        writes = getattr(learner, "writes", None)
+        if writes is not None:
+            before_it = self.costs.get("weight writes", np.full(before, np.nan))
+            self.costs["weight writes"] = np.append(before_it, float(writes))
+
+    def of_an_answer(self, learner: Learner, x: NDArray[Any], task: int | None) -> None:
+        """Measure spikes and energy of an answer after the last task."""
+        if not isinstance(learner, FineTune):
+            return
+        found = costs(learner, x[:ANSWERS], task, devices=DEVICE)
+        energy = found.energy[DEVICE]
+        last = {"spikes": found.spikes, "energy": np.nan if energy is None else energy.nominal_j}
+        for name, value in last.items():
+            self.costs[name] = np.append(np.full(len(self.matrix) - 1, np.nan), value)
 
 
 def _identity(scenario: Scenario, learner: Learner, seed: int, tests: list[Labelled]) -> dict[str, Any]:
