@@ -43,6 +43,8 @@ class Way:
         Of the method.
     training
         Over those of the experiment.
+    network
+        In place of that of the experiment.
     told
         Run it in the variant that tells the task at test time, with a head for each.
     at_end
@@ -52,6 +54,7 @@ class Way:
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    network: str = ""
     told: bool = False
     at_end: bool = False
 
@@ -81,9 +84,9 @@ class Experiment:
         """Return one run."""
         way = self.ways[label]
         told = {"kind": "task"} if way.told else {}
-        heads = {"heads": True} if way.told else {}
+        heads = {"heads": True} if way.told and not METHODS[way.method].told else {}
         return Plan(
-            self.scenario, {**self.scenario_settings, **told}, way.method, way.settings, self.network,
+            self.scenario, {**self.scenario_settings, **told}, way.method, way.settings, way.network or self.network,
             {**self.training, **heads, **way.training}, seed,
         )  # fmt: skip
 

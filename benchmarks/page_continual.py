@@ -45,9 +45,7 @@ def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     """Return the part of one experiment: configuration, table, pictures."""
     more = [n for found in figures.values() for n in found if n not in (*SHOWN, "memory", "seconds")]
     columns = [*COLUMNS, *dict.fromkeys(more)]
-    body = [
-        (label, len(runs[label]), *(cell(n, found.get(n)) for n in columns)) for label, found in figures.items()
-    ]
+    body = [(label, len(runs[label]), *(cell(n, found.get(n)) for n in columns)) for label, found in figures.items()]
     head = ("method", "seeds", *(HEADINGS.get(n, n) for n in columns))
     parts = [f"## {EXPERIMENTS[name]}", configuration(next(iter(runs.values()))[0]), table(head, body)]
     several = sum(not np.isnan(np.array(rows[0]["matrix"][0], float)).any() for rows in runs.values())

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from spikesim.continual import METHODS, Plan, Result, Study, load_study, run, study  # noqa: E402
-from spikesim.continual.report import tables, write_report  # noqa: E402
-from spikesim.continual.results import StudyRun  # noqa: E402
-from spikesim.continual.state import restore, state_of  # noqa: E402
-from spikesim.continual.watching import Watcher  # noqa: E402
-from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, UnknownNameError  # noqa: E402
+from spikesim.continual import METHODS, Plan, Result, Study, load_study, run, study
+from spikesim.continual.report import tables, write_report
+from spikesim.continual.results import StudyRun
+from spikesim.continual.state import restore, state_of
+from spikesim.continual.watching import Watcher
+from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, UnknownNameError
 
 SCENARIO = {"tasks": 3, "samples": 64, "tests": 40}
 TRAINING = {"epochs": 1, "steps": 4, "rule": "dsr", "batch_size": 32}
@@ -26,10 +26,8 @@ SETTINGS = {"hlop": {"rows": 3}, "hlop-replay": {"rows": 3, "size": 20}, "replay
 
 
 def plan(method, **changes):
-    told = METHODS[method].told
-    scenario = {**SCENARIO, **({"kind": "task"} if told else {})}
-    training = {**TRAINING, **({"heads": True} if told else {})}
-    return Plan("permuted-digits", scenario, method, SETTINGS.get(method, {}), "12", {**training, **changes}, 1)
+    scenario = {**SCENARIO, **({"kind": "task"} if METHODS[method].told else {})}
+    return Plan("permuted-digits", scenario, method, SETTINGS.get(method, {}), "12", {**TRAINING, **changes}, 1)
 
 
 def many(out, methods=("fine-tune", "hlop"), **changes):
@@ -43,7 +41,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_that_was_killed_ends_with_the_same_numbers(method, tmp_path):
+def test_a_run_that_was_killed_ends_with_the_same_numbers(method, tmp_path, monkeypatch):
     """Whatever a learner keeps, also what it has drawn so far; finished tasks are not learned again."""
     path, chosen = tmp_path / "run.h5", plan(method)
     whole = chosen.run()
@@ -55,8 +53,8 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(method, tmp_path):
     with pytest.raises(Killed):
         chosen.run(checkpoint=path, progress=kill)
     scenario, learner = chosen.make()
-    learned, learn = [], learner.learn
-    learner.learn = lambda task: (learned.append(task), learn(task))
+    learned, learn = [], type(learner).learn
+    monkeypatch.setattr(type(learner), "learn", lambda self, task: (learned.append(task), learn(self, task)))
     resumed = run(scenario, learner, 1, checkpoint=path)
     assert len(learned) == 1
     assert np.array_equal(resumed.matrix, whole.matrix, equal_nan=True)
@@ -79,10 +77,10 @@ def test_a_state_makes_nothing_but_learners():
     learner = plan("hlop").make()[1]
     state = state_of(learner)
     state["attributes"]["protect"]["class"] = "subprocess.Popen"
-    with pytest.raises(FileFormatError, match="no class of spikesim.continual"):
+    with pytest.raises(FileFormatError, match="is no class of"):
         restore(learner, state)
     state["attributes"]["protect"]["class"] = "runs.Path"  # in a module of ours, but not ours
-    with pytest.raises(FileFormatError, match="no class of spikesim.continual"):
+    with pytest.raises(FileFormatError, match="is no class of"):
         restore(learner, state)
 
 
@@ -95,14 +93,14 @@ def test_a_study_that_was_killed_goes_on(tmp_path):
     command += ["--network=12", f"--out={out}", "--jobs=2", *pairs]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     folder = tmp_path / "study.runs"
-    for _ in range(600):
+    for _ in range(2400):
         if process.poll() is not None or any(folder.glob("*.json")):
             break
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(folder.glob("*.h5")) or out.exists(), process.stderr.read().decode()
-    process.stderr.close()
+    with process.stderr as said:
+        assert list(folder.glob("*.h5")) or out.exists(), said.read().decode()
     known = [r.plan.key for r in load_study(out).runs] if out.exists() else []
     counts = []
     found = many(out, methods=("fine-tune", "hlop", "joint"), progress=lambda done, total: counts.append((done, total)))
@@ -172,7 +170,7 @@ def test_figures_of_a_study():
 def test_a_report_holds_everything_in_one_file(tmp_path):
     write_report(MADE, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    for part in ("hlop", "joint", "80.0 ± 7.1", "intransigence", "writes", "memory kept", "16", "<img src=\"data:image"):
+    for part in ("hlop", "joint", "80.0 ± 7.1", "intransigence", "writes", "memory kept", "16", '<img src="data:image'):
         assert part in text, part
     assert "http" not in text.replace("http://www.w3.org", "") and text.count("<figure>") == 4
     from rich.console import Console

@@ -18,7 +18,9 @@ Pairs = list[str] | None
 
 def command(
     scenario: Annotated[str, typer.Option(help="Scenario: `spikesim list scenarios`.")] = "permuted-digits",
-    method: Annotated[str, typer.Option(help="Methods, separated by commas: `spikesim list methods`; or all.")] = "hlop",
+    method: Annotated[
+        str, typer.Option(help="Methods, separated by commas: `spikesim list methods`; or all.")
+    ] = "hlop",
     tasks: Annotated[int | None, typer.Option(help="How many tasks.")] = None,
     seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8.")] = "1",
     network: Annotated[

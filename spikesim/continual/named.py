@@ -197,7 +197,9 @@ def _vowels(name: str, tasks: int = 3, kind: str = "class", seed: int = 0, steps
     parts = []
     for x, lengths in ((data.x_train, data.lengths_train), (data.x_test, data.lengths_test)):
         real = lengths if lengths is not None else np.full(len(x), x.shape[1])
-        parts.append(np.concatenate([stretched(s[None, :n], (steps, s.shape[1])) for s, n in zip(x, real, strict=True)]))
+        parts.append(
+            np.concatenate([stretched(s[None, :n], (steps, s.shape[1])) for s, n in zip(x, real, strict=True)])
+        )
     even = replace(data, x_train=parts[0], x_test=parts[1], lengths_train=None, lengths_test=None).normalised()
     return Named(Split(even, tasks, kind, seed), (even.x_train.shape[2],), True, {"encode": "sequence"})
 

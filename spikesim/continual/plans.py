@@ -19,7 +19,13 @@ from spikesim.files.storage import fingerprint
 from spikesim.files.versions import versions
 from spikesim.network import Network
 
-TRAINING = {"loss": "membrane_cross_entropy", "epochs": 1, "batch_size": 64, "learning_rate": 0.01, "count_writes": True}
+TRAINING = {
+    "loss": "membrane_cross_entropy",
+    "epochs": 1,
+    "batch_size": 64,
+    "learning_rate": 0.01,
+    "count_writes": True,
+}
 """Training where nothing else is said."""
 
 
@@ -34,8 +40,8 @@ class Plan:
     method, settings
         As :func:`spikesim.continual.method` takes them.
     network
-        Sizes of the hidden layers, ``"800-800"``, for leaky neurons with soft reset and an output without memory; or
-        the file of a network.
+        Sizes of the hidden layers, ``"800-800"`` or ``"800-800,lam=0.95"``, for :func:`layered`; or the file of a
+        network.
     training
         Settings of :class:`spikesim.continual.FineTune`, over :data:`TRAINING` and what the scenario asks for.
     seed
@@ -106,26 +112,44 @@ def start(network: str, found: Named) -> Network | Callable[[int], Network]:
     InvalidValueError
         If the text is neither sizes nor a file.
     """
-    if re.fullmatch(r"\d+(-\d+)*", network):
-        sizes = tuple(int(n) for n in network.split("-"))
-        return partial(layered, sizes, found.shape, found.graded, found.scenario.outputs)
+    if sizes := re.fullmatch(r"(\d+(?:-\d+)*)(?:,lam=([0-9.]+))?", network):
+        layers, lam = tuple(int(n) for n in sizes[1].split("-")), float(sizes[2] or 0.5)
+        return partial(layered, layers, found.shape, found.graded, found.scenario.outputs, lam=lam)
     if Path(network).exists():
         return Network.load(network)
     raise InvalidValueError(
-        f"network takes sizes of hidden layers, such as 800-800, or the file of a network; found {network!r}"
+        "network takes sizes of hidden layers, such as 800-800 or 800-800,lam=0.95, or the file of a network; "
+        f"found {network!r}"
     )
 
 
-def layered(sizes: tuple[int, ...], shape: tuple[int, ...], graded: bool, outputs: int, seed: int) -> Network:
-    """Return a network of dense layers: leaky neurons with a soft reset, an output without memory, no biases.
+def layered(
+    sizes: tuple[int, ...], shape: tuple[int, ...], graded: bool, outputs: int, seed: int, *, lam: float = 0.5
+) -> Network:
+    """Return a network of dense layers without biases: leaky neurons with a soft reset, and outputs that do not fire.
 
-    The membrane keeps half of its value each step, as in the authors' experiments with HLOP on permuted MNIST.
+    Parameters
+    ----------
+    sizes
+        Of the hidden layers.
+    shape, graded
+        Of the input.
+    outputs
+        How many.
+    seed
+        Of the weights.
+    lam
+        What a membrane keeps from step to step: half, as in the authors' experiments with HLOP on permuted MNIST. The
+        rule ``"dsr"`` wants it nearer to 1.
     """
     from spikesim.layers import dense, sequential
     from spikesim.models.neurons import li, lif_soft
     from spikesim.stimulus import Input
 
-    if not all(sizes):
-        raise InvalidValueError(f"network: a layer needs at least 1 neuron, found {'-'.join(map(str, sizes))}")
-    hidden = [part for n in sizes for part in (dense(n), lif_soft(lam=0.5))]
-    return sequential(Input("image", shape, graded=graded), *hidden, dense(outputs), li(beta=0.0), seed=seed)
+    problems = [] if all(sizes) else [f"network: a layer needs at least 1 neuron, found {sizes}"]
+    if not 0 < lam <= 1:
+        problems.append(f"network: lam must be above 0 and at most 1, found {lam!r}")
+    if problems:
+        raise InvalidValueError("\n".join(problems))
+    hidden = [part for n in sizes for part in (dense(n), lif_soft(lam=lam))]
+    return sequential(Input("image", shape, graded=graded), *hidden, dense(outputs), li(beta=lam), seed=seed)

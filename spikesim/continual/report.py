@@ -130,7 +130,7 @@ def _terminal(title: str, header: list[str], rows: list[list[str]]) -> TerminalT
 
 def _terminal_matrix(name: str, matrix: NDArray[np.float64]) -> TerminalTable:
     """Return a matrix in percent, shaded."""
-    table = TerminalTable(title=f"{name}: accuracy (%) on task ... after task ...", title_justify="left", box=None)
+    table = TerminalTable(title=name, title_justify="left", title_style="bold", box=None)
     table.add_column("", justify="right", style="bold")
     for k in range(len(matrix)):
         table.add_column(str(k + 1), justify="right")

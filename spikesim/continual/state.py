@@ -60,7 +60,10 @@ class _Writer:
         if isinstance(value, PLAIN):
             return value
         if isinstance(value, (list, tuple)):
-            return {"kind": type(value).__name__, "items": [self.value(v, f"{where}[{k}]") for k, v in enumerate(value)]}
+            return {
+                "kind": type(value).__name__,
+                "items": [self.value(v, f"{where}[{k}]") for k, v in enumerate(value)],
+            }
         if isinstance(value, Mapping):
             pairs = [[self.value(k, where), self.value(v, f"{where}[{k!r}]")] for k, v in value.items()]
             return {"kind": "dict", "pairs": pairs}

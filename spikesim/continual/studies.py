@@ -161,7 +161,9 @@ def _plans(
     if not methods or not numbers:
         raise InvalidValueError("a study needs at least one method and one seed")
     if unused := [name for name in settings if name not in methods]:
-        raise InvalidValueError(f"settings are given for {unused[0]!r}, which is not among the methods: {list(methods)}")
+        raise InvalidValueError(
+            f"settings are given for {unused[0]!r}, which is not among the methods: {list(methods)}"
+        )
     return [
         Plan(scenario, dict(scenario_settings), name, dict(settings.get(name, {})), network, dict(training), seed)
         for seed in numbers

@@ -110,7 +110,12 @@ class Watch:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns: list[Any] = [TextColumn("learning"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks{task.description}")]
+        columns: list[Any] = [
+            TextColumn("learning"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("tasks{task.description}"),
+        ]
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
             shown = bar.add_task("", total=self.watcher.total)
             while not self.stop.wait(EVERY):

@@ -64,9 +64,7 @@ def accuracy_curves(matrices: Mapping[str, ArrayLike], *, task: int | None = Non
         matrix = matrix[None] if matrix.ndim == 2 else matrix
         first, tasks = task or 0, matrix.shape[1]
         rows = range(first, tasks)
-        curves = np.stack(
-            [matrix[:, i, : i + 1].mean(1) if task is None else matrix[:, i, task] for i in rows], axis=1
-        )
+        curves = np.stack([matrix[:, i, : i + 1].mean(1) if task is None else matrix[:, i, task] for i in rows], axis=1)
         colour = style.COLOURS[number % len(style.COLOURS)]
         dashes = "-" if number < len(style.COLOURS) else "--"
         at = np.array(rows) + 1
