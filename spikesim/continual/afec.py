@@ -47,7 +47,7 @@ class Afec:
     """
 
     def __init__(
-        self, base: Consolidation, forgetting: float = 1.0, *, start: str = "fresh", fisher: Ewc | None = None
+        self, base: Consolidation, forgetting: float = 10.0, *, start: str = "fresh", fisher: Ewc | None = None
     ) -> None:
         if start not in STARTS:
             raise UnknownNameError("start of an expansion:", start, STARTS)
@@ -87,7 +87,7 @@ class Afec:
 
         def pulled() -> None:
             if self.pull is not None:
-                self.pull.add(parameters)
+                self.pull.add(parameters, self.base.limit)
             step()
 
         self.base(parameters, pulled)  # SI must see the gradient before any pull

@@ -2,10 +2,15 @@
 
 The loss of a task grows by ``strength / 2 sum_i importance_i (w_i - anchor_i)^2``. What differs is how importance is
 measured. The pull acts on the gradients, so it goes with every training rule.
+
+A step of SGD overshoots, and soon diverges, where ``strength * importance`` exceeds about 2 over the learning rate. There
+it is limited to 1 over the learning rate, all pulls together: such a weight is put back whole in every step.
 """
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,9 +20,11 @@ import numpy as np
 from spikesim.continual.scenarios import Task
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network
+from spikesim.train.loop import train
 
 Tensors = dict[str, Any]
 Step = Callable[[], None]
+LEARNING_RATE = float(inspect.signature(train).parameters["learning_rate"].default)
 COMBINE = ("mean", "sum", "separate")
 
 
@@ -81,11 +88,11 @@ class Pull:
     importance: Tensors
     anchor: Tensors
 
-    def add(self, parameters: Mapping[str, Any]) -> None:
-        """Add the slope of the pull to the gradients."""
+    def add(self, parameters: Mapping[str, Any], limit: float = math.inf) -> None:
+        """Add the slope of the pull to the gradients; ``strength * importance`` counts up to a limit."""
         for name, importance in self.importance.items():
             p = parameters[name]
-            slope = self.strength * importance * (p.detach() - self.anchor[name])
+            slope = (self.strength * importance).clamp(max=limit) * (p.detach() - self.anchor[name])
             p.grad = slope if p.grad is None else p.grad + slope
 
     @property
@@ -138,20 +145,26 @@ class Consolidation:
 
     def _problems(self) -> list[str]:
         problems = [] if self.strength >= 0 else [f"strength must be at least 0, found {self.strength!r}"]
-        return problems + ([] if 0 < self.decay <= 1 else [f"decay must be above 0 and at most 1, found {self.decay!r}"])
+        return problems + (
+            [] if 0 < self.decay <= 1 else [f"decay must be above 0 and at most 1, found {self.decay!r}"]
+        )
 
     def begin(self, seed: int) -> None:
         """Forget everything."""
         self.pulls: list[Pull] = []
         self.tasks = 0
+        self.limit = math.inf
 
     def begin_task(self, learner: Teacher, task: Task, samples: Any) -> None:
         """Prepare for a task."""
+        if learner.settings["optimiser"] == "sgd":  # others choose the length of their steps themselves
+            pulls = len(self.pulls) + 1  # AFEC adds one
+            self.limit = 1 / (pulls * learner.settings.get("learning_rate", LEARNING_RATE))
 
     def __call__(self, parameters: Mapping[str, Any], step: Step) -> None:
         """Pull, then step."""
         for pull in self.pulls:
-            pull.add(parameters)
+            pull.add(parameters, self.limit)
         step()
 
     def end_task(self, learner: Teacher, task: Task) -> None:
@@ -195,7 +208,9 @@ class Probe:
         Function of (parameters by name, samples in the batch).
     """
 
-    def __init__(self, objective: Callable[[Any, Any, Any], Any], take: Callable[[Mapping[str, Any], int], None]) -> None:
+    def __init__(
+        self, objective: Callable[[Any, Any, Any], Any], take: Callable[[Mapping[str, Any], int], None]
+    ) -> None:
         self.objective, self.take = objective, take
 
     def __call__(self, task: Any, batch: Any, update: Step) -> tuple[float, float]:

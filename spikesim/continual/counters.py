@@ -2,8 +2,8 @@
 
 A synapse is a counter of a few bits in two's complement; its sign bit is the weight (0: +1, 1: -1). How far it is from
 turning is ``c`` or ``-1 - c``, so both signs have the same numbers of levels. A step is an integer in 2^-16 of a count.
-Steps towards turning are multiplied with an entry of a small table, chosen by the top two bits of that distance; what is
-below a count becomes one with its probability, by a draw of 16 bits. So the mean of a step is exact::
+Steps towards turning are multiplied with an entry of a small table, chosen by the place of that distance's highest bit;
+what is below a count becomes one with its probability, by a draw of 16 bits. So the mean of a step is exact::
 
     p = |step| entry / 256  (rounded down)       c moves by p / 65536 on average, in whole counts
 
@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-ENTRIES = 4
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Counters:
     A step of half a count towards turning, met by the draws 0 and 40000 of 65536:
 
     >>> counters = Counters(np.array([5, 5], np.int16), bits=8)
-    >>> counters.update(np.array([-32768, -32768]), np.array([0, 40000]), np.full(4, 256))
+    >>> counters.update(np.array([-32768, -32768]), np.array([0, 40000]), np.full(8, 256))
     1
     >>> counters.value.tolist(), counters.signs.tolist()
     ([4, 5], [1, 1])
@@ -55,7 +53,9 @@ class Counters:
 
     @staticmethod
     def table(m: float, bits: int) -> NDArray[np.int64]:
-        """Return ``256 (1 - tanh(m d)^2)`` at the middle of each quarter of the distances ``d``, rounded.
+        """Return ``256 (1 - tanh(m d)^2)`` for each place of the highest bit, rounded, ``[bits]``.
+
+        ``d`` is 0, then 1, the middle of 2 and 3, that of 4 to 7, and so on.
 
         Parameters
         ----------
@@ -64,8 +64,7 @@ class Counters:
         bits
             Of a counter.
         """
-        quarter = 2 ** (bits - 1) / ENTRIES
-        middle = (np.arange(ENTRIES) + 0.5) * quarter
+        middle = np.array([0.0, *(1.5 * 2**k - 0.5 for k in range(bits - 1))])
         return np.rint(256 * (1 - np.tanh(m * middle) ** 2)).astype(np.int64)
 
     @property
@@ -89,7 +88,7 @@ class Counters:
         draws
             Integers from 0 to 65535.
         table
-            Entries from 0 to 256 for the quarters of the distances.
+            Entries from 0 to 256 by the place of the highest bit of the distance.
 
         Returns
         -------
@@ -98,7 +97,7 @@ class Counters:
         """
         value = self.value.astype(np.int64)
         towards = (value >= 0) == (step < 0)
-        entry = np.where(towards, table[self.distance * ENTRIES >> (self.bits - 1)], 256)
+        entry = np.where(towards, table[np.frexp(self.distance)[1]], 256)
         size = np.abs(step) * entry >> 8
         moved = (size >> 16) + (draws < (size & 0xFFFF))
         limit = 2 ** (self.bits - 1)

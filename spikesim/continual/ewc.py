@@ -45,7 +45,7 @@ class Ewc(Consolidation):
 
     def __init__(
         self,
-        strength: float = 1e3,
+        strength: float = 100.0,
         *,
         combine: str = "mean",
         decay: float = 1.0,

@@ -32,7 +32,7 @@ class Mas(Consolidation):
     name = "mas"
 
     def __init__(
-        self, strength: float = 1.0, *, combine: str = "sum", decay: float = 1.0, samples: int = 300, batch: int = 1
+        self, strength: float = 0.1, *, combine: str = "sum", decay: float = 1.0, samples: int = 300, batch: int = 1
     ) -> None:
         self.samples, self.batch = samples, batch
         super().__init__(strength, combine=combine, decay=decay)

@@ -207,7 +207,7 @@ class Metaplastic(FineTune):
         spread: float = 0.05,
         norms: str = "shared",
         bits: int | None = None,
-        largest: float = 1.0,
+        largest: float = 0.25,
         **settings: Any,
     ) -> None:
         self.m, self.per, self.spread, self.norms, self.bits, self.largest = m, per, spread, norms, bits, largest

@@ -55,6 +55,7 @@ class SynapticIntelligence(Consolidation):
                 f"si: batch norms ({', '.join(normed)}) are folded into the weights when a task ends, and the path of a "
                 "weight means nothing then; leave batch norms out"
             )
+        super().begin_task(learner, task, samples)
         self.spared = learner.spared
         self.path: Tensors = {}
         self.start: Tensors = {}
