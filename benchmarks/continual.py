@@ -8,9 +8,9 @@
     python benchmarks/write_docs.py                       # docs/methods/continual.md from what is stored
 
 Every run that has ended is stored at once in ``results/continual/<experiment>/<method>-<seed>.json``, with its
-configuration, versions and commit; what is stored is not repeated. A run that was killed goes on behind its last finished
-task, from a checkpoint beside the results. MNIST and Fashion-MNIST must be on the machine (``spikesim data fetch``).
-A seed decides permutations, samples, initial weights and the order of training, the same for all methods.
+configuration, versions and commit; what is stored is not repeated. A run that was killed goes on behind its last
+finished task, from a checkpoint beside the results. MNIST and Fashion-MNIST must be on the machine (``spikesim data
+fetch``). A seed decides permutations, samples, initial weights and the order of training, the same for all methods.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def ways(hlop: Mapping[str, Any], lam: str, epochs: int, digits: bool) -> dict[s
     return {**found, **more} if digits else found
 
 
-# rows for 18 x 18 pixels, and as the authors have them for permuted MNIST; rates above theirs (0.001, 0.01, 0.01), because
-# a fifth of the samples leaves a fifth of the updates
+# rows for 18 x 18 pixels, and as the authors have them for permuted MNIST; rates above theirs (0.001, 0.01, 0.01),
+# because a fifth of the samples leaves a fifth of the updates
 DIGITS_HLOP = {
     "rows": {"image->layer1": 40, "layer1->layer2": 32, "layer2->layer3": 20},
     "learning_rate": {"image->layer1": 0.004, "layer1->layer2": 0.02, "layer2->layer3": 0.02},
@@ -155,7 +155,7 @@ EXPERIMENTS = {
 }  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------------------ runs
+# --------------------------------------------------------------------------------------------------------------- runs
 def path_of(name: str, label: str, seed: int, folder: Path = STORED) -> Path:
     """Return where a run is stored."""
     return folder / name / f"{label.replace(', ', '-')}-{seed}.json"

@@ -61,7 +61,8 @@ def configuration(row: Row) -> str:
     scenario = ", ".join(f"{k} {v}" for k, v in plan["scenario_settings"].items() if k != "kind")
     training = ", ".join(f"{k} {v}" for k, v in plan["training"].items() if k != "heads")
     return (
-        f"`{plan['scenario']}` ({scenario}); hidden layers {plan['network']}, leaky neurons with soft reset, no biases. "
+        f"`{plan['scenario']}` ({scenario}); hidden layers {plan['network']}, leaky neurons with soft reset, no "
+        "biases. "
         f"Training: {training}; optimiser sgd with momentum 0.9. Settings of each method are in its file of results."
     )
 
@@ -77,16 +78,17 @@ def verdicts(tables: dict[str, Table]) -> str:
     best = max(others, key=lambda m: figures[m]["ACC"].mean(), default=None)
     for label in hlops:
         acc, bwt = (float(figures[label][n].mean()) for n in ("ACC", "BWT"))
-        lines.append(
-            f"- **{label}**: BWT {bwt:+.2f} points (goal: above -1.5, {_met(bwt > -1.5)}); {joint - acc:.2f} points below "
-            f"joint training (goal: at most 1.5, {_met(joint - acc <= 1.5)})"
-            + (
-                f"; {acc - float(figures[best]['ACC'].mean()):+.2f} points against {best}, the best other method without "
-                f"replay and without being told the task (goal: ahead, {_met(acc > figures[best]['ACC'].mean())})."
-                if best
-                else "."
+        said = [
+            f"BWT {bwt:+.2f} points (goal: above -1.5, {_met(bwt > -1.5)})",
+            f"{joint - acc:.2f} points below joint training (goal: at most 1.5, {_met(joint - acc <= 1.5)})",
+        ]
+        if best:
+            ahead = acc - float(figures[best]["ACC"].mean())
+            said.append(
+                f"{ahead:+.2f} points against {best}, the best other method without replay and without being told the "
+                f"task (goal: ahead, {_met(ahead > 0)})"
             )
-        )
+        lines.append(f"- **{label}**: {'; '.join(said)}.")
     return "\n".join(lines)
 
 

@@ -30,9 +30,9 @@ def plan(method, **changes):
     return Plan("permuted-digits", scenario, method, SETTINGS.get(method, {}), "12", {**TRAINING, **changes}, 1)
 
 
-def many(out, methods=("fine-tune", "hlop"), **changes):
+def many(out, methods=("fine-tune", "hlop"), seeds=1, **changes):
     settings = {m: SETTINGS[m] for m in methods if m in SETTINGS}
-    given = {"seeds": 2, "network": "12", "settings": settings, "scenario_settings": SCENARIO, "training": TRAINING}
+    given = {"seeds": seeds, "network": "12", "settings": settings, "scenario_settings": SCENARIO, "training": TRAINING}
     return study("permuted-digits", methods, out=out, **{**given, **changes})
 
 
@@ -89,7 +89,7 @@ def test_a_study_that_was_killed_goes_on(tmp_path):
     out = tmp_path / "study.h5"
     pairs = [f"--train={k}={v}" for k, v in TRAINING.items()] + ["--set=hlop.rows=3"]
     pairs += [f"--scenario-setting={k}={v}" for k, v in SCENARIO.items() if k != "tasks"]
-    command = [sys.executable, "-m", "spikesim", "learn", "--method=fine-tune,hlop", "--seeds=2", "--tasks=3"]
+    command = [sys.executable, "-m", "spikesim", "learn", "--method=fine-tune,hlop", "--seeds=1", "--tasks=3"]
     command += ["--network=12", f"--out={out}", "--jobs=2", *pairs]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     folder = tmp_path / "study.runs"
@@ -104,18 +104,18 @@ def test_a_study_that_was_killed_goes_on(tmp_path):
     known = [r.plan.key for r in load_study(out).runs] if out.exists() else []
     counts = []
     found = many(out, methods=("fine-tune", "hlop", "joint"), progress=lambda done, total: counts.append((done, total)))
-    assert counts[0][0] >= 1 and counts[-1] == (18, 18) and not folder.exists() and not found.failures
+    assert counts[0][0] >= 1 and counts[-1] == (9, 9) and not folder.exists() and not found.failures
     fresh = many(tmp_path / "fresh.h5", methods=("fine-tune", "hlop", "joint"))
     for method in ("fine-tune", "hlop", "joint"):
         for one, other in zip(found.of(method), fresh.of(method), strict=True):
             assert one.seed == other.seed and np.array_equal(one.matrix, other.matrix)
     stored = load_study(out)
-    assert {r.plan.key for r in stored.runs} == {r.plan.key for r in fresh.runs} and len(stored.runs) == 6
+    assert {r.plan.key for r in stored.runs} == {r.plan.key for r in fresh.runs} and len(stored.runs) == 3
     assert known == [r.plan.key for r in stored.runs][: len(known)]
-    assert not np.array_equal(found.of("hlop")[0].matrix, found.of("hlop")[1].matrix)
-    begin = time.perf_counter()
-    many(out)
-    assert time.perf_counter() - begin < 5  # nothing to do
+    again = many(out, seeds=[0, 4], methods=["hlop"], progress=lambda done, total: counts.append((done, total)))
+    assert counts[-1] == (6, 6) and (3, 6) in counts  # one of both was there
+    assert [r.seed for r in again.of("hlop")] == [0, 4]
+    assert not np.array_equal(again.of("hlop")[0].matrix, again.of("hlop")[1].matrix)
     with pytest.raises(InvalidValueError, match=r"holds a study with network '12' in place of '13'"):
         many(out, network="13")
     with pytest.raises(FileAccessError, match="exists and is a spikesim continual results"):
@@ -130,7 +130,7 @@ def test_dask(tmp_path):
         found = many(tmp_path / "a.h5", cluster=cluster.scheduler_address)
     here = many(tmp_path / "b.h5")
     for method in ("fine-tune", "hlop"):
-        assert np.array_equal(found.matrix(method), here.matrix(method)) and len(found.of(method)) == 2
+        assert np.array_equal(found.matrix(method), here.matrix(method)) and not found.failures
 
 
 # ------------------------------------------------------------------------------------------- figures without training

@@ -97,7 +97,7 @@ def _pairs(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
                 found[key] = json_module.loads(text)
             except ValueError as error:
                 raise InvalidValueError(
-                    f"{option} {key}: a list or dictionary is written as JSON, such as [80, 70]; found {text!r} ({error})"
+                    f"{option} {key}: a list or dictionary is JSON, such as [80, 70]; found {text!r} ({error})"
                 ) from None
         else:
             found[key] = None if text == "none" else parse_value(text)

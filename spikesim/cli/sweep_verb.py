@@ -95,6 +95,11 @@ def parse_parameter(text: str) -> tuple[str, list[Any]]:
 
 
 def parse_seeds(text: str) -> int | list[int]:
+    """Turn ``"5"`` into how many seeds, ``"3,5,8"`` into which.
+
+    >>> parse_seeds("5"), parse_seeds("3,5,8")
+    (5, [3, 5, 8])
+    """
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:

@@ -122,7 +122,7 @@ def _permuted(
     name: str, tasks: int = 5, kind: str = "domain", seed: int = 0, samples: int | None = None,
     tests: int | None = None, size: int | None = None, normalised: bool = True,
 ) -> Named:  # fmt: skip
-    """The pixels in another order in every task."""
+    """Put the pixels in another order in every task."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, normalised)
     return Named(Permuted(data, tasks, kind, seed), data.x_train.shape[1:])
 
@@ -131,7 +131,7 @@ def _rotated(
     name: str, tasks: int = 5, kind: str = "domain", seed: int = 0, samples: int | None = None,
     tests: int | None = None, size: int | None = None, normalised: bool = True, degrees: float = 180.0,
 ) -> Named:  # fmt: skip
-    """The images turned further in every task."""
+    """Turn the images further in every task."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, normalised)
     return Named(Rotated(data, tasks, kind, seed, degrees), data.x_train.shape[1:])
 
@@ -140,7 +140,7 @@ def _split(
     name: str, tasks: int = 5, kind: str = "class", seed: int = 0, samples: int | None = None,
     tests: int | None = None, size: int | None = None, normalised: bool = True,
 ) -> Named:  # fmt: skip
-    """Some classes after the other, in an order that is drawn."""
+    """Take some classes after the other, in an order that is drawn."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, normalised)
     return Named(Split(data, tasks, kind, seed), data.x_train.shape[1:])
 
@@ -149,7 +149,7 @@ def _corrupted(
     name: str, tasks: int = 5, kind: str = "domain", seed: int = 0, samples: int | None = None,
     tests: int | None = None, size: int | None = None, severity: float = 1.0,
 ) -> Named:  # fmt: skip
-    """The images clean first, then spoilt in another way in every task."""
+    """Show the images clean first, then spoilt in another way in every task."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, False)
     return Named(Corrupted(data, tasks, kind, seed, severity=severity), data.x_train.shape[1:])
 
@@ -158,7 +158,7 @@ def _mixed(
     name: str, tasks: int = 10, conditions: int = 2, seed: int = 0, samples: int | None = None,
     tests: int | None = None, size: int | None = None, severity: float = 1.0,
 ) -> Named:  # fmt: skip
-    """New classes, or known ones spoilt in another way (class-incremental)."""
+    """Bring new classes, or known ones spoilt in another way (class-incremental)."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, False)
     if conditions < 1 or tasks % conditions:
         raise InvalidValueError(f"tasks must be a multiple of conditions ({conditions!r}), found {tasks!r}")
@@ -172,7 +172,7 @@ def _five(
     name: str, kind: str = "task", seed: int = 0, sets: str | Sequence[str] = FIVE, samples: int | None = None,
     tests: int | None = None, size: int = 28,
 ) -> Named:  # fmt: skip
-    """Five data sets one after the other, stretched to one size (sets=digits,mnist chooses)."""
+    """Take five data sets one after the other, stretched to one size (sets=digits,mnist chooses)."""
     chosen = sets.split(",") if isinstance(sets, str) else list(sets)
     data = tuple(some(load(one), samples, tests, seed) for one in chosen)
     return Named(DataSets(data, kind, (size, size)), (size, size))
@@ -183,7 +183,7 @@ def _patterns(
     channels: int = 40, steps: int = 20, jitter: float = 1.0, noise: float = 0.02, samples: int = 60,
     tests: int = 30,
 ) -> Named:  # fmt: skip
-    """Synthetic patterns of Poisson spikes with jitter, some classes after the other (two per task)."""
+    """Draw synthetic patterns of Poisson spikes with jitter, some classes after the other (two per task)."""
     data = spike_patterns(
         2 * tasks if classes is None else classes, channels=channels, steps=steps, jitter=jitter, noise=noise,
         samples=samples, test_samples=tests, seed=seed,
@@ -192,7 +192,7 @@ def _patterns(
 
 
 def _vowels(name: str, tasks: int = 3, kind: str = "class", seed: int = 0, steps: int = 16) -> Named:
-    """Japanese Vowels, some speakers after the other; utterances stretched to one length."""
+    """Take Japanese Vowels, some speakers after the other; utterances stretched to one length."""
     data = load("japanese-vowels")
     parts = []
     for x, lengths in ((data.x_train, data.lengths_train), (data.x_test, data.lengths_test)):

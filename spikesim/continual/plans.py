@@ -69,8 +69,8 @@ class Plan:
         return f"{self.method}-{self.seed}-{fingerprint(self.described())[:8]}"
 
     def described(self) -> dict[str, Any]:
-        """Return everything as a dictionary of plain values."""
-        return {k: dict(v) if isinstance(v, Mapping) else v for k, v in asdict(self).items()}
+        """Return everything as a dictionary of plain values; settings in the order of their names."""
+        return {k: dict(sorted(v.items())) if isinstance(v, Mapping) else v for k, v in asdict(self).items()}
 
     def found(self) -> Named:
         """Return the scenario and what it asks for."""
@@ -81,8 +81,8 @@ class Plan:
         chosen, found = method(self.method, **self.settings), self.found()
         if chosen.told and not found.scenario.told:
             raise InvalidValueError(
-                f"method {self.method!r} needs to be told the task at test time, which {found.scenario.name!r} does not; "
-                "set kind=task for the scenario, or leave the method out"
+                f"method {self.method!r} needs to be told the task at test time, which {found.scenario.name!r} does "
+                "not; set kind=task for the scenario, or leave the method out"
             )
         training = {**TRAINING, **found.training, **self.training}
         return found.scenario, chosen.build(start(self.network, found), **training)

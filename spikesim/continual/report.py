@@ -17,9 +17,10 @@ from spikesim.report import drawing, made_by
 
 SHADES = ("on #f7fbff", "on #deebf7", "on #c6dbef", "on #9ecae1", "on #6baed6", "on #4292c6", "on #2171b5")
 MEANING = (
-    "ACC: mean accuracy on all tasks at the end. AIA: the same after every task, averaged. BWT: how much a task changed "
-    "since it was learned. FWT: how much better than untrained a task is before it is learned. Forgetting: from the best "
-    "to the end. Learning accuracy: right after learning. Intransigence: how much worse that is than joint training."
+    "ACC: mean accuracy on all tasks at the end. AIA: the same after every task, averaged. BWT: how much a task "
+    "changed since it was learned. FWT: how much better than untrained a task is before it is learned. Forgetting: "
+    "from the best to the end. Learning accuracy: right after learning. Intransigence: how much worse that is than "
+    "joint training."
 )
 
 

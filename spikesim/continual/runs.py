@@ -47,9 +47,9 @@ class Result:
     seconds
         Wall time of learning, ``[tasks]``.
     costs
-        By name, ``[tasks]``: ``"weight writes"`` since the beginning, as far as they are counted, and of an answer at the
-        end ``"spikes"`` and ``"energy"`` (joules, on 45 nm digital logic, see :func:`spikesim.continual.costs`); NaN
-        where they were not measured.
+        By name, ``[tasks]``: ``"weight writes"`` since the beginning, as far as they are counted, and of an answer at
+        the end ``"spikes"`` and ``"energy"`` (joules, on 45 nm digital logic, see :func:`spikesim.continual.costs`);
+        NaN where they were not measured.
     """
 
     scenario: str
@@ -197,7 +197,7 @@ def _resumed(path: Path, identity: Mapping[str, Any], learner: Learner) -> Mappi
     ]
     if different:
         raise InvalidValueError(
-            f"{str(path)!r} belongs to a run with {', '.join(different)}; go on with the same, or delete it to begin anew"
+            f"{str(path)!r} belongs to a run with {', '.join(different)}; go on with the same, or delete it"
         )
     restore(learner, found.learner)
     return found.arrays
