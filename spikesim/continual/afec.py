@@ -9,9 +9,9 @@ network itself then learns with a second pull, towards the expanded weights::
 The expansion is discarded after the task. ``forgetting = 0`` is the method below, bit by bit.
 
 Reference: Wang et al., "AFEC: Active Forgetting of Negative Transfer in Continual Learning", NeurIPS 2021,
-arXiv 2110.12187, algorithm 1. Where the authors' code differs (github.com/lywang3081/AFEC): the expansion goes on from the
-one of the task before (``start="continue"``), is trained one epoch at a time between those of the network, and Fisher
-information is that of mini-batches of 20 (``Ewc(batch=20)``).
+arXiv 2110.12187, algorithm 1. Where the authors' code differs (github.com/lywang3081/AFEC): the expansion goes on from
+the one of the task before (``start="continue"``), is trained one epoch at a time between those of the network, and
+Fisher information is that of mini-batches of 20 (``Ewc(batch=20)``).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Afec:
     base
         Pulls towards the old weights: :class:`Ewc`, :class:`Mas` or :class:`SynapticIntelligence`.
     forgetting
-        Factor of the pull towards the expanded weights. About 1/30 to 1/3 of EWC's strength has an effect; the more, the
-        better new tasks are learned and the more is forgotten.
+        Factor of the pull towards the expanded weights. About 1/30 to 1/3 of EWC's strength has an effect; the more,
+        the better new tasks are learned and the more is forgotten.
     start
         Where an expansion starts: ``"fresh"`` from the weights of the beginning, ``"main"`` from the network's present
         ones, ``"continue"`` from the expansion of the task before, which is then kept.

@@ -9,12 +9,13 @@ for good, they start anew, and learn the next task; they may listen to used neur
 | used | frozen | learns |
 | free | 0, frozen | learns |
 
-So later tasks cannot reach what old ones answer: it stays bit by bit. Each task has a head of its own, whose weights from
-free neurons are 0. A spiking neuron that never fires sends nothing, so pruning those is exact on the samples seen.
+So later tasks cannot reach what old ones answer: it stays bit by bit. Each task has a head of its own, whose weights
+from free neurons are 0. A spiking neuron that never fires sends nothing, so pruning those is exact on the samples
+seen.
 
 Sums of spikes are exact here if weights lie on the grid of their port, which follows the largest weight. Weights are
-therefore frozen on a coarser grid (2^-22 of the largest at the first freezing), and later ones stay below 2^8 times it: no
-later task can move the grid that used weights lie on.
+therefore frozen on a coarser grid (2^-22 of the largest at the first freezing), and later ones stay below 2^8 times
+it: no later task can move the grid that used weights lie on.
 
 Reference: Golkar, Kagan and Cho, "Continual Learning via Neural Pruning", arXiv 1903.04476. The figures of activity,
 margin and penalties are this library's; the paper's are not known.
@@ -33,8 +34,18 @@ from numpy.typing import NDArray
 from spikesim.continual.heads import head
 from spikesim.continual.learners import FineTune
 from spikesim.continual.scenarios import Task
-from spikesim.continual.units import Masks, between, check_rules, dense, masked, matrix_of, units, with_matrix
-from spikesim.network import Network, Projection
+from spikesim.continual.units import (
+    Masks,
+    between,
+    check_rules,
+    dense,
+    masked,
+    matrix_of,
+    projection,
+    units,
+    with_matrix,
+)
+from spikesim.network import Network
 from spikesim.train.losses import RateRegulariser
 
 GRID, ROOM = 2.0**-22, 2.0**8
@@ -109,11 +120,8 @@ class Clnp(FineTune):
     ) -> None:
         self.margin, self.l1, self.samples = margin, l1, samples
         self.thresholds = sorted({0.0, *map(float, thresholds)}, reverse=True)
-        self.extra = [
-            f"clnp: {name} must be left out, found {settings[name]!r}"
-            for name in ("protect", "penalty", "heads")
-            if settings.pop(name, None)
-        ]
+        given = {name: settings.pop(name, None) for name in ("protect", "penalty", "heads")}
+        self.extra = [f"clnp: {name} must be left out, found {found!r}" for name, found in given.items() if found]
         extra = [f"{n} must be at least 0, found {v!r}" for n, v in (("margin", margin), ("l1", l1)) if not v >= 0]
         self.extra += [*extra, *([] if samples >= 1 else [f"samples must be at least 1, found {samples!r}"])]
         rates = (RateRegulariser(rate_penalty, norm=1),) if rate_penalty else ()
@@ -219,14 +227,14 @@ class Clnp(FineTune):
         self, activity: dict[str, NDArray[np.float64]], x: Any, y: Any, base: float
     ) -> tuple[float, Masks, float]:
         """Return the largest threshold that costs no more than the margin, what it keeps, and the accuracy."""
-        tried: tuple[Masks, float] | None = None
+        theta, tried, accuracy = np.inf, self.used, np.nan
         for theta in self.thresholds:
             keep = {name: mask | (activity[name] > theta) for name, mask in self.used.items()}
-            if tried is None or any(not np.array_equal(keep[n], tried[0][n]) for n in keep):
-                tried = keep, self.run(self._cut(self.network, keep, all_of_them=True), x, y).accuracy
-            if tried[1] >= base - self.margin or theta == 0:
-                return theta, keep, tried[1]
-        raise AssertionError
+            if np.isnan(accuracy) or any(not np.array_equal(keep[n], tried[n]) for n in keep):
+                tried, accuracy = keep, self.run(self._cut(self.network, keep, all_of_them=True), x, y).accuracy
+            if accuracy >= base - self.margin:
+                break
+        return theta, tried, accuracy
 
     def _cut(self, network: Network, keep: Masks, *, all_of_them: bool = False) -> Network:
         """Return the network with nothing sent from free units to used ones and to the head, or to any."""
@@ -255,9 +263,7 @@ class Clnp(FineTune):
         values = {}
         for p in network.projections:
             if p.post in self.used:
-                first = self.first[p.name]
-                assert isinstance(first, Projection)
-                width = float(matrix_of(first.rule).std())
+                width = float(matrix_of(projection(self.first, p.name).rule).std())
                 masks[p.name] = between(p, None, ~self.used[p.post])
                 values[p.name] = generator.normal(0.0, width, masks[p.name].shape)
         return masked(network, masks, values)

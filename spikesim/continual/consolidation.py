@@ -3,8 +3,8 @@
 The loss of a task grows by ``strength / 2 sum_i importance_i (w_i - anchor_i)^2``. What differs is how importance is
 measured. The pull acts on the gradients, so it goes with every training rule.
 
-A step of SGD overshoots, and soon diverges, where ``strength * importance`` exceeds about 2 over the learning rate. There
-it is limited to 1 over the learning rate, all pulls together: such a weight is put back whole in every step.
+A step of SGD overshoots, and soon diverges, where ``strength * importance`` exceeds about 2 over the learning rate.
+There it is limited to 1 over the learning rate, all pulls together: such a weight is put back whole in every step.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from spikesim.train.loop import train
 
 Tensors = dict[str, Any]
 Step = Callable[[], None]
+Objective = Callable[[Any, Any, Any], Any]
 LEARNING_RATE = float(inspect.signature(train).parameters["learning_rate"].default)
 COMBINE = ("mean", "sum", "separate")
 
@@ -41,8 +42,10 @@ class Teacher(Protocol):
     """Of the learner."""
     settings: dict[str, Any]
     """Of training."""
-    spared: frozenset[str]
-    """Projections to heads, which no later task changes."""
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """Projections to heads, which no later task changes."""
 
     def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
         """Return a network trained on samples, with some settings changed."""
@@ -236,7 +239,7 @@ def moments(
     learner: Teacher,
     network: Network,
     task: Task,
-    objective: Callable[[Any, Any, Any], Any],
+    objective: Objective,
     *,
     power: int,
     samples: int,

@@ -65,7 +65,7 @@ class Counters:
             Of a counter.
         """
         middle = np.array([0.0, *(1.5 * 2**k - 0.5 for k in range(bits - 1))])
-        return np.rint(256 * (1 - np.tanh(m * middle) ** 2)).astype(np.int64)
+        return np.asarray(np.rint(256 * (1 - np.tanh(m * middle) ** 2)), np.int64)
 
     @property
     def signs(self) -> NDArray[np.int8]:

@@ -1,8 +1,8 @@
 """Elastic weight consolidation (EWC): importance is the diagonal of the Fisher information.
 
-``F_i = E[(d log p(y|x) / d w_i)^2]`` at the end of a task, over its samples. With the labels that the samples have it is
-the *empirical* Fisher, with labels drawn from what the network answers the true one; the first is what published code
-uses. Gradients pass spikes by the surrogate, so it is the Fisher information of the surrogate model.
+``F_i = E[(d log p(y|x) / d w_i)^2]`` at the end of a task, over its samples. With the labels that the samples have it
+is the *empirical* Fisher, with labels drawn from what the network answers the true one; the first is what published
+code uses. Gradients pass spikes by the surrogate, so it is the Fisher information of the surrogate model.
 
 References: Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS 114 (2017),
 arXiv 1612.00796 (one penalty per task: ``combine="separate"``); Schwarz et al., "Progress & Compress", ICML 2018,

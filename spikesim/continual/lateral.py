@@ -2,7 +2,7 @@
 
 | population | is | fires |
 |---|---|---|
-| ``source`` | the presynaptic neurons of a layer, with a membrane that takes the feedback | the row, then its residual |
+| ``source`` | the presynaptic neurons, with a membrane that takes the feedback | the row, then its residual |
 | ``lateral`` | the rows of ``H`` that learn | responses |
 | ``frozen`` | the rows of ``H`` of old tasks, if there are any | responses |
 
@@ -11,8 +11,8 @@ the membranes of the sources; then what is left there is fired in the same way. 
 these it is, a *teacher* the synapses (:mod:`spikesim.models.synapses.subspace`). In numbers it is
 :class:`spikesim.continual.Subspace` with ``levels``, and with the residual rounded to a grid as well.
 
-A plastic synapse learns from spikes, so lateral neurons are spiking ones; linear ones, which answer with values, cannot be
-expressed.
+A plastic synapse learns from spikes, so lateral neurons are spiking ones; linear ones, which answer with values,
+cannot be expressed.
 """
 
 from __future__ import annotations
@@ -34,21 +34,26 @@ from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron, NeuronModel, Param, neuron
 from spikesim.stimulus import Input
 
-IDLE, ROW, PLUS, MINUS, LEFT_PLUS, LEFT_MINUS, HOLD = range(7)
+IDLE, ROW, BEHIND, PLUS, MINUS, LEFT_PLUS, LEFT_MINUS, HOLD = range(8)
 """What the clock says."""
 PAUSE = 3
 """Steps between two bursts, so that spikes and the clock arrive everywhere."""
 NEVER = -1e9
 
 
+def _during(clock: Any, phase: int, value: Any, otherwise: Any) -> Any:
+    """Return a value while the clock says a phase; the grammar knows no equality."""
+    return where((clock > phase - 0.5) & (clock < phase + 0.5), value, otherwise)
+
+
 @cache
 def _source() -> NeuronModel:
     def step(v: Any, row: Any, feedback: Any, clock: Any, p: Any) -> Any:
-        held = where(clock == ROW, v + p.unit * row, where(clock == IDLE, 0.0, v))
-        held = held + p.quantum * where(clock == PLUS, -feedback, where(clock == MINUS, feedback, 0.0))
-        over = where(clock == LEFT_PLUS, held, where(clock == LEFT_MINUS, -held, NEVER)) - 0.5 * p.residual
-        s = spike(where(clock == ROW, row - 0.5, over))
-        sign = where(clock == LEFT_PLUS, 1.0, where(clock == LEFT_MINUS, -1.0, 0.0))
+        taken = _during(clock, PLUS, -feedback, _during(clock, MINUS, feedback, 0.0))
+        held = _during(clock, IDLE, 0.0, v + p.unit * _during(clock, ROW, row, 0.0)) + p.quantum * taken
+        over = _during(clock, LEFT_PLUS, held, _during(clock, LEFT_MINUS, -held, NEVER)) - 0.5 * p.residual
+        s = spike(_during(clock, ROW, row - 0.5, over))
+        sign = _during(clock, LEFT_PLUS, 1.0, _during(clock, LEFT_MINUS, -1.0, 0.0))
         return s, held - sign * (p.residual * s)
 
     params = {
@@ -64,10 +69,10 @@ def _source() -> NeuronModel:
 @cache
 def _lateral() -> NeuronModel:
     def step(v: Any, i: Any, clock: Any, p: Any) -> Any:
-        # spikes of a row arrive while the clock says "row" or, the last ones, in the pause behind it
-        held = where(clock == IDLE, 0.0, v + p.unit * where(clock == ROW, i, where(clock == HOLD, i, 0.0)))
-        s = spike(where(clock == PLUS, held, where(clock == MINUS, -held, NEVER)) - 0.5 * p.quantum)
-        return s, held - where(clock == MINUS, -1.0, 1.0) * (p.quantum * s)
+        # the last spikes of a row arrive in the pause behind it
+        held = _during(clock, IDLE, 0.0, v + p.unit * _during(clock, ROW, i, _during(clock, BEHIND, i, 0.0)))
+        s = spike(_during(clock, PLUS, held, _during(clock, MINUS, -held, NEVER)) - 0.5 * p.quantum)
+        return s, held - _during(clock, MINUS, -1.0, 1.0) * (p.quantum * s)
 
     params = {
         "unit": Param(1.0, "", "activity of one spike of a row"),
@@ -189,7 +194,7 @@ class Lateral:
             (ROW, self.most, 0), (PLUS, levels, 1), (MINUS, levels, 2), (LEFT_PLUS, self.longest, 3),
             (LEFT_MINUS, self.longest, 4), (IDLE, 1, 5), (IDLE, 1, 6 if last else 0),
         ):  # fmt: skip
-            pause = IDLE if phase == IDLE else HOLD
+            pause = {IDLE: IDLE, ROW: BEHIND}.get(phase, HOLD)
             clock += [phase] * steps + [pause] * PAUSE
             teacher += [0] * (steps + PAUSE - 1) + [code]
         spikes = np.zeros((len(clock), len(row)))

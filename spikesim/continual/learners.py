@@ -77,7 +77,8 @@ class FineTune:
         scale elements one by one and leave the span of the gradients. Neuron parameters, delays and batch norms, which
         it cannot protect, learn in the first task only.
     penalty
-        A :class:`~spikesim.continual.consolidation.Penalty`, such as ``Ewc(1e3)``, which pulls weights towards old ones.
+        A :class:`~spikesim.continual.consolidation.Penalty`, such as ``Ewc(1e3)``, which pulls weights towards old
+        ones.
     heads
         One last layer per task: its population and projections are set aside after a task and taken out for its
         samples. Needs scenarios that tell the task. A head is not protected, because no later task changes it.

@@ -8,12 +8,12 @@ so synapses that many steps agreed on rarely turn. Nothing is kept of old tasks,
 gradient of a weight is that of its sign (straight through); steps are Adam's, without bias in the direction:
 ``h <- h - rate sqrt(1 - b2^t) / (1 - b1^t) u f / (sqrt(v) + 1e-8)``, with ``f = 1`` unless ``sign(h) u > 0``.
 
-``m`` has the unit ``1 / |h|``: with short training ``|h|`` stays small, and an ``m`` from long training does nothing. So
-``per="median"`` gives it relative to the median of ``|h|`` when a task begins.
+``m`` has the unit ``1 / |h|``: with short training ``|h|`` stays small, and an ``m`` from long training does nothing.
+So ``per="median"`` gives it relative to the median of ``|h|`` when a task begins.
 
-Reference: Laborieux, Ernoult, Hirtzlin and Querlioz, "Synaptic metaplasticity in binarized neural networks", Nat. Commun.
-12:2549 (2021), arXiv 2003.03533. Sign(0) is +1 here; the authors' weight decay (1e-7) is left out, because Adam makes it a
-full step wherever the gradient is 0.
+Reference: Laborieux, Ernoult, Hirtzlin and Querlioz, "Synaptic metaplasticity in binarized neural networks", Nat.
+Commun. 12:2549 (2021), arXiv 2003.03533. Sign(0) is +1 here; the authors' weight decay (1e-7) is left out, because
+Adam makes it a full step wherever the gradient is 0.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ import numpy as np
 from spikesim.continual.counters import Counters
 from spikesim.continual.learners import FineTune
 from spikesim.continual.scenarios import Task
-from spikesim.continual.units import check_rules, dense, matrix_of, with_matrix
+from spikesim.continual.units import check_rules, dense, matrix_of, projection, with_matrix
 from spikesim.errors import InvalidValueError
-from spikesim.network import Network, Projection
+from spikesim.network import Network
 
 PER = ("weight", "median")
 NORMS = ("shared", "task")
@@ -177,13 +177,13 @@ class Metaplastic(FineTune):
     m
         Metaplasticity; 0 is plain binarised training.
     per
-        ``"weight"``: ``m`` is given in ``1 / |h|``; ``"median"``: relative to the median of ``|h|`` of a projection when a
-        task begins.
+        ``"weight"``: ``m`` is given in ``1 / |h|``; ``"median"``: relative to the median of ``|h|`` of a projection
+        when a task begins.
     spread
         Hidden weights begin uniformly within plus and minus this.
     norms
-        ``"shared"``: batch norms learn on through all tasks. ``"task"``: each task has its own, as in the paper; they tell
-        the task, so it needs scenarios that do.
+        ``"shared"``: batch norms learn on through all tasks. ``"task"``: each task has its own, as in the paper; they
+        tell the task, so it needs scenarios that do.
     bits
         Hidden weights are counters of so many bits (2 to 16) with rounding by chance; None for real ones.
     largest
@@ -279,8 +279,7 @@ class Metaplastic(FineTune):
     def _binarised(self, network: Network) -> Network:
         changed = []
         for name, synapses in self.synapses.items():
-            p = network[name]
-            assert isinstance(p, Projection)
+            p = projection(network, name)
             signs = synapses.signs.T if dense(p.rule) else synapses.signs
             changed.append(replace(p, rule=with_matrix(p.rule, signs * self.sizes[name])))
         return network.swap(*changed)
@@ -318,4 +317,6 @@ class Metaplastic(FineTune):
                 "metaplastic: norms='task' needs to know which task a sample belongs to, which the scenario does not "
                 "tell; use norms='shared', or a scenario of kind 'task'"
             )
-        return network.swap(*(replace(network[name], norm=norm) for name, norm in self.saved.get(number, {}).items()))
+        return network.swap(
+            *(replace(projection(network, name), norm=norm) for name, norm in self.saved.get(number, {}).items())
+        )

@@ -1,4 +1,4 @@
-"""Ways of continual learning as frozen values with plain settings: numbers, strings, None, lists and dictionaries of such."""
+"""Ways of continual learning as frozen values with plain settings: numbers, strings, None, and lists of such."""
 
 from __future__ import annotations
 

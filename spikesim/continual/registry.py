@@ -5,8 +5,8 @@
 >>> method("hlop", rows=20).rows
 20
 
-``method(name, **settings)`` checks the settings; ``.build(network, **training)`` makes the learner. Settings are numbers,
-strings, None, and lists or dictionaries of such, so they can be stored in a file and given on a command line.
+``method(name, **settings)`` checks the settings; ``.build(network, **training)`` makes the learner. Settings are
+numbers, strings, None, and lists or dictionaries of such, so they can be stored in a file and given on a command line.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class SynapticIntelligence(Consolidation):
         """
         if normed := [p.name for p in learner.network.projections if p.norm is not None]:
             raise InvalidValueError(
-                f"si: batch norms ({', '.join(normed)}) are folded into the weights when a task ends, and the path of a "
-                "weight means nothing then; leave batch norms out"
+                f"si: batch norms ({', '.join(normed)}) are folded into the weights when a task ends, and the path of "
+                "a weight means nothing then; leave batch norms out"
             )
         super().begin_task(learner, task, samples)
         self.spared = learner.spared

@@ -18,7 +18,8 @@ Masks = dict[str, Mask]
 
 def matrix_of(rule: Connection) -> NDArray[np.float64]:
     """Return the weights of a dense rule, a convolution, or one behind pools: ``[post, pre]``, then kernel axes."""
-    found: NDArray[np.float64] = (rule.rules[-1] if isinstance(rule, Chain) else rule).weights  # type: ignore[attr-defined]
+    last: Any = rule.rules[-1] if isinstance(rule, Chain) else rule
+    found: NDArray[np.float64] = last.weights
     return found
 
 
@@ -28,6 +29,11 @@ def with_matrix(rule: Connection, weights: NDArray[np.float64]) -> Connection:
         return replace(rule, rules=(*rule.rules[:-1], with_matrix(rule.rules[-1], weights)))
     changed: Connection = replace(rule, weights=weights)  # type: ignore[call-arg]
     return changed
+
+
+def projection(network: Network, name: str) -> Projection:
+    """Return a projection by name."""
+    return {p.name: p for p in network.projections}[name]
 
 
 def dense(rule: Connection) -> bool:
@@ -74,17 +80,17 @@ def spread(unit: Mask, size: int) -> Mask:
     return np.repeat(unit, size // len(unit))
 
 
-def between(projection: Projection, pre: Mask | None, post: Mask | None) -> Mask:
+def between(found: Projection, pre: Mask | None, post: Mask | None) -> Mask:
     """Return the weights from units to units as a mask shaped like the weights.
 
     Parameters
     ----------
-    projection
+    found
         Dense or a convolution, or one behind pools.
     pre, post
         Units; None for all.
     """
-    weights = matrix_of(projection.rule)
+    weights = matrix_of(found.rule)
     rows = np.ones(len(weights), bool) if post is None else spread(post, weights.shape[0])
     columns = np.ones(weights.shape[1], bool) if pre is None else spread(pre, weights.shape[1])
     mask = (rows[:, None] & columns).reshape(*weights.shape[:2], *[1] * (weights.ndim - 2))
@@ -105,9 +111,8 @@ def masked(network: Network, masks: Masks, values: Any = 0.0) -> Network:
     """
     changed = []
     for name, mask in masks.items():
-        projection = network[name]
-        assert isinstance(projection, Projection)
+        found = projection(network, name)
         value = values[name] if isinstance(values, dict) else values
-        weights = np.where(mask, value, matrix_of(projection.rule))
-        changed.append(replace(projection, rule=with_matrix(projection.rule, weights)))
+        weights = np.where(mask, value, matrix_of(found.rule))
+        changed.append(replace(found, rule=with_matrix(found.rule, weights)))
     return network.swap(*changed)

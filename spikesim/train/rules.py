@@ -47,8 +47,8 @@ class Hook(Protocol):
 class StepHook(Protocol):
     """Stands around every step of the optimiser, whatever rule the gradients come from.
 
-    Adds to the gradients (a penalty), looks at what a step did (a path integral), takes part of it back (a mask), or does
-    something else instead. Clipping is part of the step. What a hook keeps is not in a checkpoint.
+    Adds to the gradients (a penalty), looks at what a step did (a path integral), takes part of it back (a mask), or
+    does something else instead. Clipping is part of the step. What a hook keeps is not in a checkpoint.
     """
 
     def __call__(self, parameters: Mapping[str, torch.nn.Parameter], step: Callable[[], None]) -> None:
