@@ -101,8 +101,8 @@ def ways(hlop: Mapping[str, Any], lam: str, epochs: int, digits: bool) -> dict[s
     """Return the methods, those of the table first, with HLOP's settings and a network for DSR."""
     found = {
         "fine-tune": Way("fine-tune"),
-        "joint": Way("joint", {}, {"epochs": 2 * epochs}, at_end=True),  # all tasks at once take longer to learn
         "hlop": Way("hlop", hlop),
+        "joint": Way("joint", {}, {"epochs": 2 * epochs}, at_end=True),  # all tasks at once take longer to learn
         "gpm": Way("gpm", {"share": 0.95}),
         "ewc": Way("ewc", {"strength": 1e3}),
         "afec": Way("afec", AFEC),
@@ -236,6 +236,8 @@ def main() -> None:
     if unknown := set(given.experiments) - set(EXPERIMENTS):
         parser.error(f"unknown experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
     for name, label, seed in missing(given.experiments or list(EXPERIMENTS), given.only, given.folder):
+        if path_of(name, label, seed, given.folder).exists():  # somebody else was faster
+            continue
         row = once(name, label, seed, given.folder)
         last = [a for a in row["matrix"][-1] if a is not None]
         print(f"{name}: {label}, seed {seed}: ACC {np.mean(last):.4f}, {row['wall_s']} s", flush=True)

@@ -89,7 +89,7 @@ class Study:
 
     def matrix(self, method: str) -> NDArray[np.float64]:
         """Return the accuracy matrix of a method, mean over seeds, ``[tasks, tasks]``."""
-        return np.mean([result.matrix for result in self.of(method)], axis=0)
+        return np.asarray(np.mean([result.matrix for result in self.of(method)], axis=0))
 
     def figures(self, method: str) -> dict[str, NDArray[np.float64]]:
         """Return every figure of a method, one value per seed.

@@ -146,6 +146,11 @@ class OfDataset:
         task = Task(*train, number if self.told else None)
         return Experience(task, *handed(*self._part(self.data.x_test, self.data.y_test, number, 1)))
 
+    @property
+    def name(self) -> str:
+        """What it is, in a few words."""
+        raise NotImplementedError
+
     def _part(self, x: NDArray[Any], y: NDArray[np.int64], number: int, part: int) -> Labelled:
         """Return samples at full intensity 1 and labels of a task; part 0 is for training, 1 for testing."""
         raise NotImplementedError
@@ -153,7 +158,7 @@ class OfDataset:
     def _scaled(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return samples at full intensity 1."""
         if x.dtype.kind in "ui":  # small integers: rounded once or twice, the quotient is the same
-            return np.divide(x, np.float32(self.data.full_scale), dtype=np.float32)
+            return np.asarray(np.divide(x, np.float32(self.data.full_scale), dtype=np.float32))
         return np.asarray(x / self.data.full_scale, np.float32)
 
 

@@ -8,7 +8,7 @@ No other class is made from a file, and no code of a file runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,7 @@ class _Reader:
             return stored
         kind = stored.get("kind")
         if kind in ("list", "tuple", "set"):
-            before = there if isinstance(there, (list, tuple)) else ()
-            found = [
-                self.value(v, before[k] if k < len(before) else None, f"{where}[{k}]")
-                for k, v in enumerate(stored["items"])
-            ]
-            return found if kind == "list" else tuple(found) if kind == "tuple" else set(found)
+            return self._items(kind, stored["items"], there if isinstance(there, (list, tuple)) else (), where)
         if kind == "dict":
             before = there if isinstance(there, Mapping) else {}
             keys = [self.value(k, None, where) for k, _ in stored["pairs"]]
@@ -135,6 +130,10 @@ class _Reader:
             return stored["value"]
         return self._object(kind, stored, there, where)
 
+    def _items(self, kind: str, stored: Sequence[Any], before: Sequence[Any], where: str) -> Any:
+        found = [self.value(v, before[k] if k < len(before) else None, f"{where}[{k}]") for k, v in enumerate(stored)]
+        return found if kind == "list" else tuple(found) if kind == "tuple" else set(found)
+
     def _object(self, kind: Any, stored: Mapping[str, Any], there: Any, where: str) -> Any:
         if kind == "again" and 0 <= stored["number"] < len(self.made):
             return self.made[stored["number"]]
@@ -145,7 +144,7 @@ class _Reader:
         if kind != "object":
             raise FileFormatError(f"{where}: a state of an unknown kind {str(kind)[:40]!r}")
         expected = _class(str(stored["class"]), where)
-        target = there if type(there) is expected else expected.__new__(expected)
+        target = there if type(there) is expected else object.__new__(expected)
         self.made.append(target)
         attributes, before = stored["attributes"], dict(vars(target))
         found = {k: self.value(v, before.get(k), f"{where}.{k}") for k, v in attributes.items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from spikesim.errors import InvalidValueError
@@ -32,7 +33,7 @@ def accuracy_matrix(matrix: ArrayLike, *, title: str = "", ax: Axes | None = Non
     ax = style.new_axes(ax, width=side + 0.7, height=side + 0.6)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    ax.imshow(np.ma.masked_invalid(values), cmap=style.SEQUENTIAL, vmin=0.0, vmax=1.0)
+    ax.imshow(np.ma.array(values, mask=np.isnan(values)), cmap=style.SEQUENTIAL, vmin=0.0, vmax=1.0)
     names = [str(k + 1) for k in range(size)]
     ax.set_xticks(np.arange(size), names)
     ax.set_yticks(np.arange(size), names)
@@ -72,7 +73,7 @@ def accuracy_curves(matrices: Mapping[str, ArrayLike], *, task: int | None = Non
         if len(curves) > 1:
             ax.fill_between(at, 100 * curves.min(0), 100 * curves.max(0), color=colour, alpha=0.15, linewidth=0)
     what = "mean accuracy on the tasks so far (%)" if task is None else f"accuracy on task {task + 1} (%)"
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.label(ax, "tasks learned", what)
     style.legend(ax, 1)
     return ax
