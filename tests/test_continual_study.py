@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.reduction import ForkingPickler
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,12 +18,16 @@ from spikesim.continual import METHODS, Plan, Result, Study, load_study, run, st
 from spikesim.continual.report import tables, write_report
 from spikesim.continual.results import StudyRun
 from spikesim.continual.state import restore, state_of
+from spikesim.continual.studies import Worker
 from spikesim.continual.watching import Watcher
 from spikesim.errors import FileAccessError, FileFormatError, InvalidValueError, UnknownNameError
 
-SCENARIO = {"tasks": 3, "samples": 64, "tests": 40}
-TRAINING = {"epochs": 1, "steps": 4, "rule": "dsr", "batch_size": 32}
-SETTINGS = {"hlop": {"rows": 3}, "hlop-replay": {"rows": 3, "size": 20}, "replay": {"size": 20}, "gpm": {"rows": 3}}
+SCENARIO = {"tasks": 3, "samples": 40, "tests": 30}
+TRAINING = {"epochs": 1, "steps": 4, "rule": "dsr", "batch_size": 20}
+SETTINGS = {
+    "hlop": {"rows": 3}, "hlop-replay": {"rows": 3, "size": 20}, "replay": {"size": 20}, "gpm": {"rows": 3},
+    "ewc": {"samples": 4}, "mas": {"samples": 4}, "afec": {"settings": {"samples": 4}}, "clnp": {"samples": 10},
+}  # fmt: skip
 
 
 def plan(method, **changes):
@@ -60,13 +65,13 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(method, tmp_path, monk
     assert np.array_equal(resumed.matrix, whole.matrix, equal_nan=True)
     assert np.array_equal(resumed.memory, whole.memory) and set(resumed.costs) == set(whole.costs)
     assert np.array_equal(resumed.untrained, whole.untrained, equal_nan=True)
-    again = chosen.run(checkpoint=path)  # it is over: nothing is left to do
-    assert np.array_equal(again.seconds, resumed.seconds)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     path = tmp_path / "run.h5"
-    plan("fine-tune").run(checkpoint=path)
+    whole = plan("fine-tune").run(checkpoint=path)
+    again = plan("fine-tune").run(checkpoint=path)  # it is over: nothing is left to do
+    assert np.array_equal(again.seconds, whole.seconds) and np.array_equal(again.matrix, whole.matrix)
     with pytest.raises(InvalidValueError, match="learner 'fine-tune', not 'hlop'"):
         plan("hlop").run(checkpoint=path)
     with pytest.raises(InvalidValueError, match="another settings"):
@@ -85,12 +90,12 @@ def test_a_state_makes_nothing_but_learners():
 
 
 def test_a_study_that_was_killed_goes_on(tmp_path):
-    """With kill -9, in two processes; then here, with one more method."""
+    """With kill -9; then here, with one more method."""
     out = tmp_path / "study.h5"
     pairs = [f"--train={k}={v}" for k, v in TRAINING.items()] + ["--set=hlop.rows=3"]
     pairs += [f"--scenario-setting={k}={v}" for k, v in SCENARIO.items() if k != "tasks"]
     command = [sys.executable, "-m", "spikesim", "learn", "--method=fine-tune,hlop", "--seeds=1", "--tasks=3"]
-    command += ["--network=12", f"--out={out}", "--jobs=2", *pairs]
+    command += ["--network=12", f"--out={out}", *pairs]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     folder = tmp_path / "study.runs"
     for _ in range(2400):
@@ -120,6 +125,13 @@ def test_a_study_that_was_killed_goes_on(tmp_path):
         many(out, network="13")
     with pytest.raises(FileAccessError, match="exists and is a spikesim continual results"):
         plan("fine-tune").run(checkpoint=out)
+
+
+def test_what_other_processes_are_sent_arrives():
+    sent = Worker("folder"), plan("hlop"), MADE.runs[0]
+    worker, there, found = ForkingPickler.loads(ForkingPickler.dumps(sent))
+    assert worker == sent[0] and there == sent[1] and there.key == sent[1].key
+    assert np.array_equal(found.result.matrix, MADE.runs[0].result.matrix) and found.plan == MADE.runs[0].plan
 
 
 def test_dask(tmp_path):

@@ -190,10 +190,11 @@ def _stored(target: Path, about: Mapping[str, Any]) -> list[StudyRun]:
 
 
 def _forget(folder: Path, plan: Plan, watcher: Watcher) -> None:
-    """Remove the checkpoint of a run whose result is stored."""
+    """Remove the checkpoint of a run whose result is stored, and what a killed process has left of one."""
     watcher.finished.add(plan.key)
-    for suffix in (".h5", ".json"):
-        (folder / f"{plan.key}{suffix}").unlink(missing_ok=True)
+    for pattern in (f"{plan.key}.*", f".{plan.key}.*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _done(worker: Worker, plans: Sequence[Plan], jobs: int, cluster: str | None) -> Iterator[tuple[Plan, Any]]:

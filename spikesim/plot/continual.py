@@ -33,7 +33,7 @@ def accuracy_matrix(matrix: ArrayLike, *, title: str = "", ax: Axes | None = Non
     ax = style.new_axes(ax, width=side + 0.7, height=side + 0.6)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    ax.imshow(np.ma.array(values, mask=np.isnan(values)), cmap=style.SEQUENTIAL, vmin=0.0, vmax=1.0)
+    ax.imshow(values, cmap=style.SEQUENTIAL, vmin=0.0, vmax=1.0)
     names = [str(k + 1) for k in range(size)]
     ax.set_xticks(np.arange(size), names)
     ax.set_yticks(np.arange(size), names)
