@@ -144,13 +144,13 @@ def unfinished(found: dict[str, dict[str, list[Row]]]) -> str:
     lines = []
     for name, planned in PLANNED.items():
         left = [
-            f"{label} ({len(found.get(name, {}).get(label, []))} of {planned.seeds})"
+            label + (f" ({there} of {planned.seeds})" if planned.seeds > 1 else "")
             for label in planned.ways
-            if len(found.get(name, {}).get(label, [])) < planned.seeds
+            if (there := len(found.get(name, {}).get(label, []))) < planned.seeds
         ]
         if left:
             lines.append(f"- {EXPERIMENTS[name]}: {', '.join(left)}")
-    return "Not finished (seeds stored):\n\n" + "\n".join(lines) + "\n\n" if lines else ""
+    return "Not finished:\n\n" + "\n".join(lines) + "\n\n" if lines else ""
 
 
 def newest(found: dict[str, dict[str, list[Row]]]) -> Row:
