@@ -94,7 +94,8 @@ class Experiment:
 OTTT = {"rule": "ottt"}
 DSR = {"rule": "dsr", "steps": 20}
 BITS = {"optimiser": "adam", "learning_rate": 0.005}  # of hidden weights, as the authors have it
-AFEC = {"base": "ewc", "settings": {"strength": 1e3}, "forgetting": 100.0}
+EWC = {"strength": 1e5}  # chosen on three tasks of another seed among 1e3, 1e4, 1e5, 1e6
+AFEC = {"base": "ewc", "settings": EWC, "forgetting": 1e4}  # a tenth of it: less does nothing, more forgets
 
 
 def ways(hlop: Mapping[str, Any], lam: str, epochs: int, digits: bool) -> dict[str, Way]:
@@ -104,7 +105,7 @@ def ways(hlop: Mapping[str, Any], lam: str, epochs: int, digits: bool) -> dict[s
         "hlop": Way("hlop", hlop),
         "joint": Way("joint", {}, {"epochs": 2 * epochs}, at_end=True),  # all tasks at once take longer to learn
         "gpm": Way("gpm", {"share": 0.95}),
-        "ewc": Way("ewc", {"strength": 1e3}),
+        "ewc": Way("ewc", EWC),
         "afec": Way("afec", AFEC),
         "hlop, ottt": Way("hlop", hlop, OTTT),
         "hlop, dsr": Way("hlop", hlop, DSR, lam),
@@ -112,7 +113,7 @@ def ways(hlop: Mapping[str, Any], lam: str, epochs: int, digits: bool) -> dict[s
         "binary": Way("metaplastic", {"m": 0.0}, {**BITS, "epochs": epochs}),
         "clnp, told": Way("clnp", {}, {"epochs": epochs}, told=True),
         "fine-tune, told": Way("fine-tune", told=True),
-        "ewc, told": Way("ewc", {"strength": 1e3}, told=True),
+        "ewc, told": Way("ewc", EWC, told=True),
         "afec, told": Way("afec", AFEC, told=True),
         "hlop, told": Way("hlop", hlop, told=True),
     }
@@ -142,7 +143,12 @@ IMAGE_TRAINING = {
     "epochs": 1, "batch_size": 64, "learning_rate": 0.02, "schedule": "constant", "steps": 6, "hook_rows": 96,
     "predict_at_once": 1000,
 }  # fmt: skip
-IMAGE_WAYS = ways(IMAGE_HLOP, "800-800,lam=0.95", 2, digits=False)
+IMAGE_WAYS = ways(IMAGE_HLOP, "800-800,lam=0.95", 3, digits=False)
+LONGER = {**IMAGE_TRAINING, "epochs": 3, "learning_rate": 0.01, "hook_rows": 192}
+ONCE = {
+    **{n: IMAGE_WAYS[n] for n in ("fine-tune", "hlop", "gpm")},
+    "joint": Way("joint", {}, {"epochs": 4}, at_end=True),
+}
 
 EXPERIMENTS = {
     "digits": Experiment(
@@ -150,8 +156,9 @@ EXPERIMENTS = {
         {"epochs": 8, "batch_size": 32, "learning_rate": 0.02, "schedule": "constant", "steps": 6, "hook_rows": 96},
         ways(DIGITS_HLOP, "300-300,lam=0.95", 16, digits=True), seeds=5,
     ),
-    "mnist": Experiment("permuted-mnist", IMAGES, "800-800", IMAGE_TRAINING, IMAGE_WAYS),
-    "fashion": Experiment("permuted-fashion-mnist", IMAGES, "800-800", IMAGE_TRAINING, IMAGE_WAYS),
+    "mnist": Experiment("permuted-mnist", IMAGES, "800-800", LONGER, IMAGE_WAYS),
+    "fashion": Experiment("permuted-fashion-mnist", IMAGES, "800-800", LONGER, IMAGE_WAYS),
+    "mnist-once": Experiment("permuted-mnist", IMAGES, "800-800", IMAGE_TRAINING, ONCE),
 }  # fmt: skip
 
 
