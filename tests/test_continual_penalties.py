@@ -267,10 +267,10 @@ def test_pulls_keep_old_tasks_and_forgetting_frees_new_ones():
     scenario = Permuted(DIGITS, tasks=2, seed=1)
     made = {
         "plain": FineTune(net, **SETTINGS),
-        "ewc": FineTune(net, penalty=Ewc(100.0, samples=50), **SETTINGS),
-        "mas": FineTune(net, penalty=Mas(0.1, samples=50), **SETTINGS),
+        "ewc": FineTune(net, penalty=Ewc(100.0, samples=30), **SETTINGS),
+        "mas": FineTune(net, penalty=Mas(0.1, samples=30), **SETTINGS),
         "si": FineTune(net, penalty=SynapticIntelligence(2.0), **SETTINGS),
-        "afec": FineTune(net, penalty=Afec(Ewc(100.0, samples=50), 100.0), **SETTINGS),
+        "afec": FineTune(net, penalty=Afec(Ewc(100.0, samples=30), 100.0), **SETTINGS),
     }
     found = {name: run(scenario, learner, seed=2).metrics() for name, learner in made.items()}
     assert found["plain"]["BWT"] < -0.3

@@ -36,6 +36,9 @@ class Hook(Protocol):
     (``n = channels * kernel height * kernel width``). An input that is the same at every step comes once. Sparse
     projections have a gradient ``[synapses]``. A chain with several matrices is several projections, ``"a->b/0"``, ...
 
+    Where the error of each row is at hand, which is so for dense projections outside a cycle, ``rows.error`` is it,
+    ``[m, n_post]``; else None. If ``rows`` are only some, ``rows.whole`` are all, whose errors these are; else None.
+
     Returns the gradient to use, of the same shape; None keeps it.
     """
 
