@@ -48,7 +48,7 @@ def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     columns = [*COLUMNS, *dict.fromkeys(more)]
     body = [(label, len(runs[label]), *(cell(n, found.get(n)) for n in columns)) for label, found in figures.items()]
     head = ("method", "seeds", *(HEADINGS.get(n, n) for n in columns))
-    parts = [f"## {EXPERIMENTS[name]}", configuration(next(iter(runs.values()))[0]), table(head, body)]
+    parts = [f"## {EXPERIMENTS[name]}", configuration(runs), table(head, body)]
     several = sum(not np.isnan(np.array(rows[0]["matrix"][0], float)).any() for rows in runs.values())
     if several > 1:
         parts.append(f"![Mean accuracy on the tasks so far, by method](../images/continual_{name}.png)")
@@ -56,15 +56,18 @@ def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     return "\n\n".join(parts)
 
 
-def configuration(row: Row) -> str:
+def configuration(runs: dict[str, list[Row]]) -> str:
     """Say what was run."""
-    plan: dict[str, Any] = row["plan"]
+    label = next((m for m in ("fine-tune", "hlop") if m in runs), next(iter(runs)))
+    plan: dict[str, Any] = runs[label][0]["plan"]
+    joint = [f" Joint training: {row['plan']['training']['epochs']} epochs." for row in runs.get("joint", [])[:1]]
     scenario = ", ".join(f"{k} {v}" for k, v in plan["scenario_settings"].items() if k != "kind")
     training = ", ".join(f"{k} {v}" for k, v in plan["training"].items() if k != "heads")
     return (
         f"`{plan['scenario']}` ({scenario}); hidden layers {plan['network']}, leaky neurons with soft reset, no "
         "biases. "
-        f"Training: {training}; optimiser sgd with momentum 0.9. Settings of each method are in its file of results."
+        f"Training: {training}; optimiser sgd with momentum 0.9. Settings of each method are in its file of "
+        f"results.{''.join(joint)}"
     )
 
 
