@@ -1,4 +1,4 @@
-"""Write validation, benchmarks and soft reset, pages with pictures, from the stored results.
+"""Write validation, benchmarks, soft reset and continual learning, pages with pictures, from the stored results.
 
 ::
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import continual_plots
 import page_emulator
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
+from page_continual import continual
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -21,10 +23,15 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    images = DOCS / "images"
-    for name in [*plots.draw(images), *page_emulator.draw(images), *soft_reset_plots.draw(images)]:
-        print(f"docs/images/{name}")
-    pages = {"validation": validation, "benchmarks": benchmarks, "methods/soft-reset-mpr": soft_reset}
+    for made in (plots, page_emulator, soft_reset_plots, continual_plots):
+        for name in made.draw(DOCS / "images"):
+            print(f"docs/images/{name}")
+    pages = {
+        "validation": validation,
+        "benchmarks": benchmarks,
+        "methods/soft-reset-mpr": soft_reset,
+        "methods/continual": continual,
+    }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
         print(f"docs/{name}.md")

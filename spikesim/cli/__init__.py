@@ -25,6 +25,7 @@ VERBS = (
     "resume",
     "sweep",
     "train",
+    "learn",
     "quantise",
     "profile",
     "map",
