@@ -14,11 +14,12 @@ from typing import Any
 from spikesim.continual.plans import Plan
 from spikesim.continual.results import Study, StudyRun
 from spikesim.continual.watching import Watch, Watcher
+from spikesim.devices import cores
 from spikesim.errors import InvalidValueError
 from spikesim.files.continual import KIND, ContinualResults, load_results, save_results
 from spikesim.files.envelope import check_target
 from spikesim.optional import require
-from spikesim.workers import Failure, cores, work
+from spikesim.workers import Failure, work
 
 
 @dataclass(frozen=True)
