@@ -18,6 +18,8 @@ from spikesim.fixedpoint import IntSample, IntState
 # Spikes are written into pieces of this many (or one per neuron, if that is more), so memory follows the activity.
 _PIECE = 1 << 18
 
+_NO_EVENTS = np.zeros((0, 2), np.int32)
+
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
@@ -60,8 +62,8 @@ def run_sample(
     stimulus = _stimulus(layout, companion.sample if companion else sample, wanted.steps)
     learning = companion if companion and companion.by_column else None
     traces = _traces(layout, wanted, everything=learning is not None)
-    room = scratch(layout.neurons, layout.n_sources, layout.runs, layout.bins)
-    progress = np.zeros(3, np.int64)
+    room = scratch(layout.neurons, layout.n_sources, len(layout.first), layout.runs, layout.bins)
+    progress = np.zeros(2, np.int64)
     pieces: dict[str, list[NDArray[np.int32]]] = {name: [] for name in wanted.spikes}
     while progress[0] < wanted.steps:
         column, stop = wanted.first_column + int(progress[0]), wanted.steps
@@ -71,6 +73,7 @@ def run_sample(
         traces.filled[:] = 0
         advance(
             layout.neurons,
+            layout.dense,
             layout.direct,
             layout.runs,
             layout.binned,
@@ -106,16 +109,17 @@ def _recorded(layout: Layout, traces: Traces) -> dict[str, NDArray[np.int32]]:
 
 
 def _stimulus(layout: Layout, sample: IntSample, steps: int) -> Stimulus:
-    """Merge the inputs' spikes; those of one input are sorted already (`spikesim.fixedpoint.run.as_samples`)."""
-    columns = [np.zeros(0, np.int32), *(np.asarray(e, np.int32)[:, 0] for e in sample.spikes.values())]
-    sources = [np.zeros(0, np.int32)]
-    sources += [np.asarray(e, np.int32)[:, 1] + np.int32(layout.first[name]) for name, e in sample.spikes.items()]
-    column, source = np.concatenate(columns), np.concatenate(sources)
-    if len(sample.spikes) > 1:
-        order = np.argsort(column, kind="stable")
-        column, source = column[order], source[order]
+    """Put the inputs' spikes together; those of one input are sorted already (`spikesim.fixedpoint.run.as_samples`)."""
+    events = {name: np.asarray(sample.spikes.get(name, _NO_EVENTS), np.int32) for name in layout.inputs}
+    column = np.concatenate([np.zeros(0, np.int32), *(e[:, 0] for e in events.values())])
+    source = np.concatenate(
+        [np.zeros(0, np.int32), *(e[:, 1] + np.int32(layout.first[name]) for name, e in events.items())]
+    )
+    end = np.cumsum([0, *(len(e) for e in events.values())], dtype=np.int64)
     drive = np.concatenate([np.zeros((steps, 0), np.int32), *sample.drive.values()], axis=1)
-    return Stimulus(column, source, np.ascontiguousarray(drive), _members(layout, sample.drive))
+    return Stimulus(
+        column, source, end[:-1].copy(), end[1:], np.ascontiguousarray(drive), _members(layout, sample.drive)
+    )
 
 
 def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:
