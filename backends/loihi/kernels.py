@@ -185,9 +185,9 @@ def _update(neurons, p, state, slot, scratch, block, updates, n_out):
 def _append_inputs(stimulus, column, n_populations, counters, scratch, n_out):
     """Append the sources of every input that spike in a column to `out`; return the new length."""
     for g in range(stimulus.next.size):
-        event, end = stimulus.next[g], stimulus.end[g]
+        first, event, end = stimulus.first[g], stimulus.next[g], stimulus.end[g]
         while event < end and load(stimulus.column, event, 0, 4) == column:
-            source = np.int64(load(stimulus.source, event, 1, 4))
+            source = first + load(stimulus.source, event, 1, 4)
             store(counters.fired, source, load(counters.fired, source, 2, 4) + 1, 2, 4)
             store(scratch.out, n_out, np.int32(source), 3, 4)
             n_out += 1

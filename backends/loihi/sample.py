@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,8 @@ class Wanted:
     @cached_property
     def columns(self) -> NDArray[np.int64]:
         """The columns in which u and v are recorded."""
-        columns = np.arange(self.first_column, self.first_column + self.steps, dtype=np.int64)
-        traced: NDArray[np.int64] = columns[columns % self.stride == 0]
-        return traced
+        first = self.first_column + -self.first_column % self.stride
+        return np.arange(first, self.first_column + self.steps, self.stride, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def run_sample(
             learning.after(column, np.concatenate([np.zeros(0, np.int32), *spiking]))
         for name, rows in pieces.items():
             rows.append(found[name])
-    spikes = {name: np.concatenate([np.zeros((0, 2), np.int32), *own]) for name, own in pieces.items()}
+    spikes = {name: own[0] if len(own) == 1 else np.concatenate([_NO_EVENTS, *own]) for name, own in pieces.items()}
     return RawSample(spikes, traces.u, traces.v, state, counters)
 
 
@@ -110,16 +110,20 @@ def _recorded(layout: Layout, traces: Traces) -> dict[str, NDArray[np.int32]]:
 
 def _stimulus(layout: Layout, sample: IntSample, steps: int) -> Stimulus:
     """Put the inputs' spikes together; those of one input are sorted already (`spikesim.fixedpoint.run.as_samples`)."""
-    events = {name: np.asarray(sample.spikes.get(name, _NO_EVENTS), np.int32) for name in layout.inputs}
-    column = np.concatenate([np.zeros(0, np.int32), *(e[:, 0] for e in events.values())])
-    source = np.concatenate(
-        [np.zeros(0, np.int32), *(e[:, 1] + np.int32(layout.first[name]) for name, e in events.items())]
-    )
-    end = np.cumsum([0, *(len(e) for e in events.values())], dtype=np.int64)
+    events = [np.asarray(sample.spikes.get(name, _NO_EVENTS)) for name in layout.inputs]
+    column, source = (_row([e[:, k] for e in events]) for k in range(2))
+    first = np.array([layout.first[name] for name in layout.inputs], np.int64)
+    end = np.cumsum([len(e) for e in events], dtype=np.int64)
+    begin = end - [len(e) for e in events]
     drive = np.concatenate([np.zeros((steps, 0), np.int32), *sample.drive.values()], axis=1)
     return Stimulus(
-        column, source, end[:-1].copy(), end[1:], np.ascontiguousarray(drive), _members(layout, sample.drive)
+        column, source, first, begin, end, np.ascontiguousarray(drive), _members(layout, sample.drive)
     )
+
+
+def _row(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Put arrays together as one kind of array, so that one kernel is compiled, and without a copy of a single one."""
+    return np.require(parts[0] if len(parts) == 1 else np.concatenate([_NO_EVENTS[:, 0], *parts]), np.int32, "CAW")
 
 
 def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:
@@ -127,7 +131,7 @@ def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:
     record = np.array([everything or p.name in wanted.spikes for p in populations], np.uint8)
     share = _PIECE // max(1, int(record.sum()))
     room = [max(share, p.n) if recorded else 0 for p, recorded in zip(populations, record, strict=True)]
-    begin = np.concatenate([[0], np.cumsum(room, dtype=np.int64)]).astype(np.int64)
+    begin = np.array([0, *accumulate(room)], np.int64)
     u_neuron, v_neuron = _members(layout, wanted.u), _members(layout, wanted.v)
     rows = wanted.columns.size
     return Traces(

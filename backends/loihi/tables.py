@@ -101,12 +101,13 @@ class State(NamedTuple):
 class Stimulus(NamedTuple):
     """Input spikes and direct currents, (steps, targets).
 
-    Spikes are those of one input after another, each sorted by column; sources are numbered after the neurons. Input
-    `g` has the events from `next[g]`, which moves on, up to `end[g]`.
+    Spikes are those of one input after another, each sorted by column. Input `g` has those from `next[g]`, which moves
+    on, up to `end[g]`; its first source is `first[g]`, as sources are numbered after the neurons.
     """
 
     column: I32
     source: I32
+    first: I64
     next: I64
     end: I64
     drive: I32
