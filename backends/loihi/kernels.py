@@ -41,6 +41,7 @@ MAX_STATE = 1 << 23
 # Without reference counts: those of the arrays of all tuples took a microsecond a step.
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 
+
 @inline
 def _decayed(x, keep):
     """Return ``x * keep / 4096`` rounded towards zero, in 32 bits: the upper and the lower 12 bits apart."""
@@ -284,8 +285,8 @@ def advance(
     Parameters
     ----------
     neurons, dense, direct, runs, binned, bins, state, stimulus, counters, traces, scratch
-        The tuples of `spikesim.backends.loihi.tables`. `dense`, `direct` and `runs` are the synapses that can be added at once,
-        `binned` those of projections whose sums lose bits to a negative exponent.
+        The tuples of `spikesim.backends.loihi.tables`. `dense`, `direct` and `runs` are the synapses that can be added
+        at once, `binned` those of projections whose sums lose bits to a negative exponent.
     stride
         u and v are traced in the columns that it divides.
     first_column

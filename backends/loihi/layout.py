@@ -149,9 +149,8 @@ def _box(projection: IntProjection) -> tuple[int, int] | None:
         return None
     low = int(target.min())
     n = int(target.max()) - low + 1
-    inner = np.ones(target.size, bool)
-    inner[projection.indptr[:-1][projection.indptr[:-1] < target.size]] = False
-    ordered = bool((np.diff(target) > 0)[inner[1:]].all())  # so no pair comes twice
+    # Within a source targets rise, so no pair comes twice.
+    ordered = bool(((np.diff(target) > 0) | (np.diff(projection.sources) > 0)).all())
     filled = target.size / (n * (projection.indptr.size - 1))
     return (low, n) if ordered and n >= _SHORTEST_RUN and filled >= _DENSE_SHARE else None
 

@@ -116,9 +116,7 @@ def _stimulus(layout: Layout, sample: IntSample, steps: int) -> Stimulus:
     end = np.cumsum([len(e) for e in events], dtype=np.int64)
     begin = end - [len(e) for e in events]
     drive = np.concatenate([np.zeros((steps, 0), np.int32), *sample.drive.values()], axis=1)
-    return Stimulus(
-        column, source, first, begin, end, np.ascontiguousarray(drive), _members(layout, sample.drive)
-    )
+    return Stimulus(column, source, first, begin, end, np.ascontiguousarray(drive), _members(layout, sample.drive))
 
 
 def _row(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -44,9 +44,9 @@ class Neurons(NamedTuple):
 class Dense(NamedTuple):
     """Projections between most pairs of two groups, one a row of `table`, with a weight for every pair, 0 for none.
 
-    `GROUP` is the number of the group that its spikes come from (populations, then inputs), `PLACE` where they go, as in
-    `Synapses`. The weights of a source are filled up with zeros to `LENGTH`, a multiple of `LANES`; those of source `s`
-    begin at ``ORIGIN + s * LENGTH``.
+    `GROUP` is the number of the group that its spikes come from (populations, then inputs), `PLACE` where the first
+    weight of a source goes, as in `Synapses`. The weights of a source are filled up with zeros to `LENGTH`, a multiple
+    of `LANES`; those of source `s` begin at ``ORIGIN + s * LENGTH``.
     """
 
     table: I64
