@@ -162,7 +162,7 @@ def _dense(
     n_neurons: int,
 ) -> Dense:
     """Give each of these projections a matrix, one row a source."""
-    groups = [g.name for g in (*network.populations, *network.inputs)]
+    groups = [*(p.name for p in network.populations), *(i.name for i in network.inputs)]
     table, weights, begin = [], [np.zeros(0, np.int16)], 0
     for p, (low, n) in projections:
         length = -(-n // LANES) * LANES

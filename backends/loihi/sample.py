@@ -113,15 +113,17 @@ def _stimulus(layout: Layout, sample: IntSample, steps: int) -> Stimulus:
     events = [np.asarray(sample.spikes.get(name, _NO_EVENTS)) for name in layout.inputs]
     column, source = (_row([e[:, k] for e in events]) for k in range(2))
     first = np.array([layout.first[name] for name in layout.inputs], np.int64)
-    end = np.cumsum([len(e) for e in events], dtype=np.int64)
-    begin = end - [len(e) for e in events]
+    size = np.array([len(e) for e in events], np.int64)
+    end = np.cumsum(size)
     drive = np.concatenate([np.zeros((steps, 0), np.int32), *sample.drive.values()], axis=1)
-    return Stimulus(column, source, first, begin, end, np.ascontiguousarray(drive), _members(layout, sample.drive))
+    return Stimulus(column, source, first, end - size, end, np.ascontiguousarray(drive), _members(layout, sample.drive))
 
 
 def _row(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
     """Put arrays together as one kind of array, so that one kernel is compiled, and without a copy of a single one."""
-    return np.require(parts[0] if len(parts) == 1 else np.concatenate([_NO_EVENTS[:, 0], *parts]), np.int32, "CAW")
+    return np.require(
+        parts[0] if len(parts) == 1 else np.concatenate([_NO_EVENTS[:, 0], *parts]), np.int32, ["C", "A", "W"]
+    )
 
 
 def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:

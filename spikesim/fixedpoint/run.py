@@ -255,7 +255,7 @@ def _scanned(events: NDArray[Any]) -> tuple[int, int, int]:
     from spikesim.fixedpoint.event_kernel import scan  # it brings numba, which takes half a second
 
     # One kind of array, so that one kernel is compiled.
-    column, source = (np.require(events[:, k], np.int64, "CAW") for k in range(2))
+    column, source = (np.require(events[:, k], np.int64, ["C", "A", "W"]) for k in range(2))
     found: tuple[int, int, int] = scan(column, source)
     return found
 
