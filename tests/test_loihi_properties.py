@@ -140,6 +140,58 @@ def test_emulator_equals_the_reference(seed: int, steps: int) -> None:
     check_counts(network, run, sample, log)
 
 
+def wide_projection(rng: np.random.Generator, name: str, pre: Any, post: Any) -> IntProjection:
+    """Between parts of two groups; from few to all pairs; one delay, one a source, or many; pairs in order or not."""
+    w = 2 * rng.integers(-64, 64, (post.n, pre.n))
+    exists = rng.random(w.shape) < rng.choice([0.1, 0.32, 0.35, 0.9, 1.0])
+    low, high = sorted(rng.integers(0, post.n + 1, 2))
+    exists[:low], exists[high:] = False, False
+    source, target = np.nonzero(exists.T)
+    again = source.size and rng.random() < 0.2  # then some pairs are connected twice
+    source, target = (np.sort(np.append(source, source[:3])), target) if again else (source, target)
+    if again or rng.random() < 0.2:
+        target = rng.integers(0, post.n, source.size) if again else target[np.lexsort((-target, source))]
+    delay: Any = int(rng.integers(0, 4))
+    if rng.random() < 0.4:
+        delay = rng.integers(0, 4, pre.n)[source] if rng.random() < 0.5 else rng.integers(0, 4, source.size)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=pre.n))])
+    return IntProjection(name, pre.name, post.name, indptr, target, w[target, source], delay, weight_exp=0)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_wide_projections_equal_the_reference(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = [IntInput(name, int(rng.integers(1, 60))) for name in ("a", "b")]
+    cells = [IntPopulation(name, int(rng.integers(8, 150)), du=900, dv=300, vth=500) for name in ("c", "d")]
+    ends = [(pre, post) for pre in (*inputs, *cells) for post in cells]
+    network = IntNetwork(cells, [wide_projection(rng, f"l{i}", *both) for i, both in enumerate(ends)], inputs)
+    sample = IntSample({g.name: np.argwhere(rng.random((12, g.n)) < 0.5) for g in inputs})
+    run = emulate(network, 12, sample, record_u=True, record_v=True)
+    log = reference(network, 12, sample)
+    assert_equal(run, log)
+    check_counts(network, run, sample, log)
+
+
+def test_the_order_and_layout_of_events_do_not_matter() -> None:
+    cells = IntPopulation("c", 20, vth=100)
+    line = IntProjection.from_dense("l", "in", "c", np.arange(-100, 100).reshape(20, 10))
+    network = IntNetwork([cells], [line], [IntInput("in", 10)])
+    events = np.argwhere(np.random.default_rng(0).random((30, 10)) < 0.3)
+    expected = emulate(network, 30, {"in": events}, record_v=True)
+    frozen = events.astype(np.int32)
+    frozen.flags.writeable = False
+    shuffled = events[np.random.default_rng(1).permutation(len(events))]
+    for same in (events.astype(np.uint8), np.ascontiguousarray(events), events.tolist(), frozen, shuffled):
+        run = emulate(network, 30, {"in": same}, record_v=True)
+        assert np.array_equal(run.v["c"], expected.v["c"])
+        assert run.counts.events["l"] == expected.counts.events["l"] == 20 * len(events)
+    with pytest.raises(NetworkError, match=r"spikes twice.*"):
+        emulate(network, 30, {"in": np.concatenate([events, events[3:4]])})
+    with pytest.raises(NetworkError, match=r"sources -1\.\.10 do not lie in 0\.\.9"):
+        emulate(network, 30, {"in": [(2, 10), (1, -1)]})
+
+
 def check_counts(network: IntNetwork, run: IntRun, sample: IntSample, log: dict[str, tuple[list, list, list]]) -> None:
     fired = {name: np.sum(s, axis=0, dtype=np.int64) for name, (_, _, s) in log.items()}
     for g in network.inputs:

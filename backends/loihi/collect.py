@@ -15,10 +15,10 @@ def assemble(layout: Layout, raw: list[RawSample], batched: bool, wanted: Wanted
     """Put the samples of a run together."""
     state = IntState(
         wanted.first_column + wanted.steps,
-        np.stack([r.state.u for r in raw]),
-        np.stack([r.state.v for r in raw]),
-        np.stack([r.state.ring[:-LANES].reshape(layout.slots, layout.n_neurons) for r in raw]),
-        np.stack([r.state.wait for r in raw]),
+        _stacked([r.state.u for r in raw]),
+        _stacked([r.state.v for r in raw]),
+        _stacked([r.state.ring[:-LANES].reshape(layout.slots, layout.n_neurons) for r in raw]),
+        _stacked([r.state.wait for r in raw]),
     )
     return IntRun(
         steps=wanted.steps,
@@ -31,6 +31,10 @@ def assemble(layout: Layout, raw: list[RawSample], batched: bool, wanted: Wanted
         counts=_counts(layout, raw, batched, wanted.steps),
         state=state,
     )
+
+
+def _stacked(arrays: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _joined(events: list[NDArray[np.int32]], batched: bool) -> NDArray[np.int32]:

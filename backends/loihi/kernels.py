@@ -17,6 +17,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from spikesim.backends.loihi.delivery import deliver_all, inline
 from spikesim.backends.loihi.tables import (
     BLOCK,
     FIRST,
@@ -29,35 +30,32 @@ from spikesim.backends.loihi.tables import (
     RESET,
     SHARED,
 )  # fmt: skip
-from spikesim.backends.loihi.vector import add_rows, as_bits, ask, lowest_bit
+from spikesim.backends.loihi.vector import as_bits, lowest_bit
 from spikesim.equations.scoped import load, store
 
 DECAY_BITS = 12
 LOW_BITS = (1 << DECAY_BITS) - 1
 INPUT_SHIFT = 6
 MAX_STATE = 1 << 23
-AHEAD = 2  # rows of synapses that are on their way from memory while one is added
 
 # Without reference counts: those of the arrays of all tuples took a microsecond a step.
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-# What is called once a column from one place: passing tuples of arrays costs more than some of them do.
-_inline = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 
 
-@_inline
+@inline
 def _decayed(x, keep):
     """Return ``x * keep / 4096`` rounded towards zero, in 32 bits: the upper and the lower 12 bits apart."""
     low = np.int32((x & LOW_BITS) * keep) + ((x >> 31) & LOW_BITS)
     return np.int32(np.int32((x >> DECAY_BITS) * keep) + (np.int32(low) >> DECAY_BITS))
 
 
-@_inline
+@inline
 def _current(u, a, keep):
     """Return the new current before it is wrapped."""
     return np.int32(_decayed(u, keep) + np.int32(a << INPUT_SHIFT))
 
 
-@_inline
+@inline
 def _wrapped(u):
     """Take 2^24 off (or on) once where u has left (-2^23, 2^23]."""
     down = np.int32(2 * MAX_STATE) if u > MAX_STATE else np.int32(0)
@@ -65,18 +63,18 @@ def _wrapped(u):
     return np.int32(np.int32(u - down) + up)
 
 
-@_inline
+@inline
 def _voltage(v, u, keep, bias):
     """Return the new voltage before it is clipped."""
     return np.int32(np.int32(_decayed(v, keep) + u) + bias)
 
 
-@_inline
+@inline
 def _clipped(v):
     return np.int32(min(max(v, np.int32(1 - MAX_STATE)), np.int32(MAX_STATE - 1)))
 
 
-@_inline
+@inline
 def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum, state, fired, updates):
     """Advance neurons with the same parameters by one column; mark who spikes; return whether anyone does or lives."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -103,7 +101,7 @@ def _shared_block(first, n, slot, keep_u, keep_v, bias, threshold, mask, quantum
     return spikes, alive
 
 
-@_inline
+@inline
 def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     """Do the same where neurons have parameters of their own; one that is refractory has its voltage held at 0."""
     active = wraps = clips = spikes = alive = np.int32(0)
@@ -135,7 +133,7 @@ def _own_block(first, n, slot, neurons, mask, state, fired, updates):
     return spikes, alive
 
 
-@_inline
+@inline
 def _anything(values, first, n):
     """Tell whether a value differs from 0."""
     found = np.int32(0)
@@ -144,7 +142,7 @@ def _anything(values, first, n):
     return found != 0
 
 
-@_inline
+@inline
 def _append(scratch, n, first, n_out):
     """Append the neurons that are marked to `out` and return its new length."""
     for k in range(0, n, 64):
@@ -158,7 +156,7 @@ def _append(scratch, n, first, n_out):
     return n_out
 
 
-@_inline
+@inline
 def _update(neurons, p, state, slot, scratch, block, updates, n_out):
     """Advance population `p` by one column, block by block; append who spikes and return the new length of `out`."""
     populations, fired, resting = neurons.populations, scratch.fired, scratch.resting
@@ -184,87 +182,23 @@ def _update(neurons, p, state, slot, scratch, block, updates, n_out):
     return n_out, block
 
 
-@_inline
-def _deliver(direct, sources, n_sources, ring, base):
-    """Add the weights of some sources to the sums under way."""
-    size = ring.size - LANES
-    for j in range(n_sources):
-        if j + AHEAD < n_sources:
-            later = np.int64(load(sources, j + AHEAD, 1, 2))
-            for k in range(load(direct.indptr, later, 1, 2), load(direct.indptr, later + 1, 1, 2), 16):
-                ask(direct.place, k)
-                ask(direct.weight, k)
-        source = np.int64(load(sources, j, 1, 2))
-        for k in range(load(direct.indptr, source, 1, 2), load(direct.indptr, source + 1, 1, 2)):
-            place = base + load(direct.place, k, 1, 2)
-            place -= size if place >= size else 0
-            store(ring, place, np.int32(load(ring, place, 0, 2) + load(direct.weight, k, 1, 2)), 0, 2)
+@inline
+def _append_inputs(stimulus, column, n_populations, counters, scratch, n_out):
+    """Append the sources of every input that spike in a column to `out`; return the new length."""
+    for g in range(stimulus.next.size):
+        first, event, end = stimulus.first[g], stimulus.next[g], stimulus.end[g]
+        while event < end and load(stimulus.column, event, 0, 4) == column:
+            source = first + load(stimulus.source, event, 1, 4)
+            store(counters.fired, source, load(counters.fired, source, 2, 4) + 1, 2, 4)
+            store(scratch.out, n_out, np.int32(source), 3, 4)
+            n_out += 1
+            event += 1
+        stimulus.next[g] = event
+        scratch.bounds[n_populations + g + 1] = n_out
+    return n_out
 
 
-@_inline
-def _deliver_runs(runs, sources, n_sources, ring, base, rows, n_rows, busy):
-    """Do the same for runs: list the rows of each block, then add up the rows of a block and add them at once."""
-    n_busy = 0
-    for j in range(n_sources):
-        source = np.int64(load(sources, j, 0, 1))
-        for r in range(load(runs.indptr, source, 0, 1), load(runs.indptr, source + 1, 0, 1)):
-            b = np.int64(load(runs.block, r, 0, 1))
-            n = np.int64(load(n_rows, b, 0, 1))
-            store(rows, load(runs.room, b, 0, 1) + n, load(runs.begin, r, 0, 1), 0, 1)
-            store(n_rows, b, np.int32(n + 1), 0, 1)
-            if n == 0:
-                busy[n_busy] = b
-                n_busy += 1
-    size = ring.size - LANES
-    for j in range(n_busy):
-        b = busy[j]
-        place = base + runs.place[b]
-        place -= size if place >= size else 0
-        length, first, n = np.int64(runs.length[b]), runs.room[b], np.int64(n_rows[b])
-        k = 0
-        while k + 4 * LANES <= length:
-            add_rows(ring, place + k, runs.weight, k, rows, first, n, 4)
-            k += 4 * LANES
-        while k < length:
-            add_rows(ring, place + k, runs.weight, k, rows, first, n, 1)
-            k += LANES
-        n_rows[b] = 0
-
-
-@_inline
-def _deliver_binned(binned, bins, sources, n_sources, ring, base, sums, touched, seen):
-    """Do the same where sums are shifted right, rounding down, before they are added to those under way."""
-    n_touched = 0
-    for j in range(n_sources):
-        for k in range(binned.indptr[sources[j]], binned.indptr[sources[j] + 1]):
-            b = binned.place[k]
-            sums[b] += binned.weight[k]
-            if not seen[b]:
-                seen[b] = 1
-                touched[n_touched] = b
-                n_touched += 1
-    size = ring.size - LANES
-    for j in range(n_touched):
-        b = touched[j]
-        place = base + bins.place[b]
-        ring[place - size if place >= size else place] += sums[b] >> bins.shift[b]
-        sums[b] = 0
-        seen[b] = 0
-
-
-@_inline
-def _append_inputs(stimulus, column, event, counters, out, n_out):
-    """Append the sources that spike in a column to `out`; return the next event and the new length."""
-    while event < stimulus.column.size and stimulus.column[event] == column:
-        source = stimulus.source[event]
-        counters.fired[source] += 1
-        out[n_out] = source
-        n_out += 1
-        event += 1
-    return event, n_out
-
-
-@_inline
+@inline
 def _update_all(neurons, state, column, slot, scratch, counters, traces):
     """Advance every population by one column, record its spikes, and return the number of spikes in `out`."""
     out = scratch.out
@@ -289,10 +223,11 @@ def _update_all(neurons, state, column, slot, scratch, counters, traces):
                 store(traces.spikes, at + 1, np.int32(load(out, j, 1, 2) - first), 0, 2)
                 at += 2
             traces.filled[p] += n_out - before
+        scratch.bounds[p + 1] = n_out
     return n_out
 
 
-@_inline
+@inline
 def _find_resting(neurons, state, resting):
     """Mark the blocks in which all states and biases are 0."""
     block = 0
@@ -306,7 +241,7 @@ def _find_resting(neurons, state, resting):
             block += 1
 
 
-@_inline
+@inline
 def _has_room(neurons, traces):
     """Tell whether the spikes of one more column can be recorded, however many they are."""
     for p in range(traces.record.size):
@@ -316,7 +251,7 @@ def _has_room(neurons, traces):
     return True
 
 
-@_inline
+@inline
 def _trace(traces, state, row):
     """Copy the recorded currents and voltages."""
     for j in range(traces.u_neuron.size):
@@ -328,6 +263,7 @@ def _trace(traces, state, row):
 @_jit
 def advance(
     neurons,
+    dense,
     direct,
     runs,
     binned,
@@ -348,15 +284,15 @@ def advance(
 
     Parameters
     ----------
-    neurons, direct, runs, binned, bins, state, stimulus, counters, traces, scratch
-        The tuples of `spikesim.backends.loihi.tables`. `direct` and `runs` are the synapses that can be added at once,
-        `binned` those of projections whose sums lose bits to a negative exponent.
+    neurons, dense, direct, runs, binned, bins, state, stimulus, counters, traces, scratch
+        The tuples of `spikesim.backends.loihi.tables`. `dense`, `direct` and `runs` are the synapses that can be added
+        at once, `binned` those of projections whose sums lose bits to a negative exponent.
     stride
         u and v are traced in the columns that it divides.
     first_column
         The first column of the whole run.
     progress
-        int64, shape (3,): steps done, input events consumed, rows of u and v written. Updated in place.
+        int64, shape (2,): steps done, rows of u and v written. Updated in place.
     steps
         Length of the whole run.
     """
@@ -371,16 +307,9 @@ def advance(
         for j in range(stimulus.drive_target.size):
             state.ring[slot + stimulus.drive_target[j]] += stimulus.drive[progress[0], j]
         n_out = _update_all(neurons, state, column, slot, scratch, counters, traces)
-        progress[1], n_out = _append_inputs(stimulus, column, progress[1], counters, scratch.out, n_out)
-        if direct.place.size:
-            _deliver(direct, scratch.out, n_out, state.ring, base)
-        if runs.place.size:
-            _deliver_runs(runs, scratch.out, n_out, state.ring, base, scratch.rows, scratch.n_rows, scratch.busy)
-        if bins.place.size:
-            _deliver_binned(
-                binned, bins, scratch.out, n_out, state.ring, base, scratch.sums, scratch.touched, scratch.seen
-            )
+        n_out = _append_inputs(stimulus, column, neurons.populations.shape[0], counters, scratch, n_out)
+        deliver_all(dense, direct, runs, binned, bins, scratch, n_out, state.ring, base)
         if column % stride == 0:
-            _trace(traces, state, progress[2])
-            progress[2] += 1
+            _trace(traces, state, progress[1])
+            progress[1] += 1
         progress[0] += 1

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.backends.loihi.beside import is_static
-from spikesim.backends.loihi.tables import HARD, LANES, NONE, OWN, SHARED, SOFT, Bins, Neurons, Runs, Synapses
+from spikesim.backends.loihi.tables import HARD, LANES, NONE, OWN, SHARED, SOFT, Bins, Dense, Neurons, Runs, Synapses
 from spikesim.errors import DeviceLimitError
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
 
 # From this length on a run of neighbouring targets pays for its bookkeeping.
 _SHORTEST_RUN = 8
+
+# A projection with a weight for every pair takes 2 bytes a pair, one with a list of synapses 6 bytes a synapse.
+_DENSE_SHARE = 1 / 3
 
 _RESETS = {"hard": HARD, "soft": SOFT, "none": NONE}
 
@@ -28,10 +31,12 @@ class Layout:
     ----------
     network
         What it was made from.
-    neurons, direct, runs, binned, bins
+    neurons, dense, direct, runs, binned, bins
         See `spikesim.backends.loihi.tables`.
     first
         For each population its first neuron, for each input its first source; inputs come after all neurons.
+    inputs
+        Names of the inputs.
     n_neurons, n_sources
         Neurons of all populations; these plus the sources of all inputs.
     slots
@@ -40,11 +45,13 @@ class Layout:
 
     network: IntNetwork
     neurons: Neurons
+    dense: Dense
     direct: Synapses
     runs: Runs
     binned: Synapses
     bins: Bins
     first: dict[str, int]
+    inputs: list[str]
     n_neurons: int
     n_sources: int
     slots: int
@@ -82,17 +89,20 @@ def lay_out(network: IntNetwork) -> Layout:
             [f"{n_neurons} neurons with {slots} delay slots need {n_neurons * slots} sums; the emulator holds 2^31 - 1"]
         )
     exact = {p.name: _loses_nothing(p) for p in static}
-    at_once = _sorted([_direct(p, first, n_neurons) for p in static if exact[p.name]])
+    boxes = {p.name: _box(p) for p in static if exact[p.name]}
+    at_once = _sorted([_direct(p, first, n_neurons) for p in static if exact[p.name] and boxes[p.name] is None])
     direct, runs = _split_runs(at_once, n_neurons, bounds[-1])
     binned, bins = _binned([p for p in static if not exact[p.name]], first, n_neurons)
     return Layout(
         network=network,
         neurons=_neurons(network, first),
+        dense=_dense(network, [(p, box) for p in static if (box := boxes.get(p.name))], first, n_neurons),
         direct=direct,
         runs=runs,
         binned=_by_source(_sorted(binned), bounds[-1]),
         bins=bins,
         first=first,
+        inputs=[i.name for i in network.inputs],
         n_neurons=n_neurons,
         n_sources=bounds[-1],
         slots=slots,
@@ -119,15 +129,50 @@ def _loses_nothing(projection: IntProjection) -> bool:
     return exp >= 0 or not (projection.effective_weights % (1 << -exp)).any()
 
 
-def _direct(projection: IntProjection, first: dict[str, int], n_neurons: int) -> _Listed:
-    """List the synapses with shifted weights: 255 << 7 and -256 << 7 just fit into 16 bit."""
+def _shifted(projection: IntProjection) -> NDArray[np.int16]:
+    """Return the weights after the shift: 255 << 7 and -256 << 7 just fit into 16 bit."""
     exp = projection.weight_exp
     weight = projection.effective_weights << exp if exp >= 0 else projection.effective_weights >> -exp
-    return _Listed(
-        projection.sources + np.int64(first[projection.pre]),
-        _places(projection, first, n_neurons),
-        weight.astype(np.int16),
-    )
+    return weight.astype(np.int16)
+
+
+def _direct(projection: IntProjection, first: dict[str, int], n_neurons: int) -> _Listed:
+    """List the synapses."""
+    source = projection.sources + np.int64(first[projection.pre])
+    return _Listed(source, _places(projection, first, n_neurons), _shifted(projection))
+
+
+def _box(projection: IntProjection) -> tuple[int, int] | None:
+    """Return the first target of a dense projection and how many there are up to the last; None if it is not dense."""
+    target = projection.indices
+    if target.size == 0 or np.unique(projection.delay).size != 1:
+        return None
+    low = int(target.min())
+    n = int(target.max()) - low + 1
+    # Within a source targets rise, so no pair comes twice.
+    ordered = bool(((np.diff(target) > 0) | (np.diff(projection.sources) > 0)).all())
+    filled = target.size / (n * (projection.indptr.size - 1))
+    return (low, n) if ordered and n >= _SHORTEST_RUN and filled >= _DENSE_SHARE else None
+
+
+def _dense(
+    network: IntNetwork,
+    projections: list[tuple[IntProjection, tuple[int, int]]],
+    first: dict[str, int],
+    n_neurons: int,
+) -> Dense:
+    """Give each of these projections a matrix, one row a source."""
+    groups = [*(p.name for p in network.populations), *(i.name for i in network.inputs)]
+    table, weights, begin = [], [np.zeros(0, np.int16)], 0
+    for p, (low, n) in projections:
+        length = -(-n // LANES) * LANES
+        weight = np.zeros((network.size(p.pre), length), np.int16)
+        weight[p.sources, p.indices - low] = _shifted(p)
+        weights.append(weight.reshape(-1))
+        place = int(np.max(p.delay)) * n_neurons + first[p.post] + low
+        table.append((groups.index(p.pre), place, length, begin - first[p.pre] * length))
+        begin += weight.size
+    return Dense(np.array(table, np.int64).reshape(-1, 4), np.concatenate(weights))
 
 
 def _binned(projections: list[IntProjection], first: dict[str, int], n_neurons: int) -> tuple[list[_Listed], Bins]:

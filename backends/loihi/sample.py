@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from spikesim.fixedpoint import IntSample, IntState
 
 # Spikes are written into pieces of this many (or one per neuron, if that is more), so memory follows the activity.
 _PIECE = 1 << 18
+
+_NO_EVENTS = np.zeros((0, 2), np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +36,8 @@ class Wanted:
     @cached_property
     def columns(self) -> NDArray[np.int64]:
         """The columns in which u and v are recorded."""
-        columns = np.arange(self.first_column, self.first_column + self.steps, dtype=np.int64)
-        traced: NDArray[np.int64] = columns[columns % self.stride == 0]
-        return traced
+        first = self.first_column + -self.first_column % self.stride
+        return np.arange(first, self.first_column + self.steps, self.stride, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,8 @@ def run_sample(
     stimulus = _stimulus(layout, companion.sample if companion else sample, wanted.steps)
     learning = companion if companion and companion.by_column else None
     traces = _traces(layout, wanted, everything=learning is not None)
-    room = scratch(layout.neurons, layout.n_sources, layout.runs, layout.bins)
-    progress = np.zeros(3, np.int64)
+    room = scratch(layout.neurons, layout.n_sources, len(layout.first), layout.runs, layout.bins)
+    progress = np.zeros(2, np.int64)
     pieces: dict[str, list[NDArray[np.int32]]] = {name: [] for name in wanted.spikes}
     while progress[0] < wanted.steps:
         column, stop = wanted.first_column + int(progress[0]), wanted.steps
@@ -71,6 +73,7 @@ def run_sample(
         traces.filled[:] = 0
         advance(
             layout.neurons,
+            layout.dense,
             layout.direct,
             layout.runs,
             layout.binned,
@@ -91,7 +94,7 @@ def run_sample(
             learning.after(column, np.concatenate([np.zeros(0, np.int32), *spiking]))
         for name, rows in pieces.items():
             rows.append(found[name])
-    spikes = {name: np.concatenate([np.zeros((0, 2), np.int32), *own]) for name, own in pieces.items()}
+    spikes = {name: own[0] if len(own) == 1 else np.concatenate([_NO_EVENTS, *own]) for name, own in pieces.items()}
     return RawSample(spikes, traces.u, traces.v, state, counters)
 
 
@@ -106,16 +109,21 @@ def _recorded(layout: Layout, traces: Traces) -> dict[str, NDArray[np.int32]]:
 
 
 def _stimulus(layout: Layout, sample: IntSample, steps: int) -> Stimulus:
-    """Merge the inputs' spikes; those of one input are sorted already (`spikesim.fixedpoint.run.as_samples`)."""
-    columns = [np.zeros(0, np.int32), *(np.asarray(e, np.int32)[:, 0] for e in sample.spikes.values())]
-    sources = [np.zeros(0, np.int32)]
-    sources += [np.asarray(e, np.int32)[:, 1] + np.int32(layout.first[name]) for name, e in sample.spikes.items()]
-    column, source = np.concatenate(columns), np.concatenate(sources)
-    if len(sample.spikes) > 1:
-        order = np.argsort(column, kind="stable")
-        column, source = column[order], source[order]
+    """Put the inputs' spikes together; those of one input are sorted already (`spikesim.fixedpoint.run.as_samples`)."""
+    events = [np.asarray(sample.spikes.get(name, _NO_EVENTS)) for name in layout.inputs]
+    column, source = (_row([e[:, k] for e in events]) for k in range(2))
+    first = np.array([layout.first[name] for name in layout.inputs], np.int64)
+    size = np.array([len(e) for e in events], np.int64)
+    end = np.cumsum(size)
     drive = np.concatenate([np.zeros((steps, 0), np.int32), *sample.drive.values()], axis=1)
-    return Stimulus(column, source, np.ascontiguousarray(drive), _members(layout, sample.drive))
+    return Stimulus(column, source, first, end - size, end, np.ascontiguousarray(drive), _members(layout, sample.drive))
+
+
+def _row(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Put arrays together as one kind of array, so that one kernel is compiled, and without a copy of a single one."""
+    return np.require(
+        parts[0] if len(parts) == 1 else np.concatenate([_NO_EVENTS[:, 0], *parts]), np.int32, ["C", "A", "W"]
+    )
 
 
 def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:
@@ -123,7 +131,7 @@ def _traces(layout: Layout, wanted: Wanted, everything: bool) -> Traces:
     record = np.array([everything or p.name in wanted.spikes for p in populations], np.uint8)
     share = _PIECE // max(1, int(record.sum()))
     room = [max(share, p.n) if recorded else 0 for p, recorded in zip(populations, record, strict=True)]
-    begin = np.concatenate([[0], np.cumsum(room, dtype=np.int64)]).astype(np.int64)
+    begin = np.array([0, *accumulate(room)], np.int64)
     u_neuron, v_neuron = _members(layout, wanted.u), _members(layout, wanted.v)
     rows = wanted.columns.size
     return Traces(

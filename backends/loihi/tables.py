@@ -11,6 +11,8 @@ HARD, SOFT, NONE = 0, 1, 2
 
 # Columns of `Neurons.populations`.
 FIRST, LAST, RESET, INTERVAL, OFFSET, KIND = range(6)
+# Columns of `Dense.table`.
+GROUP, PLACE, LENGTH, ORIGIN = range(4)
 # Kinds: one value of each parameter for the whole population and never refractory; or one a neuron.
 SHARED, OWN = 0, 1
 # Weights of neighbours are stored in multiples of this many, the rest being 0, so that no loop has a remainder.
@@ -37,6 +39,18 @@ class Neurons(NamedTuple):
     bias: I32
     hold: I32
     populations: I64
+
+
+class Dense(NamedTuple):
+    """Projections between most pairs of two groups, one a row of `table`, with a weight for every pair, 0 for none.
+
+    `GROUP` is the number of the group that its spikes come from (populations, then inputs), `PLACE` where the first
+    weight of a source goes, as in `Synapses`. The weights of a source are filled up with zeros to `LENGTH`, a multiple
+    of `LANES`; those of source `s` begin at ``ORIGIN + s * LENGTH``.
+    """
+
+    table: I64
+    weight: I16
 
 
 class Synapses(NamedTuple):
@@ -85,10 +99,17 @@ class State(NamedTuple):
 
 
 class Stimulus(NamedTuple):
-    """Input spikes sorted by column, sources numbered after the neurons; and direct currents, (steps, targets)."""
+    """Input spikes and direct currents, (steps, targets).
+
+    Spikes are those of one input after another, each sorted by column. Input `g` has those from `next[g]`, which moves
+    on, up to `end[g]`; its first source is `first[g]`, as sources are numbered after the neurons.
+    """
 
     column: I32
     source: I32
+    first: I64
+    next: I64
+    end: I64
     drive: I32
     drive_target: I32
 
@@ -120,11 +141,13 @@ class Traces(NamedTuple):
 class Scratch(NamedTuple):
     """Room that the kernels write to within a column: who spikes (neurons and inputs), marks of a block.
 
+    The spikes of a group stand together in `out`, between its two `bounds`, populations before inputs.
     `resting` marks the blocks of neurons at rest. `rows`, `n_rows` and `busy` belong to the blocks of `Runs`; `sums`,
     `touched` and `seen` to the bins. Each column leaves counts and sums at 0.
     """
 
     out: I32
+    bounds: I64
     fired: U8
     resting: U8
     rows: I64
@@ -135,11 +158,12 @@ class Scratch(NamedTuple):
     seen: U8
 
 
-def scratch(neurons: Neurons, sources: int, runs: Runs, bins: Bins) -> Scratch:
+def scratch(neurons: Neurons, sources: int, groups: int, runs: Runs, bins: Bins) -> Scratch:
     """Return room for a sample."""
     n_bins = bins.place.size
     return Scratch(
         out=np.empty(sources, np.int32),
+        bounds=np.zeros(groups + 1, np.int64),
         fired=np.zeros(BLOCK, np.uint8),
         resting=np.zeros(neurons.keep_u.size // BLOCK + len(neurons.populations), np.uint8),
         rows=np.empty(runs.begin.size, np.int64),

@@ -13,6 +13,23 @@ from spikesim.backends.loihi.tables import LANES
 from spikesim.equations import vectors
 
 
+def _add_up(builder, sums, weights, count, n, row_of):
+    """Add rows of weights up in `count` registers, and to the sums; ``row_of(j)`` says where row `j` begins."""
+    wide = ir.VectorType(vectors.I32, LANES)
+    targets = [builder.gep(sums, [vectors.I64(LANES * c)]) for c in range(count)]
+    totals = [cgutils.alloca_once(builder, wide) for _ in range(count)]  # the optimiser makes registers of them
+    for total, part in zip(totals, targets, strict=True):
+        builder.store(vectors.load(builder, part, LANES, vectors.I32), total)
+    with cgutils.for_range(builder, n, intp=vectors.I64) as loop:
+        row = builder.gep(weights, [row_of(loop.index)])
+        for c, total in enumerate(totals):
+            part = builder.gep(row, [vectors.I64(LANES * c)])
+            weight = builder.sext(vectors.load(builder, part, LANES, ir.IntType(16)), wide)
+            builder.store(builder.add(builder.load(total), weight), total)
+    for total, part in zip(totals, targets, strict=True):
+        vectors.store(builder, builder.load(total), part)
+
+
 @intrinsic(prefer_literal=True)
 def add_rows(typing, sums, at, weights, shift, rows, first, n, count):
     """``add_rows(sums, at, weights, shift, rows, first, n, count)``: add up rows of weights and add them to sums.
@@ -25,30 +42,42 @@ def add_rows(typing, sums, at, weights, shift, rows, first, n, count):
     vectors.vector_array(sums, types.int32, "sums")
     vectors.vector_array(weights, types.int16, "weights")
     vectors.vector_array(rows, types.int64, "rows")
-    chunks = count.literal_value
-    wide = ir.VectorType(vectors.I32, LANES)
 
     def generate(context, builder, signature, args):
         _sums, _at, _weights, _shift, _rows, _first, _n, _ = args
         target = builder.gep(vectors.data(context, builder, sums, _sums), [_at])
         source = builder.gep(vectors.data(context, builder, weights, _weights), [_shift])
         begins = builder.gep(vectors.data(context, builder, rows, _rows), [_first])
-        targets = [builder.gep(target, [vectors.I64(LANES * c)]) for c in range(chunks)]
-        totals = [cgutils.alloca_once(builder, wide) for _ in range(chunks)]  # the optimiser makes registers of them
-        for total, part in zip(totals, targets, strict=True):
-            builder.store(vectors.load(builder, part, LANES, vectors.I32), total)
-        with cgutils.for_range(builder, _n, intp=vectors.I64) as loop:
-            row = builder.gep(source, [builder.load(builder.gep(begins, [loop.index]))])
-            for c, total in enumerate(totals):
-                part = builder.gep(row, [vectors.I64(LANES * c)])
-                weight = builder.sext(vectors.load(builder, part, LANES, ir.IntType(16)), wide)
-                builder.store(builder.add(builder.load(total), weight), total)
-        for total, part in zip(totals, targets, strict=True):
-            vectors.store(builder, builder.load(total), part)
+        _add_up(builder, target, source, count.literal_value, _n, lambda j: builder.load(builder.gep(begins, [j])))
         return context.get_dummy_value()
 
     i64 = types.int64
     return types.void(sums, i64, weights, i64, rows, i64, i64, count), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_regular_rows(typing, sums, at, weights, shift, stride, sources, first, n, count):
+    """Do the same for the rows of sources: those from ``sources[first + j] * stride + shift`` on (sources: int32)."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    vectors.vector_array(sums, types.int32, "sums")
+    vectors.vector_array(weights, types.int16, "weights")
+    vectors.vector_array(sources, types.int32, "sources")
+
+    def generate(context, builder, signature, args):
+        _sums, _at, _weights, _shift, _stride, _sources, _first, _n, _ = args
+        target = builder.gep(vectors.data(context, builder, sums, _sums), [_at])
+        source = builder.gep(vectors.data(context, builder, weights, _weights), [_shift])
+        listed = builder.gep(vectors.data(context, builder, sources, _sources), [_first])
+
+        def row_of(j):
+            return builder.mul(builder.zext(builder.load(builder.gep(listed, [j])), vectors.I64), _stride)
+
+        _add_up(builder, target, source, count.literal_value, _n, row_of)
+        return context.get_dummy_value()
+
+    i64 = types.int64
+    return types.void(sums, i64, weights, i64, i64, sources, i64, i64, count), generate
 
 
 @intrinsic

@@ -185,7 +185,7 @@ def as_samples(
     Returns
     -------
     samples : list of IntSample
-        Spikes as int32 rows sorted by column and source, drives as int32.
+        Spikes as int32 rows sorted by column and source (in memory all columns come first), drives as int32.
     batched : bool
         Whether a sequence was given.
 
@@ -224,7 +224,7 @@ def _canonical(
         events, found = _ordered(events, width, inputs[name], first, steps)
         problems += [f"{where}input {name!r}: {p}" for p in found]
         wanted = events[:, -1] != 0 if width == 3 and not found else slice(None)
-        spikes[name] = events if found else events[wanted].astype(np.int32, copy=False)
+        spikes[name] = events if found else np.asarray(events[wanted], np.int32, order="F")
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -243,24 +243,36 @@ def _ordered(events: NDArray[Any], width: int, n: int, first: int, steps: int) -
         return events, [f"events have shape {events.shape} and type {events.dtype}; integer rows {row} are needed"]
     if not events.size:
         return events, []
-    order = events[:, 0].astype(np.int64) * 2**32 + events[:, 1]
-    apart = np.diff(order)
-    if apart.min(initial=1) < 0:
-        place = np.argsort(order, kind="stable")
-        events, apart = events[place], np.diff(order[place])
-    return events, list(_event_problems(events, bool(apart.all()), n, first, steps))
+    gap, low, high = _scanned(events)
+    if gap < 0:
+        events = events[np.lexsort((events[:, 1], events[:, 0]))]
+        gap, low, high = _scanned(events)
+    return events, list(_event_problems(events, gap > 0, (low, high, n), first, steps))
 
 
-def _event_problems(events: NDArray[Any], distinct: bool, n: int, first: int, steps: int) -> Iterator[str]:
-    column, source, *payload = events.T
-    if payload and np.abs(payload[0].astype(np.int64)).max() > PAYLOAD_HIGH:
+def _scanned(events: NDArray[Any]) -> tuple[int, int, int]:
+    """Return the least step between neighbours, and the least and greatest source."""
+    from spikesim.fixedpoint.event_kernel import scan  # it brings numba, which takes half a second
+
+    # One kind of array, so that one kernel is compiled.
+    column, source = (np.require(events[:, k], np.int64, ["C", "A", "W"]) for k in range(2))
+    found: tuple[int, int, int] = scan(column, source)
+    return found
+
+
+def _event_problems(
+    events: NDArray[Any], distinct: bool, sources: tuple[int, int, int], first: int, steps: int
+) -> Iterator[str]:
+    low, high, n = sources
+    column, payload = events[:, 0], events[:, 2:]
+    if payload.size and np.abs(payload.astype(np.int64)).max() > PAYLOAD_HIGH:
         yield (
-            f"payloads {payload[0].min()}..{payload[0].max()} do not fit into a graded spike of {MESSAGE_BITS} bits, "
+            f"payloads {payload.min()}..{payload.max()} do not fit into a graded spike of {MESSAGE_BITS} bits, "
             f"-{PAYLOAD_HIGH}..{PAYLOAD_HIGH}; scale them down"
         )
     if column[0] < first or column[-1] >= first + steps:
         yield f"columns {column[0]}..{column[-1]} do not lie in this run's {first}..{first + steps - 1}"
-    if source.min() < 0 or source.max() >= n:
-        yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
+    if low < 0 or high >= n:
+        yield f"sources {low}..{high} do not lie in 0..{n - 1}"
     if not distinct:
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
