@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.counts import Counts
-from spikesim.engine import run
-from spikesim.errors import InvalidValueError
 from spikesim.network import Network
 from spikesim.recording import Recording
 from spikesim.reservoir.attach import fitted, own_input
-from spikesim.reservoir.features import TAU, pooled, states
+from spikesim.reservoir.closed_loop import predict_freely
+from spikesim.reservoir.features import TAU, drive, pooled
 from spikesim.reservoir.readout import Linear, logistic, ridge
 from spikesim.reservoir.tasks import Classification, Prediction, Task
 from spikesim.reservoir.tasks import task as task_by_name
-from spikesim.stimulus import Input
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +34,9 @@ class Scores:
         What was evaluated.
     metrics
         Of a prediction ``"rmse"`` (in deviations of the part that was learned from), ``"nrmse"`` (root mean square over
-        channels of RMSE over the deviation of the test part; 1 is what the mean of the test part would get); of a
-        classification ``"accuracy"``. All on the test part.
+        channels of RMSE over the deviation of the test part; 1 is what the mean of the test part would get), and
+        ``"vpt"``, the mean valid prediction time in Lyapunov times, if asked for; of a classification ``"accuracy"``.
+        All on the test part.
     neurons, synapses
         Of the network without inputs and read-out; synapses whose weight is not 0.
     input_synapses, readout_synapses
@@ -75,7 +74,7 @@ class Scores:
 
 
 def evaluate(
-    network: Network, task: str | Task, seed: int = 0, *, tau: float = TAU, backend: str | None = None
+    network: Network, task: str | Task, seed: int = 0, *, tau: float = TAU, starts: int = 0, backend: str | None = None
 ) -> Scores:
     """Train a read-out for a task on a network's filtered spikes, and test it.
 
@@ -90,6 +89,9 @@ def evaluate(
         Of a named task's data, of an input that is drawn, of the validation part.
     tau
         Time constant (s) of the filter.
+    starts
+        Of a prediction whose Lyapunov exponent is known: from how many places the network goes on alone, for ``"vpt"``
+        (:func:`spikesim.reservoir.predict_freely`). 0 leaves it out.
     backend
         See :func:`spikesim.run`.
 
@@ -108,6 +110,9 @@ def evaluate(
     ready = fitted(network, chosen.channels, seed)
     how = _predict if isinstance(chosen, Prediction) else _classify
     readout, metrics, recording, tally = how(ready, chosen, seed, tau, backend)  # type: ignore[arg-type]
+    if starts and isinstance(chosen, Prediction) and np.isfinite(chosen.series.lyapunov):
+        free = predict_freely(ready, chosen, starts=starts, tau=tau, seed=seed, backend=backend)
+        metrics = {**metrics, "vpt": float(free.lyapunov_times.mean())}
     return Scores(
         task=chosen.name,
         seed=seed,
@@ -140,39 +145,6 @@ class _Tally:
     def means(self) -> dict[str, Any]:
         per_value = {k: getattr(self, k) / self.values for k in ("spikes", "sops", "input_sops")}
         return {**per_value, "synapses": self.synapses, "input_synapses": self.input_synapses}
-
-
-def drive(
-    network: Network, x: Floats, hold: int, tau: float = TAU, backend: str | None = None
-) -> tuple[Floats, Recording]:
-    """Present series to a network's input and return the filtered spikes.
-
-    Parameters
-    ----------
-    network
-        With one graded input.
-    x
-        ``[samples, time, channels]``.
-    hold
-        Steps per value.
-    tau, backend
-        Filter (s), engine.
-
-    Returns
-    -------
-    states, recording
-        ``[samples, time, neurons]``, after the last step of each value; and the run.
-    """
-    source = own_input(network, x.shape[2])
-    if source is None:
-        names = [s.name for s in network.stimuli if isinstance(s, Input)]
-        raise InvalidValueError(
-            f"a series of {x.shape[2]} channels needs a network with one graded input of that size, found inputs "
-            f"{names}; use with_input(network, {x.shape[2]})"
-        )
-    steps = np.repeat(x.transpose(1, 0, 2), hold, axis=0).reshape(-1, len(x), *source.shape)
-    recording = run(network, inputs={source.name: steps}, backend=backend)
-    return states(network, recording, hold, tau), recording
 
 
 def _predict(network: Network, task: Prediction, seed: int, tau: float, backend: str | None) -> Any:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.engine import run
 from spikesim.errors import InvalidValueError
 from spikesim.network import Network
 from spikesim.recording import Recording, Spikes
+from spikesim.reservoir.attach import own_input
+from spikesim.stimulus import Input
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +74,39 @@ def states(network: Network, recording: Recording, every: int, tau: float = TAU)
         Float64 ``[samples, steps // every, neurons]``.
     """
     return np.concatenate([filtered(recording[p.name], every, tau) for p in network.populations], axis=2)
+
+
+def drive(
+    network: Network, x: Floats, hold: int, tau: float = TAU, backend: str | None = None
+) -> tuple[Floats, Recording]:
+    """Present series to a network's input and return the filtered spikes.
+
+    Parameters
+    ----------
+    network
+        With one graded input.
+    x
+        ``[samples, time, channels]``.
+    hold
+        Steps per value.
+    tau, backend
+        Filter (s), engine.
+
+    Returns
+    -------
+    states, recording
+        ``[samples, time, neurons]``, after the last step of each value; and the run.
+    """
+    source = own_input(network, x.shape[2])
+    if source is None:
+        names = [s.name for s in network.stimuli if isinstance(s, Input)]
+        raise InvalidValueError(
+            f"a series of {x.shape[2]} channels needs a network with one graded input of that size, found inputs "
+            f"{names}; use with_input(network, {x.shape[2]})"
+        )
+    steps = np.repeat(x.transpose(1, 0, 2), hold, axis=0).reshape(-1, len(x), *source.shape)
+    recording = run(network, inputs={source.name: steps}, backend=backend)
+    return states(network, recording, hold, tau), recording
 
 
 def pooled(x: Floats, lengths: NDArray[np.int64] | None = None) -> Floats:

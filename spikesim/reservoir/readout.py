@@ -66,8 +66,8 @@ def ridge(x: Floats, y: Floats, penalties: Sequence[float] = RIDGE, validation: 
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(50, 3))
-    >>> ridge(x, x @ [[1.0], [2.0], [0.0]] + 5.0, [1e-9]).weights.round(3).ravel()
-    array([1., 2., 0.])
+    >>> ridge(x, x @ [[1.0], [2.0], [3.0]] + 5.0, [1e-9]).weights.round(3).ravel()
+    array([1., 2., 3.])
     """
     cut = _check(x, y, penalties, validation)
     best = penalties[0]
