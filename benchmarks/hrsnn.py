@@ -44,8 +44,8 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
     "hrsnn": lambda seed: hrsnn(NEURONS, seed=seed),
     "mrsnn": lambda seed: mrsnn(NEURONS, seed=seed),
     "chrsnn": lambda seed: chrsnn(NEURONS, seed=seed),
-    "hrsnn, STDP in 8 groups": learned(8, 0.5),
-    "hrsnn, one STDP": learned(1, 0.0),
+    "hrsnn, heterogeneous STDP": learned(8, 0.5),
+    "hrsnn, homogeneous STDP": learned(1, 0.0),
 }
 BETTER = {"nrmse": -1, "accuracy": 1, "vpt": 1, "capacity": 1, "spikes": -1}
 
@@ -116,7 +116,11 @@ def main() -> None:
     asked = parser.parse_args()
     os.nice(10)
     rows = fill(asked.networks, asked.tasks, asked.seeds)
-    for one, other in (("hrsnn", "mrsnn"), ("chrsnn", "hrsnn"), ("hrsnn, STDP in 8 groups", "hrsnn, one STDP")):
+    for one, other in (
+        ("hrsnn", "mrsnn"),
+        ("chrsnn", "hrsnn"),
+        ("hrsnn, heterogeneous STDP", "hrsnn, homogeneous STDP"),
+    ):
         print(f"\n{table(rows, one, other)}")
 
 

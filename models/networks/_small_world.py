@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,12 +125,11 @@ def plastic_projections(
     up = entries.data > 0
     group = np.where(up, stream.child("group").integers(up.size, groups), -1)
     most = ROOM * float(entries.data[up].mean())
-    rules = zip(*(_around(centre, spread, groups, stream.child(key)) for key, centre in _STDP.items()), strict=True)
+    rules = zip(*(_around(key, centre, spread, groups, stream) for key, centre in _STDP.items()), strict=True)
     parts = [Projection(name, name, _of(entries, ~up), delay=dt)]
     for number, values in enumerate(rules):
-        learning = stdp_pair(
-            dependence="multiplicative", w_max=most, **dict(zip(_STDP, (float(v) for v in values), strict=True))
-        )
+        settings: dict[str, Any] = dict(zip(_STDP, (float(v) for v in values), strict=True))
+        learning = stdp_pair(dependence="multiplicative", w_max=most, **settings)
         rule = _of(entries, group == number)
         parts.append(Projection(name, name, rule, delay=dt, plasticity=learning, name=f"{name}->{name}:stdp{number}"))
     return parts
@@ -142,12 +142,13 @@ ROOM = 3.0
 _STDP = {"a_plus": 2e-3, "a_minus": 4e-3, "tau_plus": 20e-3, "tau_minus": 20e-3}
 
 
-def _around(centre: float, spread: float, n: int, stream: Stream) -> Floats:
+def _around(key: str, centre: float, spread: float, n: int, stream: Stream) -> Floats:
+    """Draw a parameter of STDP for each group, of mean ``centre``."""
     if not spread:
         return np.full(n, centre)
-    if centre < LOW:  # an amplitude
-        return LogNormal(np.log(centre) - spread**2 / 2, spread).sample(n, stream)
-    return np.clip(Gamma(spread**-2, centre * spread**2).sample(n, stream), LOW, HIGH)
+    if key.startswith("tau"):
+        return time_constants(n, centre, spread**-2, stream.child(key))
+    return LogNormal(np.log(centre) - spread**2 / 2, spread).sample(n, stream.child(key))
 
 
 def _of(entries: sparse.coo_array, chosen: NDArray[np.bool_]) -> Sparse:

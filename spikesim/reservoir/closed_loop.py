@@ -90,7 +90,7 @@ def predict_freely(
     starts
         Number of places, evenly spread; each is led up to by ``discard`` true values.
     values
-        How far each goes: four Lyapunov times by default, or as many as the test part allows.
+        How far each goes: by default four Lyapunov times, at most half of the test part.
     threshold
         See :func:`valid_values`.
     noise
@@ -123,12 +123,12 @@ def predict_freely(
 def _span(task: Prediction, n: int, values: int | None) -> int:
     room = n - task.cut
     known = np.isfinite(task.series.lyapunov)
-    wanted = values or (round(4 * task.series.lyapunov_time) if known else room // 2)
     if values is not None and not 1 <= values <= room:
         raise InvalidValueError(
             f"task {task.name!r}: values must be from 1 to {room}, the length of the test part, found {values!r}"
         )
-    return int(min(wanted, room))
+    half = max(1, room // 2)
+    return values or (min(round(4 * task.series.lyapunov_time), half) if known else half)
 
 
 def _loop(
@@ -149,7 +149,8 @@ def _loop(
     decay = np.exp(-network.dt / tau) if tau else 0.0
     names = [p.name for p in network.populations]
     trace = np.zeros((len(lead), sum(p.n for p in network.populations)))
-    given, out = list(lead.transpose(1, 0, 2)), []
+    given = list(lead.transpose(1, 0, 2))
+    out: list[Floats] = []
     for k in range(len(given) + span - 1):
         value = given[k] if k < len(given) else out[-1]
         for _ in range(hold):

@@ -43,13 +43,16 @@ def filtered(spikes: Spikes, every: int, tau: float = TAU) -> Floats:
     """
     if every < 1 or tau < 0:
         raise InvalidValueError(f"filtered: needs every of at least 1 and tau of at least 0 s, found {every} and {tau}")
-    decay = np.exp(-spikes.dt / tau) if tau else 0.0
+    decay = float(np.exp(-spikes.dt / tau)) if tau else 0.0
     bins = spikes.steps // every
     kept = spikes.step < bins * every
     at = spikes.step[kept]
     place = (spikes.sample[kept].astype(np.int64) * bins + at // every) * spikes.n + spikes.neuron[kept]
     weight = decay ** (every - 1 - at % every).astype(np.float64)
-    out = np.bincount(place, weight, spikes.samples * bins * spikes.n).reshape(spikes.samples, bins, spikes.n)
+    total = np.bincount(place, weight, spikes.samples * bins * spikes.n).astype(
+        np.float64
+    )  # integers if there are none
+    out: Floats = total.reshape(spikes.samples, bins, spikes.n)
     whole = decay**every
     for k in range(1, bins):
         out[:, k] += whole * out[:, k - 1]
