@@ -157,9 +157,9 @@ def _of(entries: sparse.coo_array, chosen: NDArray[np.bool_]) -> Sparse:
 
 
 def series_input(
-    populations: Sequence[Population], channels: int, gain: float, seed: int, dt: float, name: str = "series"
+    populations: Sequence[Population], channels: int, gain: float, seed: int, dt: float, *, graded: bool = True
 ) -> tuple[Input, list[Projection]]:
-    """Return an input of real values, and its dense projections ``gain U(-1, 1) (1 - exp(-dt / tau_m))``.
+    """Return the input ``"series"``, and its dense projections ``gain U(-1, 1) (1 - exp(-dt / tau_m))``.
 
     Parameters
     ----------
@@ -173,20 +173,20 @@ def series_input(
         Of the weights.
     dt
         Time step in seconds.
-    name
-        Of the input.
+    graded
+        Real values, or spikes.
 
     Notes
     -----
     The last factor turns a current into the jump of a membrane in one step. A neuron without ``tau_m`` takes the value
     itself.
     """
-    projections = []
+    name, projections = "series", []
     for population in populations:
         draws = 2 * Stream(seed, f"{name}->{population.name}/weight").uniform(population.n * channels) - 1
         weights = gain * draws.reshape(population.n, channels) * step_share(population, dt)[:, None]
         projections.append(Projection(name, population.name, Dense(weights)))
-    return Input(name, channels, graded=True), projections
+    return Input(name, channels, graded=graded), projections
 
 
 def step_share(population: Population, dt: float) -> Floats:

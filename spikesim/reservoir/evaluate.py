@@ -81,7 +81,7 @@ def evaluate(
     Parameters
     ----------
     network
-        Any network: an :func:`~spikesim.models.networks.hrsnn`, a pruned one, a user's. If it has no graded input of
+        Any network: an :func:`~spikesim.models.networks.hrsnn`, a pruned one, a user's. If it has no input that takes
         the task's channels, its inputs are replaced by a random one; every population is read.
     task
         A name in :data:`spikesim.reservoir.TASKS`, or a task. A name takes ``seed`` for its data.
@@ -149,7 +149,7 @@ class _Tally:
 
 def _predict(network: Network, task: Prediction, seed: int, tau: float, backend: str | None) -> Any:
     series, ahead = task.standardised(), task.horizon
-    x, recording = drive(network, series[None], task.hold, tau, backend=backend)
+    x, recording = drive(network, series[None], task.hold, tau, seed, backend)
     first, cut, last = task.discard, task.cut, len(series) - ahead
     readout = ridge(x[0, first : cut - ahead], series[first + ahead : cut])  # no target lies in the test part
     error = readout(x[0, cut:last]) - series[cut + ahead :]
@@ -172,7 +172,7 @@ def _classify(network: Network, task: Classification, seed: int, tau: float, bac
         found = []
         for at in range(0, len(x), BATCH):
             batch = slice(at, at + BATCH)
-            seen, recording = drive(network, x[batch], task.hold, tau, backend=backend)
+            seen, recording = drive(network, x[batch], task.hold, tau, seed, backend)
             tally.add(recording.counts, names)
             found.append(pooled(seen, None if lengths is None else lengths[batch]))
         parts.append(np.concatenate(found))
