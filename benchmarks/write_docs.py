@@ -12,6 +12,7 @@ from pathlib import Path
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
+from page_hrsnn import hrsnn
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -22,7 +23,12 @@ def main() -> None:
     """Write pages and pictures."""
     for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
         print(f"docs/images/{name}")
-    pages = {"validation": validation, "benchmarks": benchmarks, "methods/soft-reset-mpr": soft_reset}
+    pages = {
+        "validation": validation,
+        "benchmarks": benchmarks,
+        "methods/soft-reset-mpr": soft_reset,
+        "methods/hrsnn": hrsnn,
+    }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
         print(f"docs/{name}.md")

@@ -124,7 +124,7 @@ def plastic_projections(
     entries = matrix.tocoo()
     up = entries.data > 0
     group = np.where(up, stream.child("group").integers(up.size, groups), -1)
-    most = ROOM * float(entries.data[up].mean())
+    most = max(ROOM * float(entries.data[up].mean()), float(entries.data.max()))
     rules = zip(*(_around(key, centre, spread, groups, stream) for key, centre in _STDP.items()), strict=True)
     parts = [Projection(name, name, _of(entries, ~up), delay=dt)]
     for number, values in enumerate(rules):
