@@ -11,6 +11,15 @@ from hrsnn import FILE, NEURONS, STARTS, compare, table
 TEXT = Path(__file__).with_name("page_hrsnn.md")
 HETEROGENEOUS, HOMOGENEOUS = "hrsnn, heterogeneous STDP", "hrsnn, homogeneous STDP"
 TRAINED = "mrsnn, time constants trained"
+CONTROLS = ("mrsnn", "mrsnn, 10 ms", "mrsnn, 40 ms", "mrsnn, bias 1.1")
+CONTROLLED = (
+    ("lorenz", "nrmse"),
+    ("lorenz", "spikes"),
+    ("roessler", "nrmse"),
+    ("mackey-glass", "nrmse"),
+    ("mackey-glass", "spikes"),
+    ("memory-capacity", "capacity"),
+)
 P = 0.05
 
 
@@ -21,6 +30,7 @@ def hrsnn() -> str:
         "neurons": str(NEURONS),
         "starts": str(STARTS),
         "hrsnn_mrsnn": table(rows, "hrsnn", "mrsnn"),
+        "controls": control_table(rows),
         "chrsnn_hrsnn": table(rows, "chrsnn", "hrsnn"),
         "stdp": table(rows, HETEROGENEOUS, HOMOGENEOUS),
         "trained": table(rows, TRAINED, "mrsnn"),
@@ -30,6 +40,17 @@ def hrsnn() -> str:
     for name, value in parts.items():
         text = text.replace(f"{{{name}}}", value)
     return text
+
+
+def control_table(rows: list[dict[str, Any]]) -> str:
+    """Return how the HRSNN compares with homogeneous networks of other constants."""
+    lines = ["| task | measure | hrsnn | " + " | ".join(CONTROLS) + " |", "|---" * (3 + len(CONTROLS)) + "|"]
+    for task, metric in CONTROLLED:
+        found = [compare(rows, "hrsnn", name, task, metric) for name in CONTROLS]
+        if all(found):
+            cells = [f"{c['other']:.3f} (p {c['p']:.2g})" for c in found if c]
+            lines.append(f"| {task} | {metric} | {found[0]['one']:.3f} | {' | '.join(cells)} |")  # type: ignore[index]
+    return "\n".join(lines)
 
 
 def verdict(rows: list[dict[str, Any]]) -> str:

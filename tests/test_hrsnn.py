@@ -1,5 +1,8 @@
 """The heterogeneous recurrent networks: what is drawn, what learns, and equal spikes on both engines."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse, stats
@@ -12,6 +15,8 @@ from spikesim.models.networks import _small_world, chrsnn, hrsnn, mrsnn
 from spikesim.models.networks._small_world import time_constants
 from spikesim.reservoir import settled
 from spikesim.rng import Stream
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def whole_matrix(network):
@@ -72,7 +77,7 @@ def test_the_control_differs_in_time_constants_only():
 
 def test_membranes_rest_at_the_bias():
     net = hrsnn(20, bias=0.6, gain=1e-9, tau=4e-3, seed=1)
-    program = compile_network(net, "torch")
+    program = compile_network(net)
     program.reset(1)
     program.step(250)
     np.testing.assert_allclose(program.get_state("recurrent", "v"), 0.6, atol=1e-3)
@@ -140,3 +145,10 @@ def test_what_cannot_be_built_is_said():
             wrong()
     with pytest.raises(InvalidValueError, match="learns"):
         settled(hrsnn(40), np.zeros((10, 3)))
+
+
+def test_the_page_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    text = importlib.import_module("page_hrsnn").hrsnn()
+    assert text == (ROOT / "docs" / "methods" / "hrsnn.md").read_text("utf-8"), "run benchmarks/write_docs.py"
+    assert "{" not in text

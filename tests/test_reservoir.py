@@ -15,6 +15,7 @@ from spikesim.data.series_user import series_of
 from spikesim.errors import FileFormatError, InvalidValueError, MissingFileError, UnknownNameError
 from spikesim.models.networks import chrsnn, hrsnn
 from spikesim.models.neurons import lif_soft
+from spikesim.profile import profile
 from spikesim.recording import Spikes
 from spikesim.reservoir import closed_loop
 
@@ -129,11 +130,12 @@ def test_costs_are_those_counted_by_hand():
     net, task = hrsnn(40, seed=1), reservoir.user_task(lorenz(150))
     found = reservoir.evaluate(net, task)
     u = np.repeat(task.standardised()[:, None], 5, axis=0)
-    spikes = run(net, inputs={"series": u}, backend="torch")["recurrent"].counts()[0]
+    spikes = run(net, inputs={"series": u})["recurrent"].counts()[0]
     fan_out = np.diff(net["recurrent->recurrent"].rule.weights.tocsc().indptr)
     assert found.sops * 150 == spikes @ fan_out and found.spikes * 150 == spikes.sum()
     assert (found.neurons, found.synapses, found.input_synapses) == (40, 400, 120)
     assert found.input == "own" and found.input_sops == 5 * 120
+    assert profile(found.recording, found.network, "cmos45").bills["cmos45"].total.nominal_j > 0
     assert json.loads(json.dumps(found.row()))["nrmse"] == found.metrics["nrmse"]
 
 

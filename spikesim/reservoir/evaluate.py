@@ -49,8 +49,8 @@ class Scores:
         (:func:`spikesim.reservoir.with_input`).
     readout
         What was trained.
-    recording
-        The run (of the last batch), for the profiler.
+    network, recording
+        What ran, with its input, and its run (of the last batch): ``profile(scores.recording, scores.network)``.
     """
 
     task: str
@@ -65,11 +65,12 @@ class Scores:
     input_sops: float
     input: str
     readout: Linear
+    network: Network
     recording: Recording
 
     def row(self) -> dict[str, Any]:
         """Return the plain numbers, for a table or a file."""
-        skipped = ("metrics", "readout", "recording")
+        skipped = ("metrics", "readout", "network", "recording")
         return {**{k: v for k, v in vars(self).items() if k not in skipped}, **self.metrics}
 
 
@@ -121,6 +122,7 @@ def evaluate(
         readout_synapses=readout.synapses,
         input="own" if own_input(network, chosen.channels) else "drawn",
         readout=readout,
+        network=ready,
         recording=recording,
         **tally.means(),
     )
