@@ -15,6 +15,7 @@ import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
 from page_continual import continual
+from page_hrsnn import hrsnn
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -31,6 +32,7 @@ def main() -> None:
         "benchmarks": benchmarks,
         "methods/soft-reset-mpr": soft_reset,
         "methods/continual": continual,
+        "methods/hrsnn": hrsnn,
     }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
