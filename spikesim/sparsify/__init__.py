@@ -1,0 +1,19 @@
+"""Sparse networks: noise-pruning, Lyapunov noise pruning and its baselines, and taking away for real."""
+
+from spikesim.sparsify.betweenness import Betweenness, betweenness
+from spikesim.sparsify.covariance import covariance, simulated_covariance
+from spikesim.sparsify.noise import EigenErrors, NoisePruned, eigen_errors, noise_prune
+from spikesim.sparsify.surgery import Synapses, cut
+
+__all__ = [
+    "Betweenness",
+    "EigenErrors",
+    "NoisePruned",
+    "Synapses",
+    "betweenness",
+    "covariance",
+    "cut",
+    "eigen_errors",
+    "noise_prune",
+    "simulated_covariance",
+]
