@@ -1,6 +1,6 @@
 """How well noise-pruning keeps the spectrum of clustered symmetric networks, against weight-proportional and uniform.
 
-    python benchmarks/noise_prune.py            # writes benchmarks/results/pruning/spectrum.json
+python benchmarks/noise_prune.py            # writes benchmarks/results/pruning/spectrum.json
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import numpy as np
 from spikesim.sparsify import covariance, eigen_errors, noise_prune
 
 OUT = Path(__file__).parent / "results/pruning/spectrum.json"
-CLUSTERS = {300: ((150, 30, 120), 300), 600: ((300, 60, 240), 900), 1000: ((500, 100, 400), 1700), 2000: ((1000, 200, 800), 5000)}
+CLUSTERS = {
+    300: ((150, 30, 120), 300),
+    600: ((300, 60, 240), 900),
+    1000: ((500, 100, 400), 1700),
+    2000: ((1000, 200, 800), 5000),
+}
 DELTA = 1e-3
 
 

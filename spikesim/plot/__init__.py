@@ -14,6 +14,7 @@ from spikesim.plot.camera import event_frame
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
+from spikesim.plot.pruning import connectivity, pruning
 from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
 
@@ -22,11 +23,13 @@ __all__ = [
     "activity",
     "confusion",
     "confusion_matrix",
+    "connectivity",
     "convergence",
     "correlation",
     "divergence",
     "event_frame",
     "isi",
+    "pruning",
     "psth",
     "raster",
     "rates",

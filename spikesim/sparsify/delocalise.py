@@ -52,7 +52,10 @@ def modes(a: Any) -> Modes:
         try:
             values, vectors = eigs(sparse.csr_array(a), k=MODES, which="LR", v0=start, ncv=96, tol=1e-3, maxiter=400)
         except ArpackError as error:  # what has converged will do
-            values, vectors = getattr(error, "eigenvalues", np.zeros(0)), getattr(error, "eigenvectors", np.zeros((n, 0)))
+            values, vectors = (
+                getattr(error, "eigenvalues", np.zeros(0)),
+                getattr(error, "eigenvectors", np.zeros((n, 0))),
+            )
     place = np.abs(vectors) ** 2
     place = place / np.maximum(place.sum(axis=0), 1e-300)
     return Modes((place**2).sum(axis=0), place, float(values.real.max(initial=-np.inf)))

@@ -100,6 +100,18 @@ class LinearModel:
         w = sparse.coo_array((values, (self.post, self.pre)), shape=(self.n, self.n))
         return sparse.csr_array(w + sparse.diags_array((a - 1.0) / self.dt))
 
+    def rewired(self, synapses: Mapping[str, Synapses] | None = None) -> LinearModel:
+        """Return the system with other synapses between the same rows; responses stay as they are."""
+        parts = dict(self.synapses if synapses is None else synapses)
+        pre, post, weight = [], [], []
+        for name, s in parts.items():
+            source, target = (self.rows(side).start for side in self.ends[name])
+            weight.append(self.reach[name][s.post] * s.weight * self.gain[source + s.pre] / self.dt)
+            pre.append(s.pre + source)
+            post.append(s.post + target)
+        ends = np.concatenate(pre), np.concatenate(post)
+        return replace(self, synapses=parts, pre=ends[0], post=ends[1], weight=np.concatenate(weight))
+
     def split(self, values: Any) -> dict[str, Any]:
         """Split one value per synapse into those of each projection."""
         ends = np.cumsum([len(s.pre) for s in self.synapses.values()])[:-1]
@@ -280,7 +292,9 @@ def _compared(slopes: Any, products: Any, steps: int, n: int) -> tuple[Floats, A
     return x, known
 
 
-def _model(network: Network, chosen: Sequence[Projection], driven: _Response, noise: Mapping[str, float]) -> LinearModel:
+def _model(
+    network: Network, chosen: Sequence[Projection], driven: _Response, noise: Mapping[str, float]
+) -> LinearModel:
     from spikesim.lowering import lower
 
     graph = lower(network, snap=False)
@@ -298,18 +312,11 @@ def _model(network: Network, chosen: Sequence[Projection], driven: _Response, no
         decays, gains = [*decays, np.full(n, mean_decay)], [*gains, np.full(n, mean_gain)]
         rates = [*rates, np.zeros(n)]
     names, sizes = (*populations, *sources), tuple(len(d) for d in decays)
-    first = dict(zip(names, np.cumsum([0, *sizes[:-1]]), strict=True))
     synapses = {p.name: synapses_of(edges[p.name]) for p in chosen}
     reach = {p.name: (1.0 - responses[p.post][0]) * responses[p.post][1][edges[p.name].port] for p in chosen}
-    pre, post, weight = [], [], []
-    for projection in chosen:
-        edge, found = edges[projection.name], synapses[projection.name]
-        gain = gains[names.index(edge.pre)][found.pre]
-        weight.append(reach[edge.name][found.post] * found.weight * gain / network.dt)
-        pre.append(found.pre + first[edge.pre])
-        post.append(found.post + first[edge.post])
+    none = np.zeros(0)
+    nobody = np.zeros(0, np.int64)
     return LinearModel(
-        names, sizes, np.concatenate(decays), np.concatenate(gains), synapses, np.concatenate(pre),
-        np.concatenate(post), np.concatenate(weight), network.dt, noise, np.concatenate(rates),
-        reach, {p.name: (p.pre, p.post) for p in chosen},
-    )  # fmt: skip
+        names, sizes, np.concatenate(decays), np.concatenate(gains), synapses, nobody, nobody, none, network.dt, noise,
+        np.concatenate(rates), reach, {p.name: (p.pre, p.post) for p in chosen},
+    ).rewired()  # fmt: skip

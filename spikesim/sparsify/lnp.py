@@ -183,48 +183,71 @@ def lnp_terms(model: LinearModel, sensitive: Floats, weights: Floats | None, fac
     return size * sensitive
 
 
+class _Growing:
+    """Pruned synapses, and what a new one would be: weight and delay of one that has the same source and projection."""
+
+    def __init__(self, model: LinearModel, pruned: dict[str, Synapses], stays: Mask, seed: int) -> None:
+        self.model, self.pruned = model, pruned
+        self.rows = np.flatnonzero(stays)
+        self.of = np.repeat(np.arange(len(model.names)), model.sizes)
+        self.first = np.concatenate([[0], np.cumsum(model.sizes)])
+        self.luck = Stream(seed, "prune/added").uniform(model.n)
+        self.donors: dict[tuple[int, int], tuple[str, int]] = {}
+        self.between: dict[tuple[int, int], list[str]] = {}
+        for name in pruned:
+            sides = tuple(model.names.index(side) for side in model.ends[name])
+            self.between.setdefault((sides[0], sides[1]), []).append(name)
+
+    def matrix(self) -> sparse.csr_array:
+        """Return the linear system of the neurons that stay."""
+        full = self.model.rewired(self.pruned).matrix()
+        return sparse.csr_array(full[self.rows][:, self.rows])
+
+    def weigh(self, source: int, target: int) -> float | None:
+        """Return the entry that a new edge would be, or None if no synapse of its source can be copied."""
+        m, z, v = self.model, int(self.rows[source]), int(self.rows[target])
+        i, j = z - self.first[self.of[z]], v - self.first[self.of[v]]
+        for name in self.between.get((int(self.of[z]), int(self.of[v])), []):
+            own = np.flatnonzero(self.pruned[name].pre == i)
+            if own.size:
+                donor = int(own[int(self.luck[v] * own.size)])
+                self.donors[source, target] = name, donor
+                return float(m.reach[name][j] * self.pruned[name].weight[donor] * m.gain[z] / m.dt)
+        return None
+
+    def grown(self, edges: list[tuple[int, int]]) -> dict[str, Synapses]:
+        """Return the synapses with some edges added."""
+        larger = dict(self.pruned)
+        for source, target in edges:
+            name, donor = self.donors[source, target]
+            s, z, v = larger[name], self.rows[source], self.rows[target]
+            larger[name] = Synapses(
+                np.append(s.pre, z - self.first[self.of[z]]), np.append(s.post, v - self.first[self.of[v]]),
+                np.append(s.weight, s.weight[donor]), np.append(s.origin, s.origin[donor]),
+            )  # fmt: skip
+        return larger
+
+
 def added_edges(
     model: LinearModel, pruned: dict[str, Synapses], stays: Mask, budget: int, seed: int
 ) -> tuple[dict[str, Synapses], tuple[float, float]]:
     """Return the pruned synapses with edges added against localised modes, and the mean IPR before and after.
 
-    A new synapse takes weight and delay from one of the same source in the same projection, so signs are respected.
+    A new synapse takes weight and delay of one of the same source, so signs are respected.
+
+    Parameters
+    ----------
+    model
+        The linear system before pruning.
+    pruned
+        Synapses that were kept.
+    stays
+        Rows whose neurons were kept, bool ``[n]``.
+    budget
+        At most so many edges.
+    seed
+        Of the choice which synapse is copied.
     """
-    first = {name: model.rows(name).start for name in model.names}
-    sides = model.ends
-    weight = np.concatenate([
-        model.reach[n][s.post] * s.weight * model.gain[first[sides[n][0]] + s.pre] / model.dt for n, s in pruned.items()
-    ])  # fmt: skip
-    pre = np.concatenate([s.pre + first[sides[n][0]] for n, s in pruned.items()])
-    post = np.concatenate([s.post + first[sides[n][1]] for n, s in pruned.items()])
-    w = sparse.coo_array((weight, (post, pre)), shape=(model.n, model.n))
-    a = sparse.csr_array(w + sparse.diags_array((model.decay - 1.0) / model.dt))
-    of = np.repeat(np.array([model.names.index(n) for n in model.names]), model.sizes)
-    by_sides = {(model.names.index(x), model.names.index(y)): n for n, (x, y) in sides.items()}
-    luck, donors = Stream(seed, "prune/added").uniform(model.n), dict[tuple[int, int], tuple[str, int]]()
-
-    def weigh(z: int, v: int) -> float | None:
-        name = by_sides.get((int(of[z]), int(of[v])))
-        if name is None or not (stays[z] and stays[v]):
-            return None
-        own = np.flatnonzero(pruned[name].pre == z - first[sides[name][0]])
-        if own.size == 0:
-            return None
-        donor = int(own[int(luck[v] * own.size)])
-        donors[z, v] = name, donor
-        target = v - first[sides[name][1]]
-        return float(model.reach[name][target] * pruned[name].weight[donor] * model.gain[z] / model.dt)
-
-    found = delocalise(a, budget, weigh)
-    larger = dict(pruned)
-    for name in pruned:
-        new = [(z, v, donors[z, v][1]) for z, v in found.edges if donors[z, v][0] == name]
-        if new:
-            z, v, donor = (np.array(column) for column in zip(*new, strict=True))
-            s = pruned[name]
-            larger[name] = Synapses(
-                np.append(s.pre, z - first[sides[name][0]]), np.append(s.post, v - first[sides[name][1]]),
-                np.append(s.weight, s.weight[donor]), np.append(s.origin, s.origin[donor]),
-            )  # fmt: skip
-    return larger, (found.ipr_before, found.ipr_after)
-
+    growing = _Growing(model, pruned, stays, seed)
+    found = delocalise(growing.matrix(), budget, growing.weigh)
+    return growing.grown(found.edges), (found.ipr_before, found.ipr_after)

@@ -131,9 +131,7 @@ def _values(node: Node, kind: str, name: str, value: Any) -> Floats:
     return np.broadcast_to(np.asarray(getattr(node, kind)[name], np.float64), (node.n,))
 
 
-def _wired(
-    projection: Projection, edge: Edge, wanted: Synapses, stays: Mapping[str, Mask], dt: float
-) -> Projection:
+def _wired(projection: Projection, edge: Edge, wanted: Synapses, stays: Mapping[str, Mask], dt: float) -> Projection:
     before, after = stays[projection.pre], stays[projection.post]
     found = wanted.only(before[wanted.pre] & after[wanted.post])
     order = np.lexsort((found.post, found.pre))

@@ -82,7 +82,9 @@ def gamma_like(tau: Floats, shape: float, mean: float) -> Floats:
     return np.asarray(np.clip(stats.gamma.ppf(rank, shape, scale=mean / shape), low, high))
 
 
-def tune(objective: Callable[[float, float], float], tau: Floats, *, evaluations: int = EVALUATIONS, seed: int = 0) -> Tuned:
+def tune(
+    objective: Callable[[float, float], float], tau: Floats, *, evaluations: int = EVALUATIONS, seed: int = 0
+) -> Tuned:
     """Minimise an objective of a gamma distribution's shape and mean: expected improvement on a Gaussian process.
 
     Parameters
@@ -118,7 +120,9 @@ def tune(objective: Callable[[float, float], float], tau: Floats, *, evaluations
 
     xs = np.concatenate([[(begin - low) / (high - low)], place(FIRST - 1)])
     ys: list[float] = []
-    kernel = process.kernels.ConstantKernel(1.0) * process.kernels.Matern(0.3, nu=2.5) + process.kernels.WhiteKernel(1e-4)
+    kernel = process.kernels.ConstantKernel(1.0) * process.kernels.Matern(0.3, nu=2.5) + process.kernels.WhiteKernel(
+        1e-4
+    )
     for k in range(evaluations):
         if k >= len(xs):
             model = process.GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
