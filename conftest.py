@@ -21,6 +21,7 @@ ABOUT = {
         "spikesim/train/*",
         "spikesim/equations/*torch*",
         "spikesim/convert/torch_stepped.py",
+        "spikesim/quantise/torch_rounding.py",
     ],
     "triton": ["spikesim/backends/torch/*triton*"],
     "nir": ["spikesim/convert/*nir*"],

@@ -13,10 +13,10 @@ from spikesim.files.versions import versions
 from spikesim.network import Network
 from spikesim.plot import activity, isi, psth, raster, rates, traces
 from spikesim.plot.energy import energy_ranges, energy_terms
-from spikesim.profile import Profile, profile
+from spikesim.profile import Baselines, Bill, Profile, profile
 from spikesim.profile.html import Figure, Heading, KeyNumbers, Prose, Section, Table, page
 from spikesim.profile.tables import reservations
-from spikesim.profile.text import energy_text, engineering, outside, rests_on, span
+from spikesim.profile.text import beside, energy_text, engineering, outside, rests_on, span
 from spikesim.recording import Recording
 
 
@@ -39,6 +39,35 @@ def write_report(recording: Recording, network: Network | None, path: str | Path
         str(recording.meta.get("network", "A run")),
         sections,
         subtitle=f"on {recording.meta.get('backend', 'an unknown backend')}, seed {recording.meta.get('seed', '?')}",
+        footer=made_by(),
+        path=path,
+    )
+
+
+def write_profile_report(found: Profile, path: str | Path) -> None:
+    """Write a report about a profile, without the recording that it was made from.
+
+    Parameters
+    ----------
+    found
+        The profile.
+    path
+        The HTML file.
+    """
+    spikes = sum(layer.spikes.mean for layer in found.layers if layer.kind == "population")
+    events = sum(p.events.mean for p in found.projections)
+    numbers = KeyNumbers(
+        [
+            ("neurons", f"{sum(x.neurons for x in found.layers if x.kind == 'population'):,}"),
+            ("synapses", f"{sum(p.synapses for p in found.projections):,}", "whose weight is not 0"),
+            ("spikes", f"{spikes:,.1f}", "per sample"),
+            ("synaptic events", f"{events:,.0f}", "per sample"),
+        ]
+    )
+    page(
+        found.network,
+        [numbers, *costs(found)],
+        subtitle=f"{found.samples} samples of {found.steps} steps; {found.origin}",
         footer=made_by(),
         path=path,
     )
@@ -85,7 +114,8 @@ def costs(found: Profile) -> list[Section]:
     """Return the counts per layer, the fit and the energy on every device, and the ordinary network beside it."""
     bills = list(found.bills.values())
     priced = [b for b in bills if b.total is not None]
-    sections: list[Section] = [Heading("Counts"), layer_table(found), Heading("Does it fit?"), fit_table(found)]
+    sections: list[Section] = [Heading("Counts"), layer_table(found), projection_table(found)]
+    sections += [*traffic_sections(found), Heading("Does it fit?"), fit_table(found)]
     sections += [
         Heading("Energy per sample"),
         Prose(
@@ -93,11 +123,8 @@ def costs(found: Profile) -> list[Section]:
             "rows that leave out different things cannot be ranked."
         ),
         Table(
-            [
-                [b.title, energy_text(b), span(b.total) if b.total else b.why_no_total, rests_on(b), outside(b)]
-                for b in bills
-            ],
-            ("device", "energy", "low to high", "prices; evidence", "not priced"),
+            [_energy_row(b, found.baselines) for b in bills],
+            _energy_header(found.baselines),
         ),
     ]
     if priced:
@@ -106,7 +133,19 @@ def costs(found: Profile) -> list[Section]:
         sections.append(
             drawing(energy_terms(priced), "Shares of the terms in each energy.", "What the energy is made of.")
         )
-    return sections + baseline_sections(found)
+    return [*sections, *baseline_sections(found), *neurobench_sections(found)]
+
+
+def _energy_header(base: Baselines | None) -> list[str]:
+    names = ["device", "energy", "low to high", "prices; evidence", "time", "not priced"]
+    return names + ([] if base is None else ["of fp32 ANN", f"of {base.equivalent_bits}-bit ANN"])
+
+
+def _energy_row(bill: Bill, base: Baselines | None) -> list[str]:
+    width = span(bill.total) if bill.total else bill.why_no_total
+    time = "–" if bill.time_s is None else engineering(bill.time_s, "s")
+    row = [bill.title, energy_text(bill), width, rests_on(bill), time, outside(bill)]
+    return row + ([] if base is None else list(beside(bill, base)))
 
 
 def layer_table(found: Profile) -> Section:
@@ -117,14 +156,71 @@ def layer_table(found: Profile) -> Section:
             layer.neurons,
             layer.synapses or "–",
             f"{layer.spikes.mean:.1f} ± {layer.spikes.sd:.1f}",
-            f"{layer.events_forward.mean + layer.events_recurrent.mean:.0f}" if layer.synapses else "–",
+            f"{layer.spikes.p5:.0f} to {layer.spikes.p95:.0f}",
+            f"{layer.events_forward.mean:.0f}" if layer.synapses else "–",
+            f"{layer.events_recurrent.mean:.0f}" if layer.events_recurrent.mean else "–",
+            f"{layer.multiply_accumulates.mean:.0f}" if layer.multiply_accumulates.mean else "–",
             f"{layer.updates_active.mean:.0f}" if layer.updates_dense else "–",
             f"{layer.updates_idle.mean:.0f}" if layer.updates_dense else "–",
+            "–" if layer.weight_reads is None or not layer.synapses else f"{layer.weight_reads.mean:.0f}",
+            f"{layer.state_reads.mean:.0f}" if layer.states else "–",
         )
         for layer in found.layers
     ]
-    header = ("layer", "neurons", "synapses", "spikes ± sd", "synaptic events", "active updates", "idle updates")
-    return Table(rows, header, f"{found.samples} samples of {found.steps} steps; counts per sample")
+    header = ["layer", "neurons", "synapses", "spikes ± sd", "5 to 95 %", "events forward", "recurrent", "MAC"]
+    header += ["active updates", "idle updates", "weight reads", "state reads"]
+    caption = f"{found.samples} samples of {found.steps} steps ({found.origin}); counts per sample"
+    return Table(rows, header, caption)
+
+
+def projection_table(found: Profile) -> Section:
+    """Return the counts per projection and sample."""
+    rows = [
+        (
+            p.name,
+            f"{p.operation}{', recurrent' if p.recurrent else ''}",
+            p.synapses,
+            p.synapses_stored,
+            f"{p.events.mean:.1f} ± {p.events.sd:.1f}",
+            "unknown" if p.events_pending is None else f"{p.events_pending.mean:.1f}",
+        )
+        for p in found.projections
+    ]
+    return Table(rows, ("projection", "operation", "synapses", "stored", "events ± sd", "pending"))
+
+
+def traffic_sections(found: Profile) -> list[Section]:
+    """Return packets and hops of every layer, on the devices that say what a core holds."""
+    rows = [
+        (
+            device,
+            t.name,
+            f"{t.packets.mean:.1f}",
+            "–" if t.hops_x is None else f"{t.hops_x.mean:.1f}",
+            "–" if t.hops_y is None else f"{t.hops_y.mean:.1f}",
+            "exact" if t.exact else "every element taken to fire equally often",
+        )
+        for device, layers in found.traffic.items()
+        for t in layers
+    ]
+    header = ("device", "layer", "packets", "hops east-west", "north-south", "which elements fired")
+    return [Heading("Traffic"), Table(rows, header, "per sample")] if rows else []
+
+
+def neurobench_sections(found: Profile) -> list[Section]:
+    """Return NeuroBench's metrics under its names."""
+    metrics = found.neurobench_metrics
+    if metrics is None:
+        return []
+    flat = metrics.as_dict()
+    operations, _ = flat.pop("SynapticOperations"), flat.pop("ActivationSparsityByLayer")
+    flat |= {f"SynapticOperations {name}": value for name, value in operations.items()}
+    rows = [(name, "not known" if value is None else f"{value:.6g}") for name, value in flat.items()]
+    return [
+        Heading("NeuroBench's metrics"),
+        Table(rows, ("metric", "value")),
+        Prose("\n\n".join(metrics.notes), note=True),
+    ]
 
 
 def fit_table(found: Profile) -> Section:

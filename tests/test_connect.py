@@ -201,3 +201,16 @@ def test_rows_hold_the_weights() -> None:
 def test_what_does_not_fit_is_refused_in_one_sentence(make: object, part: str) -> None:
     with pytest.raises(InvalidValueError, match=part):
         make()  # type: ignore[operator]
+
+
+def test_a_chain_keeps_its_weights_of_zero() -> None:
+    """They are synapses of the rows, as its count says; a product of sparse matrices would drop them."""
+    weights = np.random.default_rng(0).normal(size=(3, 4))
+    weights[0, 1] = weights[2, 3] = 0.0
+    rule = Chain((Pool2d(2), Dense(weights)))
+    rows = rule.rows((1, 4, 4), (3,), Stream(0, "x"))
+    assert len(rows.indices) == rule.count((1, 4, 4), (3,)) == 48
+    assert np.count_nonzero(rows.weights) == 40
+    dense = np.zeros((3, 16))
+    dense[rows.indices, np.repeat(np.arange(16), np.diff(rows.indptr))] = rows.weights
+    assert np.allclose(dense, weights @ Pool2d(2).matrix((1, 4, 4), (1, 2, 2)).toarray())

@@ -12,6 +12,7 @@ from spikesim.distributions import Normal, Uniform
 from spikesim.errors import BackendError, UnsupportedError
 from spikesim.lowering import lower
 from spikesim.models.neurons import cuba_lif, lif, lif_soft
+from spikesim.profile import profile
 from spikesim.quantise import quantise
 from spikesim.recording import differing_spikes
 
@@ -54,6 +55,7 @@ def test_emulator_and_lava_agree_in_spikes_and_states(seed: int) -> None:
             assert (trace.values == real.traces[target][variable].values).all(), (target, variable)
     for name, counts in emulated.counts.populations.items():
         assert counts.active.tolist() == real.counts.populations[name].active.tolist()
+    assert profile(emulated, network, []).per_sample == profile(real, network, []).per_sample
 
 
 @pytest.mark.lava

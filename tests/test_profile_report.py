@@ -149,7 +149,12 @@ def test_another_network_is_refused(counts: Counts) -> None:
 
 
 def recording(counts: Counts, emitted: dict[str, Any]) -> Recording:
-    spikes = {name: SimpleNamespace(counts=lambda name=name: emitted[name]) for name in ("h", "out")}
+    none = np.zeros(0, int)
+    known = {"samples": SAMPLES, "steps": STEPS, "step": none, "sample": none, "neuron": none}
+    spikes = {
+        name: SimpleNamespace(counts=lambda name=name: emitted[name], n=emitted[name].shape[1], **known)
+        for name in ("h", "out")
+    }
     return Recording(cast(Any, spikes), {}, counts)
 
 
@@ -198,7 +203,7 @@ def test_csv_is_tidy(result: Profile, tmp_path: Path) -> None:
 
 def test_table_prints_evidence_beside_every_energy(result: Profile) -> None:
     out = io.StringIO()
-    Console(file=out, width=240).print(result.table())
+    Console(file=out, width=320).print(result.table(long=True))
     text = out.getvalue()
     for line in text.splitlines():
         if line.strip().startswith(("Intel Loihi 1", "SpiNNaker", "ODIN", "45 nm")):

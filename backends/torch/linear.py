@@ -187,7 +187,8 @@ class SparseMap(LinearMap):
 
         Where gradients are followed it is made anew, as part of what leads to the weights.
         """
-        state = (self.values._version, self.values.data_ptr())
+        held = next(self.parameters(), self.values)  # what a parametrisation, such as rounding, makes values from
+        state = (held._version, held.data_ptr())
         known = self._held.get(group)
         if known is not None and known[0] == state and not torch.is_grad_enabled():
             return known[1]

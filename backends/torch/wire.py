@@ -116,7 +116,7 @@ class Wire:
         if not parameters:
             return []
         steps = len(spikes)
-        if isinstance(self.linear, DenseMap):
+        if isinstance(self.linear, DenseMap) and self.linear.weight is parameters[0]:  # and not made from it
             (delay,) = self.delays()
             arrived = d_input[delay : delay + steps].reshape(-1, self.edge.n_post)
             found = weight_gradient(_rows(self.kept(spikes), steps), arrived, self.linear.spikes)

@@ -310,11 +310,33 @@ class Chain(Weighted):
     def matrix(self, pre: Shape, post: Shape) -> sparse.csr_array:
         """Return the map."""
         shapes = self.shapes(pre, post)
-        product = self.rules[0].matrix(shapes[0], shapes[1])
-        for rule, before, after in zip(self.rules[1:], shapes[1:], shapes[2:], strict=False):
-            product = rule.matrix(before, after) @ product
-        return sparse.csr_array(product)
+        maps = [r.matrix(*ends) for r, *ends in zip(self.rules, shapes, shapes[1:], strict=False)]
+        product = _product(maps)
+        if self._pooled is None or self.rules[-1].weights.all():
+            return product
+        last = self.rules[-1]  # a product of sparse matrices drops weights of 0, which are synapses too
+        maps[-1] = sparse.csr_array(np.ones_like(last.weights)) if isinstance(last, Dense) else maps[-1]
+        whole = _product([sparse.csr_array((np.ones_like(m.data), m.indices, m.indptr), m.shape) for m in maps])
+        values = np.zeros(whole.nnz)
+        values[np.searchsorted(_places(whole), _places(product))] = product.data
+        return sparse.csr_array((values, whole.indices, whole.indptr), whole.shape)
 
     def map_weights(self, change: WeightMap) -> Chain:
         """Return the rule with changed weights."""
         return replace(self, rules=tuple(r.map_weights(change) for r in self.rules))
+
+
+def _product(maps: list[sparse.csr_array]) -> sparse.csr_array:
+    """Return the map that does all maps one after the other, its entries sorted."""
+    product = maps[0]
+    for following in maps[1:]:
+        product = following @ product
+    product = sparse.csr_array(product)
+    product.sort_indices()
+    return product
+
+
+def _places(matrix: sparse.csr_array) -> NDArray[np.int64]:
+    """Return a number for each entry that rises with row and column."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.asarray(row * matrix.shape[1] + matrix.indices, np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,9 +91,50 @@ def from_torch(
         raise InvalidValueError(f"from_torch takes a torch.nn.Module, found {type(module).__name__}")
     arguments = _arguments(torch, module, sample)
     recorder = Recorder(module)
-    with _at_rest(module), torch.no_grad():
+    with at_rest(module), torch.no_grad():
         out = _run(recorder, arguments, per_step)
     return Builder(recorder, out, dt, graded, name or type(module).__name__).build(verify)
+
+
+class Seen(NamedTuple):
+    """A module that ran: the network that it is, and what went through it.
+
+    Parameters
+    ----------
+    network, report
+        As from :func:`from_torch`.
+    fired
+        Population to what its neurons sent, ``[steps, samples, n]``; those that cannot fire are left out.
+    inputs
+        Input to what it held, ``[steps, samples, n]``.
+    dtype
+        ``"float32"`` or ``"float64"``.
+    """
+
+    network: Network
+    report: ImportReport
+    fired: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    dtype: str
+
+
+def observe_torch(
+    module: Any, sample: Any, *, dt: float | None, graded: bool | None, per_step: bool, name: str | None
+) -> Seen:
+    """Read a torch module, and keep what its own run emitted; parameters and errors as for :func:`from_torch`."""
+    torch = require("torch", "reading a torch module")
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidValueError(f"this takes a torch.nn.Module, found {type(module).__name__}")
+    recorder = Recorder(module)
+    with at_rest(module), torch.no_grad():
+        out = _run(recorder, _arguments(torch, module, sample), per_step)
+    if recorder.calls > 1 and not per_step:
+        raise InvalidValueError(
+            f"{type(module).__name__} does one step in a call; pass per_step=True and a sample [steps, samples, ...]"
+        )
+    builder = Builder(recorder, out, dt, graded, name or type(module).__name__)
+    network, report = builder.build(verify=False)
+    return Seen(network, report, *builder.observed(network), builder.dtype)
 
 
 def _arguments(torch: Any, module: Any, sample: Any) -> tuple[Any, ...]:
@@ -110,7 +151,7 @@ def _arguments(torch: Any, module: Any, sample: Any) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def _at_rest(module: Any) -> Iterator[None]:
+def at_rest(module: Any) -> Iterator[None]:
     """Put a module in evaluation mode and its initial state for a while; it is left as it was."""
     training = {m: m.training for m in module.modules()}
     states = {(m, name): getattr(m, name) for m in training for name in HIDDEN if name in m._buffers}
@@ -205,7 +246,7 @@ def rasters(module: Any, data: Mapping[str, Any], shapes: Mapping[str, Shape], d
         for name, v in data.items()
     }
     recorder, out = Recorder(module), None
-    with _at_rest(module), torch.no_grad(), recorder.listening():
+    with at_rest(module), torch.no_grad(), recorder.listening():
         for k in range(steps):
             x = {name: v[k] for name, v in rows.items()}
             given = x if len(x) > 1 else next(iter(x.values()))

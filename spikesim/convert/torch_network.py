@@ -170,7 +170,8 @@ class Builder:
             return self.graded
         return not all(bool(((v == 0) | (v == 1)).all()) for v in self.seen.inputs[name].values())
 
-    def _verify(self, network: Network) -> Verification:
+    def observed(self, network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the module's neurons sent and what its inputs held, ``[steps, samples, n]`` by name."""
         fired = {p.name: raster(p) for p in self.seen.populations if network.population(p.name).model.spiking}
         steps, samples, _ = next(iter(fired.values())).shape
         data = {}
@@ -181,8 +182,17 @@ class Builder:
             if None in by_step and by_step[None].numel() == steps * samples * size and len(by_step) == 1:
                 rows = list(by_step[None].reshape(steps, samples, size))
             data[name] = np.stack([r.detach().cpu().numpy().reshape(samples, size) for r in rows])
-        dtype = "float64" if any("float64" in str(p.dtype) for p in self.seen.module.parameters()) else "float32"
-        found = run(network, inputs=data, dtype=dtype, backend="torch")
+        return fired, data
+
+    @property
+    def dtype(self) -> str:
+        """The module's precision."""
+        return "float64" if any("float64" in str(p.dtype) for p in self.seen.module.parameters()) else "float32"
+
+    def _verify(self, network: Network) -> Verification:
+        fired, data = self.observed(network)
+        steps, samples, _ = next(iter(fired.values())).shape
+        found = run(network, inputs=data, dtype=self.dtype, backend="torch")
         ours = {name: found[name].dense() for name in fired}
         differing = sum(int((ours[n].reshape(fired[n].shape) != (fired[n] > 0)).sum()) for n in fired)
         before, after = (sum(int((r > 0).sum()) for r in rasters.values()) for rasters in (fired, ours))

@@ -75,6 +75,7 @@ class Recorder:
         self._inside = 0
         self._started: dict[Any, int] = {}
         self.restarted = False  # the module was called again and begins with initial states each time
+        self.calls = 0  # of the whole module
 
     # ------------------------------------------------------------------------------------------------------ signals
     def of(self, value: Any) -> Signal | None:
@@ -297,6 +298,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Say that the module is called anew."""
+        self.calls += 1
         self._started = {}
 
 

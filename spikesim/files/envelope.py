@@ -26,6 +26,7 @@ KINDS = (
     "spikesim checkpoint",
     "spikesim sweep",
     "spikesim training checkpoint",
+    "spikesim profile",
 )
 READERS = {
     "spikesim network": "Network.load",
@@ -33,6 +34,7 @@ READERS = {
     "spikesim sweep": "spikesim.load_sweep",
     "spikesim checkpoint": "spikesim.resume, with the name of the recording",
     "spikesim training checkpoint": "spikesim train --resume",
+    "spikesim profile": "spikesim.profile.Profile.load",
 }
 
 

@@ -119,12 +119,15 @@ def _weight_problems(edge: Edge) -> list[str]:
 
 
 def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
-    """Return weights as the chip stores them without losing a bit: odd ones move up and get an exponent."""
-    if not (weights % 2).any():
-        return weights, {"sign_mode": "mixed"}
+    """Return weights as the chip stores them, without losing a bit: odd ones move up, large ones down."""
+    exponent = 0
+    while not -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 255 and not (weights % 2).any():
+        weights, exponent = weights // 2, exponent + 1
+    if not (weights % 2).any() and -256 <= weights.min(initial=0) <= weights.max(initial=0) <= 254:
+        return weights, {"sign_mode": "mixed", "weight_exp": exponent}
     mode = sign_mode_of(weights)
-    moved, bits, exponent = optimize_weight_bits(weights, mode)
-    return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent}
+    moved, bits, up = optimize_weight_bits(weights, mode)
+    return moved, {"sign_mode": mode, "num_weight_bits": bits, "weight_exp": exponent + up}
 
 
 def _start_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
@@ -140,8 +143,8 @@ def _start_problems(graph: Graph, lags: Mapping[str, int]) -> list[str]:
 def _start(node: Node, lag: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return u and v with which a population begins, so that it has its initial states at step 0."""
     p = _population(node)
-    keeps = {"keep_u": 4095 - int(np.max(p.du)), "keep_v": 4096 - int(np.max(p.dv))}
-    threshold = int(np.max(p.threshold))
+    keeps = {"keep_u": 4095 - np.asarray(p.du), "keep_v": 4096 - np.asarray(p.dv)}
+    threshold = p.threshold
     if node.model.options["reset"] == "none" and not node.model.spiking:
         threshold = MAX_STATE
     return start_states(lag, p.u0, p.v0, **keeps, bias=p.bias, threshold=threshold)

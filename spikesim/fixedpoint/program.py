@@ -40,6 +40,7 @@ class FixedProgram(Stepping):
         """Go back to step 0 with initial states."""
         self.samples, self.column = samples, 0
         self.state: IntState | None = None
+        self.overflows = {n.name: (0, 0) for n in self.graph.nodes}  # wraps of u, clips of v, of all samples
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some columns; with an engine that cannot be continued, also those in which the network drains."""
@@ -63,6 +64,7 @@ class FixedProgram(Stepping):
         wanted = [p.target for p in self.graph.probes]
         run = self.engine(columns, samples, wanted, self.state)
         self.state, self.column = run.state, first + columns
+        self._add_overflows(run)
         spikes = {n.name: self._aligned(n.name, run.spikes[n.name], final) for n in self.graph.nodes}
         emitted = {n.name: _per_neuron(spikes[n.name], self.samples, n.n) for n in self.graph.nodes}
         emitted |= {
@@ -76,6 +78,12 @@ class FixedProgram(Stepping):
         else:
             active = active_updates(self.graph, steps, self.samples, given, spikes)
         return Chunk(first, steps, spikes, self._traces(run, final), emitted, active)
+
+    def _add_overflows(self, run: IntRun) -> None:
+        """Count what left its register, if the engine tells."""
+        for name, (wraps, clips) in self.overflows.items() if run.counts.wraps else ():
+            more = int(np.sum(run.counts.wraps[name])), int(np.sum(run.counts.clips[name]))
+            self.overflows[name] = wraps + more[0], clips + more[1]
 
     def _aligned(self, name: str, events: NDArray[Any], final: int | None) -> Events:
         sample, column, neuron = (events[:, k].astype(np.int64) for k in range(3))
@@ -158,7 +166,7 @@ class FixedProgram(Stepping):
         if projection not in known:
             raise UnknownNameError("projection", projection, list(known))
         found = known[projection]
-        return np.asarray(found.weights >> max(-found.weight_exp, 0))
+        return np.asarray(found.weights << max(found.weight_exp, 0) >> max(-found.weight_exp, 0))
 
     def set_weights(self, projection: str, weights: Any) -> None:
         """Weights are fixed on the chip while a program runs."""

@@ -9,12 +9,13 @@ from spikesim.counts import Counts
 from spikesim.errors import InvalidValueError
 from spikesim.profile.bill import Bill, Comparison, Group, Missing, Term, line
 from spikesim.profile.device import Device
+from spikesim.profile.layers import Emitted
 from spikesim.profile.logic import price_logic
 from spikesim.profile.mapping import Mapping
 from spikesim.profile.quantity import Energy, PowerPrice, Quantity
 from spikesim.profile.schema import EVENT_TERMS
-from spikesim.profile.tally import Emitted, Tally, tally
-from spikesim.profile.timing import SampleTime, sample_time
+from spikesim.profile.tally import Tally, tally
+from spikesim.profile.timing import Rasters, SampleTime, sample_time
 
 GROUPS: dict[str, Group] = {
     "synaptic_event": "compute",
@@ -36,6 +37,7 @@ def price(
     device: Device,
     *,
     emitted: Emitted | None = None,
+    rasters: Rasters | None = None,
     graded_as_events: bool = False,
     precision: str = "fp32",
 ) -> Bill:
@@ -51,6 +53,9 @@ def price(
         The device.
     emitted
         Spikes of every element, ``[samples, n]`` by population or source: makes packets exact.
+    rasters
+        ``(sample, step, element)`` of all that each population and source emitted: makes the busiest core that of each
+        step, on devices that state times.
     graded_as_events
         Price a graded value as if it were one spike, on devices that have no price for it. A lower bound.
     precision
@@ -73,7 +78,7 @@ def price(
         return price_logic(counts, device, precision)
     as_events = graded_as_events and device.price("graded_event") is None
     events = tally(counts, mapping, device, emitted, as_events)
-    time = sample_time(counts, mapping, device, emitted)
+    time = sample_time(counts, mapping, device, emitted, rasters)
     terms, missing = _static_terms(device, time), _unpriced(device, events)
     per_sample: NDArray[np.float64] = np.full(counts.samples, sum(t.energy.nominal_j for t in terms))
     if device.pricing in ("per_term", "affine"):

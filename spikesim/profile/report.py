@@ -2,104 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from pydantic import Field, ValidationError
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from spikesim.counts import Counts
-from spikesim.errors import FileFormatError, InvalidValueError
+from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network
-from spikesim.profile.baseline import Baselines, baselines, stored_weights
-from spikesim.profile.bill import Bill
+from spikesim.profile.baseline import baselines, stored_weights
 from spikesim.profile.device import Device, list_devices, load_device
 from spikesim.profile.energy import price
-from spikesim.profile.fit import Fit
-from spikesim.profile.layers import LayerProfile, ProjectionProfile, layer_profiles, projection_profiles
+from spikesim.profile.layers import Ints, layer_profiles, pending_events, projection_profiles, weight_reads
 from spikesim.profile.logic import price_logic
 from spikesim.profile.mapping import place
+from spikesim.profile.neurobench import neurobench
+from spikesim.profile.observed import Observed, observe
 from spikesim.profile.partition import elements
-from spikesim.profile.quantity import Record
-from spikesim.profile.tally import Emitted
+from spikesim.profile.traffic import traffic
+from spikesim.profile.value import Origin, Profile, Series
 from spikesim.recording import Recording
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
-
-class Profile(Record):
-    """What a run did and what it would cost; see :func:`profile`.
-
-    Parameters
-    ----------
-    network, dt_s, steps, samples
-        What ran.
-    layers, projections
-        Counts.
-    fits, bills
-        By device.
-    baselines
-        The network as spiking and ordinary, on digital logic.
-    """
-
-    network: str
-    dt_s: float
-    steps: int
-    samples: int
-    layers: tuple[LayerProfile, ...]
-    projections: tuple[ProjectionProfile, ...]
-    fits: dict[str, Fit] = Field(default_factory=dict)
-    bills: dict[str, Bill] = Field(default_factory=dict)
-    baselines: Baselines | None = None
-
-    def table(self) -> Group:
-        """Return tables for a terminal (``rich`` renderables)."""
-        from spikesim.profile.tables import tables
-
-        return tables(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values; units are in the names, counts and energies are per sample."""
-        return self.model_dump(mode="json")
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Return JSON, and write it to a file if a path is given."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-        if path is not None:
-            Path(path).write_text(text + "\n", "utf-8")
-        return text
-
-    @classmethod
-    def from_json(cls, text: str) -> Profile:
-        """Read what :meth:`to_json` wrote."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the text"
-            raise FileFormatError(f"not a profile of spikesim: {where}: {first['msg']}") from None
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write one tidy table: a row per number, with unit, spread or range, and evidence."""
-        from spikesim.profile.tidy import COLUMNS, rows
-
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows(rows(self))
+FIXED_POINT = "loihi_lif"
+Devices = str | Device | Iterable[str | Device]
 
 
 def profile(
     run: Recording | Counts,
     network: Graph | Network,
-    devices: str | Device | Iterable[str | Device] = "all",
+    devices: Devices = "all",
     *,
+    inputs: Mapping[str, Any] | None = None,
     weight_bits: int | None = None,
     graded_as_events: bool = False,
 ) -> Profile:
@@ -113,6 +46,9 @@ def profile(
         The network that ran.
     devices
         ``"all"``, a name, a device, or several; also paths of device files.
+    inputs
+        The data that the run was given, as for :func:`spikesim.run`: packets of inputs are then exact, and NeuroBench's
+        rule for MAC and AC is applied step by step. Without it the counts are the same.
     weight_bits
         Bits of a weight; 8 for a network of ``loihi_lif`` neurons, else unknown by default.
     graded_as_events
@@ -121,16 +57,33 @@ def profile(
     Raises
     ------
     InvalidValueError
-        The run and the network do not belong together.
+        The run and the network, or the run and the inputs, do not belong together.
     UnknownNameError
         No such device.
     """
     graph = lower(network) if isinstance(network, Network) else network
-    counts = run if isinstance(run, Counts) else run.counts
-    _same_network(counts, graph)
-    emitted: Emitted = {} if isinstance(run, Counts) else _emitted(run)
-    fits, bills = {}, {}
-    if weight_bits is None and graph.nodes and all(n.model.name == "loihi_lif" for n in graph.nodes):
+    _same_network(run if isinstance(run, Counts) else run.counts, graph)
+    observed = observe(run, graph, inputs)
+    meta = {} if isinstance(run, Counts) else run.meta
+    return profile_of(
+        observed, graph, devices, origin_of(graph, meta), weight_bits=weight_bits, graded_as_events=graded_as_events
+    )
+
+
+def profile_of(
+    run: Observed,
+    graph: Graph,
+    devices: Devices,
+    origin: Origin,
+    *,
+    weight_bits: int | None = None,
+    graded_as_events: bool = False,
+    **module: Any,
+) -> Profile:
+    """Profile what is known of a run; ``module`` goes to :func:`spikesim.profile.neurobench.neurobench`."""
+    counts = run.counts
+    fits, bills, packets = {}, {}, {}
+    if weight_bits is None and _fixed_point(graph):
         weight_bits = 8
     for device in _devices(devices):
         if device.kind == "logic":  # a price list: nothing to place
@@ -138,24 +91,68 @@ def profile(
             continue
         mapping = place(graph, device, weight_bits=weight_bits)
         fits[device.name] = mapping.fit
-        bills[device.name] = price(counts, mapping, device, emitted=emitted, graded_as_events=graded_as_events)
+        packets[device.name] = traffic(counts, mapping, run.emitted)
+        bills[device.name] = price(
+            counts,
+            mapping,
+            device,
+            emitted=run.emitted,
+            rasters=run.rasters if device.time.complete else None,
+            graded_as_events=graded_as_events,
+        )
+    reads = weight_reads(counts, graph, run.emitted)
+    pending = pending_events(graph, run.late, counts.samples)
     return Profile(
         network=graph.name,
         dt_s=counts.dt,
         steps=counts.steps,
         samples=counts.samples,
-        layers=tuple(layer_profiles(counts, graph)),
-        projections=tuple(projection_profiles(counts, graph)),
+        origin=origin,
+        layers=tuple(layer_profiles(counts, graph, reads)),
+        projections=tuple(projection_profiles(counts, graph, reads, pending)),
+        per_sample=tuple(_series(counts, reads)),
+        traffic={name: found for name, found in packets.items() if found},
         fits=fits,
         bills=bills,
         baselines=baselines(counts, graph),
+        neurobench_metrics=neurobench(run, graph, pending, **module),
     )
 
 
-def _devices(devices: str | Device | Iterable[str | Device]) -> Sequence[Device]:
+def origin_of(graph: Graph, meta: Mapping[str, Any]) -> Origin:
+    """Say what ran, from the recording's own description."""
+    fixed = "fixed point" if _fixed_point(graph) else str(meta.get("dtype", ""))
+    seed = meta.get("seed")
+    return Origin(
+        backend=str(meta.get("backend", "")), arithmetic=fixed, seed=int(seed) if isinstance(seed, int) else None
+    )
+
+
+def _fixed_point(graph: Graph) -> bool:
+    return bool(graph.nodes) and all(n.model.name == FIXED_POINT for n in graph.nodes)
+
+
+def _devices(devices: Devices) -> Sequence[Device]:
     if isinstance(devices, (str, Device)):
         devices = list_devices() if devices == "all" else [devices]
     return [d if isinstance(d, Device) else load_device(d) for d in devices]
+
+
+def _series(counts: Counts, reads: Mapping[str, Ints | None]) -> Iterator[Series]:
+    for name, emitted in counts.sources.items():
+        yield _one("source", name, "spikes", emitted)
+    for name, p in counts.populations.items():
+        for quantity, values in (("spikes", p.spikes), ("updates_active", p.active), ("updates_idle", p.idle)):
+            yield _one("population", name, quantity, values)
+    for name, q in counts.projections.items():
+        yield _one("projection", name, "events", q.events)
+        fetched = reads.get(name)
+        if fetched is not None:
+            yield _one("projection", name, "weight_reads", fetched)
+
+
+def _one(part: str, item: str, quantity: str, values: Ints) -> Series:
+    return Series(part=part, item=item, quantity=quantity, values=tuple(values.tolist()))
 
 
 def _same_network(counts: Counts, graph: Graph) -> None:
@@ -168,14 +165,3 @@ def _same_network(counts: Counts, graph: Graph) -> None:
             f"the run is not one of network {graph.name!r}: they differ in {', '.join(map(repr, differing))}; "
             "give the network that ran"
         )
-
-
-def _emitted(recording: Recording) -> dict[str, Any]:
-    """Return the spikes of every element, as far as they were recorded and agree with the counts."""
-    found = {}
-    for name, spikes in recording.spikes.items():
-        per_element = spikes.counts()
-        counted = recording.counts.populations.get(name)
-        if counted is not None and np.array_equal(per_element.sum(axis=1), counted.spikes):
-            found[name] = per_element
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from spikesim.counts import Counts
 from spikesim.errors import InvalidValueError
 from spikesim.profile.device import Device
+from spikesim.profile.layers import Emitted
 from spikesim.profile.mapping import Mapping, Routes
 from spikesim.profile.partition import Ints
-
-Emitted = MappingType[str, Ints]
-"""Population or source name to int64 ``[samples, n]``: spikes (or non-zero values) of every element."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +105,7 @@ def _transport(counts: Counts, mapping: Mapping | None, emitted: Emitted) -> dic
     total = {what: Tally.exactly(0, counts.samples) for what in ("packets", "hops_x", "hops_y")}
     for route in mapping.routes.values():
         for what in total:
-            total[what] += _sent(route, what, counts, emitted)
+            total[what] += sent(route, what, counts, emitted)
     hops = mapping.has_mesh
     return {
         "packet": total["packets"],
@@ -117,7 +114,8 @@ def _transport(counts: Counts, mapping: Mapping | None, emitted: Emitted) -> dic
     }
 
 
-def _sent(route: Routes, what: str, counts: Counts, emitted: Emitted) -> Tally:
+def sent(route: Routes, what: str, counts: Counts, emitted: Emitted) -> Tally:
+    """Return packets, ``hops_x`` or ``hops_y`` of a layer; a range where it is not known which elements fired."""
     if route.name not in counts.populations and route.name not in counts.sources:
         raise InvalidValueError(f"the counts know no population or source {route.name!r}; map the network that ran")
     each = route.per_element(what)

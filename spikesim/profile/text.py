@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from spikesim.profile.baseline import Baselines
 from spikesim.profile.bill import Bill
 from spikesim.profile.quantity import Energy
 
@@ -50,3 +51,26 @@ def rests_on(bill: Bill) -> str:
 def outside(bill: Bill) -> str:
     """Name what the bill does not hold."""
     return ", ".join(m.name.replace("_", " ") for m in bill.unpriced) or "–"
+
+
+def why_brief(bill: Bill) -> str:
+    """Say in a few words why a bill has no total."""
+    if bill.pricing == "none":
+        return "no published price"
+    if bill.why_no_total.startswith("the network does not fit"):
+        return "does not fit"
+    lacking = [m.name.replace("_", " ") for m in bill.unpriced if m.charged]
+    return f"no price for {', '.join(lacking)}" if lacking else bill.why_no_total
+
+
+def beside(bill: Bill, base: Baselines) -> tuple[str, str]:
+    """Return what a bill is of the fp32 and of the quantised ordinary network, as times or a dash."""
+    rivals = (base.ann_fp32.priced.nominal_j, base.ann_quantised.priced.nominal_j)
+    if bill.total is None:
+        return "–", "–"
+    first, second = (_times(bill.total.nominal_j / rival) if rival else "–" for rival in rivals)
+    return first, second
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"

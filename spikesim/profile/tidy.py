@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from spikesim.profile.baseline import Baselines
 from spikesim.profile.bill import Bill
 from spikesim.profile.layers import LayerProfile, Stat
+from spikesim.profile.neurobench import NeuroBench
 from spikesim.profile.quantity import Energy
 
 if TYPE_CHECKING:
-    from spikesim.profile.report import Profile
+    from spikesim.profile.value import Profile
 
 COLUMNS = (
     "part",
     "item",
+    "sample",
     "quantity",
     "unit",
     "value",
@@ -37,6 +40,9 @@ LAYER_STATS = (
     ("multiply_accumulates", "operations per sample"),
     ("updates_active", "updates per sample"),
     ("updates_idle", "updates per sample"),
+    ("weight_reads", "reads per sample"),
+    ("state_reads", "reads per sample"),
+    ("state_writes", "writes per sample"),
 )
 LAYER_NUMBERS = (
     ("neurons", ""),
@@ -44,20 +50,26 @@ LAYER_NUMBERS = (
     ("rate_hz", "Hz"),
     ("updates_dense", "updates per sample"),
     ("operations_dense", "operations per sample"),
+    ("state_reads_dense", "reads per sample"),
+    ("state_writes_dense", "writes per sample"),
 )
 
 Row = dict[str, Any]
 
 
-def rows(profile: Profile) -> Iterator[Row]:
-    """Return the rows, keyed by :data:`COLUMNS`."""
+def rows(profile: Profile, per_sample: bool = False) -> Iterator[Row]:
+    """Return the rows, keyed by :data:`COLUMNS`; on request also one per count and sample."""
     for layer in profile.layers:
         yield from _layer(layer)
     for projection in profile.projections:
         item = {"part": "projection", "item": projection.name}
         yield {**item, "quantity": "synapses", "value": projection.synapses}
         events = _stat(projection.events, "events per sample")
-        yield {**item, "quantity": "events", **events, "note": projection.operation}
+        kind = f"{projection.operation}{', recurrent' if projection.recurrent else ''}"
+        yield {**item, "quantity": "events", **events, "note": kind}
+        for name in ("events_pending", "weight_reads"):
+            if (stat := getattr(projection, name)) is not None:
+                yield {**item, "quantity": name, **_stat(stat, "per sample")}
     for fit in profile.fits.values():
         yield {"part": "fit", "item": fit.device, "quantity": "verdict", "value": fit.verdict}
         for c in (*fit.binding, *fit.warnings, *fit.headroom):
@@ -70,6 +82,14 @@ def rows(profile: Profile) -> Iterator[Row]:
     if profile.baselines is not None:
         for bill in profile.baselines.bills:
             yield from _bill(bill.title, bill)
+        yield from _break_even(profile.baselines)
+    yield from _traffic(profile)
+    if profile.neurobench_metrics is not None:
+        yield from _neurobench(profile.neurobench_metrics)
+    if per_sample:
+        for series in profile.per_sample:
+            item = {"part": series.part, "item": series.item, "quantity": series.quantity}
+            yield from ({**item, "sample": k, "value": v} for k, v in enumerate(series.values))
 
 
 def _stat(stat: Stat, unit: str) -> Row:
@@ -85,7 +105,9 @@ def _layer(layer: LayerProfile) -> Iterator[Row]:
     for name, unit in LAYER_NUMBERS:
         yield {**item, "quantity": name, "unit": unit, "value": getattr(layer, name)}
     for name, unit in LAYER_STATS:
-        yield {**item, "quantity": name, **_stat(getattr(layer, name), unit)}
+        stat = getattr(layer, name)
+        if stat is not None:
+            yield {**item, "quantity": name, **_stat(stat, unit)}
 
 
 def _bill(name: str, bill: Bill) -> Iterator[Row]:
@@ -101,3 +123,31 @@ def _bill(name: str, bill: Bill) -> Iterator[Row]:
     yield {**item, **total}
     if bill.time_s is not None:
         yield {**item, "quantity": "time", "unit": "s per sample", "value": bill.time_s, "note": bill.time_basis}
+
+
+def _break_even(base: Baselines) -> Iterator[Row]:
+    for found in base.break_even:
+        item = {"part": "baseline", "item": found.precision}
+        unit, note = "share of source elements per step", found.sentence
+        yield {**item, "quantity": "rate_per_step", "unit": unit, "value": found.actual_rate_per_step}
+        rate = "" if found.rate_per_step is None else found.rate_per_step
+        yield {**item, "quantity": "break_even_rate_per_step", "unit": unit, "value": rate, "note": note}
+
+
+def _traffic(profile: Profile) -> Iterator[Row]:
+    for device, layers in profile.traffic.items():
+        for t in layers:
+            note = "" if t.exact else "which elements fired is not known: each is taken to fire equally often"
+            for name in ("packets", "hops_x", "hops_y"):
+                if (stat := getattr(t, name)) is not None:
+                    where = {"part": "traffic", "item": f"{device}/{t.name}", "quantity": name}
+                    yield {**where, **_stat(stat, "per sample"), "note": note}
+
+
+def _neurobench(metrics: NeuroBench) -> Iterator[Row]:
+    item = {"part": "neurobench", "item": ""}
+    for name, value in metrics.as_dict().items():
+        parts = value if isinstance(value, dict) else {"": value}
+        yield from (
+            {**item, "item": key, "quantity": name, "value": "" if v is None else v} for key, v in parts.items()
+        )

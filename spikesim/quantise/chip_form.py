@@ -95,6 +95,8 @@ class ChipForm:
         The level that was shifted to 0.
     coupling
         What one unit of the current adds to ``v``.
+    refractory
+        Steps from a spike to the next possible one.
     """
 
     current: str | None
@@ -108,6 +110,7 @@ class ChipForm:
     quantum: float
     rest: float
     coupling: float
+    refractory: int = 1
 
 
 def _number(values: Any) -> Any:
@@ -357,7 +360,9 @@ def _with_reset(
     elif all(abs(c) < TOLERANCE for c in difference.terms.values()):
         quantum = -_same(difference.constant)
         shared = keep < 1.0 and not np.ndim(v.constant)  # each neuron may rest elsewhere, but there is one threshold
-        reset, rest = ("soft" if quantum else "none"), (v.constant / (1.0 - keep) if shared else 0.0)
+        rest = v.constant / (1.0 - keep) if shared else 0.0
+        rest = rest if rest < level else 0.0  # a bias that makes it fire by itself stays a bias
+        reset = "soft" if quantum else "none"
     else:
         return None, ["the reset must set the voltage to a value or subtract a fixed quantum"]
     bias = v.constant - rest * (1.0 - keep)

@@ -1,0 +1,124 @@
+"""Heterogeneous against homogeneous recurrent networks, on all tasks, over seeds; resumable.
+
+``python benchmarks/hrsnn.py [--seeds 10] [--tasks lorenz ...] [--networks hrsnn ...]`` adds what is missing to
+``results/hrsnn.json``, one row per (network, task, seed), and prints means, wins and paired tests. Other networks, such
+as pruned ones, are scored by the same :func:`score`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from spikesim import reservoir
+from spikesim.models.networks import chrsnn, hrsnn, mrsnn
+from spikesim.network import Network
+
+FILE = Path(__file__).parent / "results" / "hrsnn.json"
+NEURONS = 240
+STARTS = 10  # of closed-loop predictions
+CAPACITY = "memory-capacity"
+TASKS = (*reservoir.TASKS, CAPACITY)
+
+
+def learned(groups: int, spread: float) -> Callable[[int], Network]:
+    """Return a function of the seed: an HRSNN after STDP on the part of Lorenz that read-outs learn from."""
+
+    def build(seed: int) -> Network:
+        task = reservoir.task("lorenz", seed)
+        assert isinstance(task, reservoir.Prediction)
+        network = hrsnn(NEURONS, stdp=groups, stdp_spread=spread, seed=seed)
+        return reservoir.settled(network, task.standardised()[: task.cut], task.hold)
+
+    return build
+
+
+NETWORKS: dict[str, Callable[[int], Network]] = {
+    "hrsnn": lambda seed: hrsnn(NEURONS, seed=seed),
+    "mrsnn": lambda seed: mrsnn(NEURONS, seed=seed),
+    "chrsnn": lambda seed: chrsnn(NEURONS, seed=seed),
+    "hrsnn, STDP in 8 groups": learned(8, 0.5),
+    "hrsnn, one STDP": learned(1, 0.0),
+}
+BETTER = {"nrmse": -1, "accuracy": 1, "vpt": 1, "capacity": 1, "spikes": -1}
+
+
+def score(network: Network, task: str, seed: int) -> dict[str, Any]:
+    """Return the plain numbers of one evaluation."""
+    if task == CAPACITY:
+        found = reservoir.network_capacity(network, seed)
+        return {"task": task, "seed": seed, "capacity": found.total, "spikes": found.spikes}
+    return reservoir.evaluate(network, task, seed, starts=STARTS).row()
+
+
+def fill(networks: list[str], tasks: list[str], seeds: int) -> list[dict[str, Any]]:
+    """Compute what is missing and return all rows."""
+    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    done = {(r["network"], r["task"], r["seed"]) for r in rows}
+    for seed in range(seeds):
+        for name in networks:
+            missing = [task for task in tasks if (name, task, seed) not in done]
+            network = NETWORKS[name](seed) if missing else None
+            for task in missing:
+                assert network is not None
+                rows.append({"network": name, **score(network, task, seed), "task": task})
+                print(name, task, seed, flush=True)
+            if missing:
+                save(rows)
+    return rows
+
+
+def save(rows: list[dict[str, Any]]) -> None:
+    """Write the file whole or not at all."""
+    part = FILE.with_suffix(".part")
+    part.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    os.replace(part, FILE)
+
+
+def compare(rows: list[dict[str, Any]], one: str, other: str, task: str, metric: str) -> dict[str, float] | None:
+    """Compare two networks on the seeds that both have: means, and a two-sided Wilcoxon signed-rank test."""
+    found = {
+        name: {r["seed"]: r[metric] for r in rows if (r["network"], r["task"]) == (name, task) and metric in r}
+        for name in (one, other)
+    }
+    seeds = sorted(found[one].keys() & found[other].keys())
+    if len(seeds) < 2:
+        return None
+    a, b = (np.array([found[name][s] for s in seeds]) for name in (one, other))
+    p = float(stats.wilcoxon(a, b).pvalue) if (a != b).any() else 1.0
+    wins = int((BETTER[metric] * (a - b) > 0).sum())
+    return {"seeds": len(seeds), "one": a.mean(), "other": b.mean(), "wins": wins, "p": p}
+
+
+def table(rows: list[dict[str, Any]], one: str, other: str) -> str:
+    """Return a Markdown table of all comparisons of two networks."""
+    lines = [f"| task | measure | {one} | {other} | better, of seeds | p |", "|---|---|---|---|---|---|"]
+    for task in TASKS:
+        for metric in BETTER:
+            if c := compare(rows, one, other, task, metric):
+                means = f"{c['one']:.3f} | {c['other']:.3f}"
+                lines.append(f"| {task} | {metric} | {means} | {c['wins']} of {c['seeds']} | {c['p']:.3g} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    asked = parser.parse_args()
+    os.nice(10)
+    rows = fill(asked.networks, asked.tasks, asked.seeds)
+    for one, other in (("hrsnn", "mrsnn"), ("chrsnn", "hrsnn"), ("hrsnn, STDP in 8 groups", "hrsnn, one STDP")):
+        print(f"\n{table(rows, one, other)}")
+
+
+if __name__ == "__main__":
+    main()
