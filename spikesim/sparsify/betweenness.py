@@ -1,8 +1,8 @@
 """Betweenness centrality: on how many shortest paths between others a neuron lies.
 
-``B(u) = sum over s != u != t of sigma_st(u) / sigma_st``, with directed paths along synapses, each of length 1. Exact by
-Brandes' algorithm (2001, J. Math. Sociol. 25, 163), or estimated from a sample of sources (Brandes and Pich 2007, Int. J.
-Bifurcat. Chaos 17, 2303). Reversing all edges changes nothing.
+``B(u) = sum over s != u != t of sigma_st(u) / sigma_st``, with directed paths along synapses, each of length 1.
+Exact by Brandes' algorithm (2001, J. Math. Sociol. 25, 163), or estimated from a sample of sources (Brandes and Pich
+2007, Int. J. Bifurcat. Chaos 17, 2303). Reversing all edges changes nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def betweenness(matrix: Any, *, sources: int | None = None, engine: str = "own",
     Parameters
     ----------
     matrix
-        Dense or sparse ``[targets, sources]``; every entry other than 0 is a synapse of length 1. Autapses do not count.
+        Dense or sparse ``[targets, sources]``; every entry other than 0 is a synapse of length 1; autapses do not
+        count.
     sources
         How many sources are visited, drawn without repetition. By default all where that takes seconds, else 256.
     engine

@@ -1,7 +1,7 @@
 """Stationary covariance of a linear system driven by white noise: ``dx/dt = A x + sigma xi``.
 
-It solves the Lyapunov equation ``A C + C A^T + sigma^2 Id = 0``. For a symmetric ``A`` that is ``-sigma^2 A^-1 / 2``, for
-a normal one ``-sigma^2 (A + A^T)^-1``. A simulation gives single entries of it for systems too large for either.
+It solves the Lyapunov equation ``A C + C A^T + sigma^2 Id = 0``. For a symmetric ``A`` that is ``-sigma^2 A^-1 /
+2``, for a normal one ``-sigma^2 (A + A^T)^-1``. A simulation gives single entries for systems too large for either.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Step 3 of Lyapunov noise pruning: a few edges that spread localised eigenvectors.
 
 A mode that lives on a handful of neurons reacts to changes there alone. The inverse participation ratio of a vector of
-length 1, ``IPR = sum |v_i|^4``, is about 1/n if it is spread and 1 if it sits on one neuron. The paper says that edges are
-added within neighbourhoods so that degrees there differ most; what follows from that here is a reconstruction: for a
-neuron ``v`` on which a localised mode lives, the new source is the neighbour of a neighbour whose degree differs most
-from the mean of ``v``'s neighbours, and an edge stays only if the mean IPR falls and the largest exponent does not rise.
+length 1, ``IPR = sum |v_i|^4``, is about 1/n if it is spread and 1 if it sits on one neuron. The paper says that edges
+are added within neighbourhoods so that degrees there differ most; what follows from that here is a reconstruction: for
+a neuron ``v`` on which a localised mode lives, the new source is the neighbour of a neighbour whose degree differs
+most from the mean of ``v``'s neighbours, and edges stay only if the mean IPR falls and the largest exponent does not
+rise.
 """
 
 from __future__ import annotations

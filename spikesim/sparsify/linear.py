@@ -28,6 +28,7 @@ from scipy import sparse
 
 from spikesim.analyse.replay import LocalJacobian, Replay
 from spikesim.errors import InvalidValueError
+from spikesim.lowering import lower
 from spikesim.network import Network, Projection
 from spikesim.sparsify.surgery import Synapses, synapses_of
 from spikesim.stimulus import Input, OrnsteinUhlenbeck, Source, SpikeTrains
@@ -295,7 +296,6 @@ def _compared(slopes: Any, products: Any, steps: int, n: int) -> tuple[Floats, A
 def _model(
     network: Network, chosen: Sequence[Projection], driven: _Response, noise: Mapping[str, float]
 ) -> LinearModel:
-    from spikesim.lowering import lower
 
     graph = lower(network, snap=False)
     edges = {e.name: e for e in graph.edges}

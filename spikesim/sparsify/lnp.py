@@ -1,8 +1,8 @@
 """Lyapunov noise pruning (LNP): what it adds to noise-prune, for one round.
 
-Chakraborty et al., "Sparse spiking neural network: exploiting heterogeneity in timescales for pruning recurrent SNN", ICLR
-2024, arXiv 2403.03409. The four steps and their order are the paper's; constants and several formulas are not known
-to us, so each function says what of it is a reconstruction.
+Chakraborty et al., "Sparse spiking neural network: exploiting heterogeneity in timescales for pruning recurrent SNN",
+ICLR 2024, arXiv 2403.03409. The four steps and their order are the paper's; constants and several formulas are not
+known to us, so each function says what of it is a reconstruction.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SMALL = 200  # neurons up to which exponents are those of the network itself
 
 
 def stable(a: Any) -> tuple[Any, float]:
-    """Return ``A`` with its diagonal shifted until its largest real part is below 0 by 5 % of the mean leak, and the shift.
+    """Return ``A``, its diagonal shifted until its largest real part is 5 % of the mean leak below 0, and the shift.
 
     Covariance exists for a stable system only; the shifted one is used for nothing else.
     """
@@ -46,7 +46,9 @@ def stable(a: Any) -> tuple[Any, float]:
 
 
 def sensitivity(model: LinearModel, seed: int = 0) -> Floats:
-    """Return ``C_ii + C_jj - 2 sgn(w_ij) C_ij`` of every synapse: from the Lyapunov equation, or simulated beyond 1500 rows.
+    """Return ``C_ii + C_jj - 2 sgn(w_ij) C_ij`` of every synapse.
+
+    From the Lyapunov equation, or simulated beyond 1500 rows.
 
     Parameters
     ----------
@@ -80,8 +82,8 @@ def neuron_exponents(network: Network, model: LinearModel, how: str = "auto", se
         Its linear system.
     how
         ``"network"``: from the surrogate Jacobian along a run under noise
-        (:func:`spikesim.analyse.network_spectrum`). ``"linear"``: of the linear system, from all of its eigenvectors, or
-        beyond 1500 rows from 32 leading directions, the rest of the trace shared equally. ``"auto"``: the former up
+        (:func:`spikesim.analyse.network_spectrum`). ``"linear"``: of the linear system, from all of its eigenvectors,
+        or beyond 1500 rows from 32 leading directions, the rest of the trace shared equally. ``"auto"``: the former up
         to 200 neurons.
     seed
         Of noise and first directions.
@@ -127,8 +129,8 @@ def _leading_exponents(matrix: Any, seed: int) -> Floats:
 def lyapunov_weights(model: LinearModel, exponents: Floats, among: Mask | None = None) -> Floats:
     """Return ``L_ij``: the harmonic mean of the exponents of all neighbours of both ends of each synapse.
 
-    That it is a harmonic mean is said by readers of the paper; the set of neighbours and the sizes ``|l| + 1e-3 mean |l|``,
-    which keep it finite, are a reconstruction.
+    That it is a harmonic mean is said by readers of the paper; the set of neighbours and the sizes ``|l| + 1e-3 mean
+    |l|``, which keep it finite, are a reconstruction.
 
     Parameters
     ----------

@@ -147,9 +147,7 @@ def prune(
     for r in range(1, rounds + 1):
         if r > 1:
             model = linearise(now, chosen, noise=first.noise, seed=seed)
-        rates = None if spikes is None else np.concatenate([
-            spikes[n][kept[n]] if n in kept else np.zeros(size) for n, size in zip(model.names, model.sizes, strict=True)
-        ])  # fmt: skip
+        rates = None if spikes is None else _rates(spikes, kept, model)
         goal = round(total * keep ** (r / rounds)), max(1, round(people * share ** (r / rounds)))
         scores = Scores(now, model, settings, rates, r)
         now, stays, entry = _round(now, model, scores, removable, goal, limit)
@@ -168,14 +166,20 @@ def prune(
     return Pruned(now, report, kept)
 
 
+def _rates(spikes: Mapping[str, Floats], kept: Mapping[str, Mask], model: LinearModel) -> Floats:
+    """Return the spikes of every row; sources get none."""
+    sizes = zip(model.names, model.sizes, strict=True)
+    return np.concatenate([spikes[n][kept[n]] if n in kept else np.zeros(size) for n, size in sizes])
+
+
 def _check(
     method: str, keep: float, share: float, rounds: int, steps: Sequence[int], factor: str, exponents: str,
     engine: str, floor: float,
 ) -> None:  # fmt: skip
     if method == "granet":
         raise InvalidValueError(
-            "granet prunes a network while it is trained, so it needs data and cannot be applied to a finished one; pass "
-            "spikesim.sparsify.GraNet to train, or choose another method here"
+            "granet prunes a network while it is trained, so it needs data and cannot be applied to a finished one; "
+            "pass spikesim.sparsify.GraNet to train, or choose another method here"
         )
     for kind, value, known in (
         ("pruning method", method, METHODS), ("factor of the probability:", factor, FACTORS),
@@ -234,7 +238,7 @@ def _activity(network: Network, inputs: Mapping[str, Any]) -> dict[str, Floats]:
 def _round(
     network: Network, model: LinearModel, scores: Scores, removable: Sequence[str], goal: tuple[int, int], limit: float
 ) -> tuple[Network, dict[str, Mask], Round]:
-    """Prune once to so many synapses and neurons; the neurons are chosen on a trial draw, then the draw is made anew."""
+    """Prune once to so many synapses and neurons; neurons are chosen on a trial draw, then the draw is made anew."""
     settings, m = scores.settings, len(model.pre)
     everything = np.ones(m, bool)
     lnp = settings.method == "lnp"
@@ -288,7 +292,7 @@ def _synapses(model: LinearModel, kept: Mask, factor: Floats, scores: Scores) ->
 
 
 def _random_graph(name: str, old: Synapses, count: int, model: LinearModel, scores: Scores) -> Synapses:
-    """Return random new pairs with weights of the old synapses of the same source, scaled by the square root of 1 / keep."""
+    """Return random new pairs with weights of old synapses of the same source, times the root of 1 / keep."""
     stream = Stream(scores.settings.seed, f"prune/{name}/pairs")
     chosen = np.argsort(stream.uniform(len(old.pre)))[:count]
     sizes = [model.rows(side).stop - model.rows(side).start for side in model.ends[name]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class PruneReport:
     slow_errors
         ``|lambda' / lambda - 1|`` of the three slowest, in order.
     slow_cosines
-        Cosine between each of the three slowest modes ``v`` of the original, on the neurons that are left, and ``A' v``.
+        Cosine between each of the three slowest modes ``v`` of the original, on the neurons left, and ``A' v``.
     events
         Synaptic operations of the pruned projections in half a second of noise, before and after.
     all_events
@@ -233,8 +233,8 @@ def notes_on(
     found, graph = [], lower(network, snap=False)
     if not set(projections) & graph.recurrent_edges:
         found.append(
-            "no pruned projection lies on a cycle: eigenvalues of the linear system are those of single neurons, whatever "
-            "the weights, so the spectrum says nothing here; covariance and paths still do"
+            "no pruned projection lies on a cycle: eigenvalues of the linear system are those of single neurons, "
+            "whatever the weights, so the spectrum says nothing here; covariance and paths still do"
         )
     rate = float(leading(before.matrix(), 1).real[0])
     if rate > 0.0:
@@ -262,5 +262,5 @@ def _pieces(model: LinearModel) -> tuple[int, int]:
     ones = np.ones(len(model.pre))
     graph = sparse.coo_array((ones, (model.post, model.pre)), shape=(model.n, model.n))
     labels: Any = connected_components(sparse.csr_array(graph), directed=False)[1]
-    sizes: Mapping[int, int] | Any = np.bincount(labels)
+    sizes: Any = np.bincount(labels)
     return int((sizes > 1).sum()), int((sizes == 1).sum())

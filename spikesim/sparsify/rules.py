@@ -110,4 +110,5 @@ class Scores:
         if method in ("random", "sparse_init"):
             return Stream(self.settings.seed, f"prune/{self.number}/neurons").uniform(model.n), nothing
         value = p if method == "noise" else self.raw
-        return np.bincount(model.pre, value, model.n) + np.bincount(model.post, value, model.n), nothing
+        total = np.bincount(model.pre, value, model.n) + np.bincount(model.post, value, model.n)
+        return total.astype(np.float64), nothing

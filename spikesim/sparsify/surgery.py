@@ -41,8 +41,8 @@ class Synapses:
     weight: Floats
     origin: Ints
 
-    def only(self, kept: Mask) -> Synapses:
-        """Return some of them."""
+    def only(self, kept: Any) -> Synapses:
+        """Return some of them: a mask, or their numbers in any order."""
         return Synapses(self.pre[kept], self.post[kept], self.weight[kept], self.origin[kept])
 
 
@@ -135,7 +135,7 @@ def _wired(projection: Projection, edge: Edge, wanted: Synapses, stays: Mapping[
     before, after = stays[projection.pre], stays[projection.post]
     found = wanted.only(before[wanted.pre] & after[wanted.post])
     order = np.lexsort((found.post, found.pre))
-    found = found.only(order)  # type: ignore[arg-type]  # an order selects as well as a mask does
+    found = found.only(order)  # an order selects as well as a mask does
     pre, post = (np.cumsum(before) - 1)[found.pre], (np.cumsum(after) - 1)[found.post]
     weight = found.weight
     if edge.learning is not None and edge.learning.model.learns:

@@ -67,7 +67,8 @@ def time_constants(neuron: Neuron, params: Any, dt: float, n: int) -> tuple[str,
 
 def with_time_constants(neuron: Neuron, name: str, tau: Floats, dt: float) -> Neuron:
     """Return the neuron with other membrane time constants in seconds; ``name`` as :func:`time_constants` gave it."""
-    return neuron(**{name: tau if name in NAMES else np.exp(-dt / tau)})
+    values: dict[str, Any] = {name: tau if name in NAMES else np.exp(-dt / tau)}
+    return neuron(**values)
 
 
 def gamma_like(tau: Floats, shape: float, mean: float) -> Floats:

@@ -52,7 +52,7 @@ def retuned(
     """
     now = linearise(network, projections, noise=before.noise, seed=seed)
     graph = lower(network, snap=False)
-    found = {}
+    found: dict[str, tuple[str, Floats]] = {}
     for name in now.names:
         population = next((p for p in network.populations if p.name == name), None)
         if population is not None:
