@@ -1,8 +1,9 @@
 """Pruned recurrent networks on several tasks, one pruned network for all of them; resumable.
 
 ``python benchmarks/pruning.py [--seeds 10]`` adds what is missing to ``results/pruning/tasks.json``, one row per
-(family, variant, task, seed). A network gets the inputs of all tasks before it is pruned, so input weights of neurons that stay
-are those of the dense network; only ``activity`` sees data (the inputs of the task that it is then tested on).
+(family, variant, task, seed). A network gets the inputs of all tasks before it is pruned, so input
+weights of neurons that stay are those of the dense network; only ``activity`` sees data (the inputs of the task that it
+is then tested on).
 """
 
 from __future__ import annotations

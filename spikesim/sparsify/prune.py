@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 ADDED = 0.01  # of the synapses that stay, at most, are new ones against localised modes
 ROUNDS = {"lnp": 3}
+HELD = 3  # times that weights are scaled and the network is probed again, at most, until it is stable
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,10 @@ def prune(
 
     Notes
     -----
-    After every round the linear system must stay stable: if its largest eigenvalue comes closer to 0 than 5 % of the
-    mean leak (or than the original's, if that is larger), the weights of the pruned projections are scaled down until
-    it does not. The paper has no such step; ``1 / p`` makes it necessary.
+    After every round the network is probed again: if the largest eigenvalue of its linear system comes closer to 0 than
+    5 % of the mean leak (or than the original's, if that is larger), the weights of the pruned projections are scaled
+    down. The paper has no such step; ``1 / p`` makes it necessary. Neurons are taken from the excitatory and the
+    inhibitory ones in proportion, with every method, because the balance of both decides how much a network fires.
 
     Examples
     --------
@@ -145,13 +147,12 @@ def prune(
     limit = max(float(leading(model.matrix(), 1).real[0]), -MARGIN * float((1.0 - model.decay).mean()) / model.dt)
     history: list[Round] = []
     for r in range(1, rounds + 1):
-        if r > 1:
-            model = linearise(now, chosen, noise=first.noise, seed=seed)
         rates = None if spikes is None else _rates(spikes, kept, model)
         goal = round(total * keep ** (r / rounds)), max(1, round(people * share ** (r / rounds)))
         scores = Scores(now, model, settings, rates, r)
-        now, stays, entry = _round(now, model, scores, removable, goal, limit)
-        history.append(entry)
+        now, stays, entry = _round(now, model, scores, removable, goal)
+        now, model, scale = _held(now, chosen, first, limit, seed)
+        history.append(entry._replace(scale=scale))
         for name, mask in stays.items():
             kept[name][np.flatnonzero(kept[name])[~mask]] = False
         if progress:
@@ -159,10 +160,10 @@ def prune(
     tuned = None
     if method == "lnp" and 4 in steps:
         now, tuned = retuned(now, chosen, first, evaluations=EVALUATIONS, seed=seed)
-    last = linearise(now, chosen, noise=first.noise, seed=seed)
+        now, model, _ = _held(now, chosen, first, limit, seed)
     rows = np.concatenate([kept.get(n, np.ones(s, bool)) for n, s in zip(first.names, first.sizes, strict=True)])
-    notes = notes_on(network, chosen, first, now, last)
-    report = make_report(network, now, method, seed, first, last, rows, history, tuned, notes)
+    notes = notes_on(network, chosen, first, now, model)
+    report = make_report(network, now, method, seed, first, model, rows, history, tuned, notes)
     return Pruned(now, report, kept)
 
 
@@ -236,7 +237,7 @@ def _activity(network: Network, inputs: Mapping[str, Any]) -> dict[str, Floats]:
 
 
 def _round(
-    network: Network, model: LinearModel, scores: Scores, removable: Sequence[str], goal: tuple[int, int], limit: float
+    network: Network, model: LinearModel, scores: Scores, removable: Sequence[str], goal: tuple[int, int]
 ) -> tuple[Network, dict[str, Mask], Round]:
     """Prune once to so many synapses and neurons; neurons are chosen on a trial draw, then the draw is made anew."""
     settings, m = scores.settings, len(model.pre)
@@ -256,15 +257,13 @@ def _round(
     room = round(ADDED * count) if lnp and 3 in settings.steps else 0
     kept, p = scores.kept(among, min(max(count - room, 1), int(among.sum())))
     factor = 1.0 / np.where(kept, p, 1.0) if settings.rescale and settings.method in DRAWN else np.ones(m)
-    parts, ipr = _synapses(model, kept, factor, scores), None
+    parts, ipr = _synapses(model, kept, factor, among, scores), None
     if room:
         parts, ipr = added_edges(model, parts, stays, room, settings.seed)
-    scale = _stabilising(model, parts, limit)
-    parts = {n: replace(s, weight=s.weight * scale) for n, s in parts.items()}
     masks = {n: stays[model.rows(n)] for n in model.names if n in removable}
     smaller = cut(network, masks, parts)
     synapses = sum(len(s.pre) for s in parts.values())
-    return smaller, masks, Round(sum(p.n for p in smaller.populations), synapses, scale, ipr, error)
+    return smaller, masks, Round(sum(p.n for p in smaller.populations), synapses, 1.0, ipr, error)
 
 
 def _relative(found: Betweenness) -> float:
@@ -272,48 +271,74 @@ def _relative(found: Betweenness) -> float:
 
 
 def _without_lowest(model: LinearModel, values: Floats, may: Mask, surplus: int) -> Mask:
-    """Return who stays: the lowest go, but no population loses all."""
+    """Return who stays: the lowest go, among excitatory and inhibitory neurons alike, but no population loses all."""
     stays = np.ones(model.n, bool)
     left = {name: model.sizes[k] for k, name in enumerate(model.names)}
     names = np.repeat(np.arange(len(model.names)), model.sizes)
+    sent = np.concatenate([s.weight for s in model.synapses.values()])
+    inhibits = np.bincount(model.pre, sent, model.n) < 0.0
+    share = round(surplus * int((inhibits & may).sum()) / int(may.sum()))
+    quota = {True: share, False: surplus - share}
     for row in np.lexsort((np.arange(model.n), values)):
-        name = model.names[names[row]]
-        if surplus and may[row] and left[name] > 1:
-            stays[row], surplus, left[name] = False, surplus - 1, left[name] - 1
+        name, kind = model.names[names[row]], bool(inhibits[row])
+        if quota[kind] and may[row] and left[name] > 1:
+            stays[row], quota[kind], left[name] = False, quota[kind] - 1, left[name] - 1
     return stays
 
 
-def _synapses(model: LinearModel, kept: Mask, factor: Floats, scores: Scores) -> dict[str, Synapses]:
+def _synapses(model: LinearModel, kept: Mask, factor: Floats, among: Mask, scores: Scores) -> dict[str, Synapses]:
     masks, factors = model.split(kept), model.split(factor)
     parts = {n: replace(s, weight=s.weight * factors[n]).only(masks[n]) for n, s in model.synapses.items()}
     if scores.settings.method == "sparse_init":
-        return {n: _random_graph(n, model.synapses[n], len(s.pre), model, scores) for n, s in parts.items()}
+        seed, exists = scores.settings.seed, model.split(among)
+        old = model.synapses
+        return {n: _random_graph(old[n], len(s.pre), exists[n], seed, n) if len(s.pre) else s for n, s in parts.items()}
     return parts
 
 
-def _random_graph(name: str, old: Synapses, count: int, model: LinearModel, scores: Scores) -> Synapses:
-    """Return random new pairs with weights of old synapses of the same source, times the root of 1 / keep."""
-    stream = Stream(scores.settings.seed, f"prune/{name}/pairs")
-    chosen = np.argsort(stream.uniform(len(old.pre)))[:count]
-    sizes = [model.rows(side).stop - model.rows(side).start for side in model.ends[name]]
-    post = (stream.child("post").uniform(count) * sizes[1]).astype(np.int64)
-    pair = np.unique(np.column_stack([old.pre[chosen], post]), axis=0, return_index=True)[1]
-    donors, post = chosen[pair], post[pair]
-    factor = np.sqrt(len(old.pre) / max(count, 1))
-    return Synapses(old.pre[donors], post, old.weight[donors] * factor, old.origin[donors])
+def _random_graph(old: Synapses, count: int, among: Mask, seed: int, name: str) -> Synapses:
+    """Return random new pairs of neurons that stay, with weights of old synapses of the same source.
+
+    Weights grow by the square root of one over the share that is kept, so the spectral radius stays about the same.
+    Pairs that are drawn twice count once.
+    """
+    stream = Stream(seed, f"prune/{name}/pairs")
+    pool = np.flatnonzero(among)
+    donors = pool[np.argsort(stream.uniform(len(pool)), kind="stable")[:count]]
+    targets = np.unique(old.post[pool])
+    post = targets[(stream.child("post").uniform(len(donors)) * len(targets)).astype(np.int64)]
+    first = np.unique(np.column_stack([old.pre[donors], post]), axis=0, return_index=True)[1]
+    donors, post = donors[first], post[first]
+    return Synapses(old.pre[donors], post, old.weight[donors] * np.sqrt(len(old.pre) / count), old.origin[donors])
 
 
-def _stabilising(model: LinearModel, parts: Mapping[str, Synapses], limit: float) -> float:
+def _held(
+    network: Network, chosen: Sequence[str], first: LinearModel, limit: float, seed: int
+) -> tuple[Network, LinearModel, float]:
+    """Return the network, its weights scaled until its largest exponent is at most a limit, probed anew; the factor."""
+    total = 1.0
+    for attempt in range(HELD + 1):
+        model = linearise(network, chosen, noise=first.noise, seed=seed)
+        factor = _stabilising(model, limit) if attempt < HELD else 1.0
+        if factor == 1.0:
+            break
+        total *= factor
+        scaled = {n: replace(s, weight=s.weight * factor) for n, s in model.synapses.items()}
+        network = cut(network, {}, scaled)
+    return network, model, total
+
+
+def _stabilising(model: LinearModel, limit: float) -> float:
     """Return the factor of all weights that keeps the largest real part of the linear system at most at a limit."""
-    pruned = model.rewired(parts)
 
     def rate(factor: float) -> float:
-        return float(leading(pruned.matrix(pruned.weight * factor), 1).real[0])
+        return float(leading(model.matrix(model.weight * factor), 1).real[0])
 
+    limit = max(limit, 0.5 * float(model.matrix(0.0 * model.weight).diagonal().max()))  # the slowest leak by itself
     if rate(1.0) <= limit + 1e-9 * abs(limit):
         return 1.0
     low, high = 0.0, 1.0
     for _ in range(7):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if rate(middle) <= limit else (low, middle)
-    return low if low > 0.0 else high
+    return low

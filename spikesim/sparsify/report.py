@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,27 +29,19 @@ SHOWN = 64  # eigenvalues kept where not all are known
 SLOW = 3
 
 
-@dataclass(frozen=True)
-class Round:
-    """One round.
-
-    Parameters
-    ----------
-    neurons, synapses
-        What was left: neurons of the network, synapses of the pruned projections.
-    scale
-        Factor of all their weights that keeps the linear system stable; 1 where it was.
-    ipr
-        Mean inverse participation ratio before and after edges were added, or None.
-    betweenness_error
-        Mean standard error of the betweenness over its mean; 0 if it was exact.
-    """
+class Round(NamedTuple):
+    """What one round left."""
 
     neurons: int
+    """Of the network."""
     synapses: int
+    """Of the pruned projections."""
     scale: float
+    """Factor of all their weights that keeps the linear system stable; 1 where it was."""
     ipr: tuple[float, float] | None
+    """Mean inverse participation ratio before and after edges were added, or None."""
     betweenness_error: float
+    """Mean standard error of the betweenness over its mean; 0 if it was exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +122,7 @@ class PruneReport:
         return found | {
             "rate": self.rate,
             "spectrum": spectra,
-            "rounds": [asdict(r) for r in self.rounds],
+            "rounds": [r._asdict() for r in self.rounds],
             "tuned": None if self.tuned is None else self.tuned._asdict(),
         }
 
@@ -241,6 +233,12 @@ def notes_on(
         found.append(
             f"the network is unstable around its noisy state (largest exponent {rate:.3g} 1/s); covariance was taken "
             "with a diagonal shifted until the system is stable"
+        )
+    fast = int((before.rates > 0.5).sum())
+    if fast:
+        found.append(
+            f"{fast} neurons fire in more than every second step under noise that single neurons would answer with 20 Hz: "
+            "the network runs away, and gains of neurons that always fire are 0, so covariance says little"
         )
     for label, model in (("before", before), ("after", after)):
         pieces, lone = _pieces(model)
