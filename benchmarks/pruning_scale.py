@@ -1,4 +1,4 @@
-"""Time and memory of pruning large sparse networks: ``python benchmarks/pruning_scale.py NEURONS SYNAPSES [METHOD]``."""
+"""Time and memory of pruning large networks: ``python benchmarks/pruning_scale.py NEURONS SYNAPSES [METHOD]``."""
 
 from __future__ import annotations
 

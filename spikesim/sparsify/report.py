@@ -237,8 +237,8 @@ def notes_on(
     fast = int((before.rates > 0.5).sum())
     if fast:
         found.append(
-            f"{fast} neurons fire in more than every second step under noise that single neurons would answer with 20 Hz: "
-            "the network runs away, and gains of neurons that always fire are 0, so covariance says little"
+            f"{fast} neurons fire in more than every second step, however weak the noise: the network runs away, and "
+            "gains of neurons that always fire are 0, so covariance says little"
         )
     for label, model in (("before", before), ("after", after)):
         pieces, lone = _pieces(model)
