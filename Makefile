@@ -41,8 +41,8 @@ clean:
 
 # Lava comes by hand because no requirement can express it. Where it cannot be had, its rows and tests say why;
 # in CI that is a failure.
-define install_lava
-$(BIN)/spikesim install lava || { test -z "$$CI" && echo "make: going on without Lava; its rows and tests will say so"; }
+define install
+$(BIN)/spikesim install $(1) || { test -z "$$CI" && echo "make: going on without $(1); its rows and tests will say so"; }
 endef
 
 # One stamp for each set of packages: a second call is quick, and a changed requirement is installed.
@@ -52,12 +52,12 @@ $(VENV)/.made:
 
 $(VENV)/.demo: pyproject.toml spikesim/installer.py | $(VENV)/.made
 	$(PIP) install -e '.[torch,interop]'
-	$(install_lava)
+	$(call install,lava)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml spikesim/installer.py | $(VENV)/.made
 	$(PIP) install -e '.[torch,interop,analysis,dev]'
-	$(install_lava)
+	$(call install,lava-dl)
 	$(BIN)/spikesim install norse
 	@touch $@
 

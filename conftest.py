@@ -11,7 +11,8 @@ CI = bool(os.environ.get("CI"))
 
 # Importing Lava fixes how this process starts others, so what imports it at the top is for Lava's own process only.
 collect_ignore_glob = [
-    f"spikesim/backends/lava/{name}" for name in ("_procs/*", "_recorder/*", "session.py", "standalone/run.py")
+    f"spikesim/backends/lava/{name}"
+    for name in ("_procs/*", "_recorder/*", "_third_factor/*", "learning.py", "session.py", "standalone/run.py")
 ]
 
 # Files about an optional package cannot be imported without it.

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
+import page_emulator
 import summary
 from published_figures import QUOTED
 from summary import best_peer, figure, measured
@@ -108,6 +109,9 @@ whole run of 12 500 neurons. Inner loops, the best of several repeats:
 
 {kernels}
 
+## Loihi emulator
+
+{emulator}
 ## Quoted figures
 
 Programs that cannot be installed here, or hardware that is not at hand. Not comparable with the tables above.
@@ -331,6 +335,7 @@ def benchmarks() -> str:
         lif=per_update(results.get("lif_alone")),
         poisson=per_update(results.get("lif_poisson")),
         kernels=kernels(results.get("kernels", empty)),
+        emulator=page_emulator.section(),
         quoted=table(("program", "workload", "figure", "conditions"), QUOTED),
         missing="\nNot measured:\n\n" + "\n".join(lines) + "\n" if lines else "",
     )

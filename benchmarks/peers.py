@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ REQUIREMENTS = {
     "nest": ["nest-simulator>=3.8"],
     "brian2": ["brian2>=2.6", "numpy<2.4", "setuptools<81"],  # Brian2 2.9 does not import with numpy 2.4
     "spikingjelly": ["--no-deps", "spikingjelly>=2,<3", "loguru"],  # its requirements would bring another torch
+    "brian2_loihi": ["brian2-loihi==0.5.2", "numpy<2", "setuptools<81"],
+    # nengo, which nengo-loihi builds on, is free for non-commercial use only: a peer to measure, never a dependency
+    "nengo_loihi": ["nengo-loihi==1.1.0", "nengo==3.2.0", "numpy<1.24", "setuptools<81"],
 }
+GENERAL = ("nest", "brian2", "spikingjelly")  # those that simulate networks of any kind
 SHARES = {"spikingjelly"}  # environments that see the packages of this one
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 LIMIT_S = 600.0
@@ -132,10 +137,10 @@ def run(name: str, script: str, request: dict[str, Any], threads: int = 1) -> di
         return dict(json.loads(answer.read_text()))
 
 
-def available() -> dict[str, str]:
+def available(names: Iterable[str] = GENERAL) -> dict[str, str]:
     """Return the version of each peer, or the reason why it is missing."""
     found = {}
-    for name in REQUIREMENTS:
+    for name in names:
         try:
             found[name] = peer(name).version
         except (PeerError, OSError, subprocess.SubprocessError) as error:
@@ -144,4 +149,4 @@ def available() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(available(), indent=1))
+    print(json.dumps(available(REQUIREMENTS), indent=1))

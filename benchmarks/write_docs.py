@@ -1,4 +1,4 @@
-"""Write validation, benchmarks and soft reset, pages with pictures, from the stored results.
+"""Write validation, benchmarks, soft reset and continual learning, pages with pictures, from the stored results.
 
 ::
 
@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import continual_plots
+import page_emulator
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
+from page_continual import continual
+from page_pruning import pruning
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -20,9 +24,16 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
-        print(f"docs/images/{name}")
-    pages = {"validation": validation, "benchmarks": benchmarks, "methods/soft-reset-mpr": soft_reset}
+    for made in (plots, page_emulator, soft_reset_plots, continual_plots):
+        for name in made.draw(DOCS / "images"):
+            print(f"docs/images/{name}")
+    pages = {
+        "validation": validation,
+        "benchmarks": benchmarks,
+        "methods/soft-reset-mpr": soft_reset,
+        "methods/continual": continual,
+        "methods/pruning": pruning,
+    }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
         print(f"docs/{name}.md")

@@ -294,6 +294,36 @@ def twins() -> Axes:
     return twins(net, [1e-6, 1e-3, 1e-2, 1e-1], steps=40, trials=20).plot()
 
 
+def chip_learning() -> Axes:
+    """Draw the window of a pair rule on the chip, and a weight that waits for its reward."""
+    from spikesim.backends.loihi.learning import follow
+    from spikesim.fixedpoint import LoihiRule
+
+    left, right = figure(1, 2, width=7.2, height=3.0)[0]
+    traces = {"x1_impulse": 32.0, "x1_tau": 10.0, "y1_impulse": 32.0, "y1_tau": 10.0}
+    step, pair, distance = np.arange(90), "2^-1*y0*x1 - 2^-1*x0*y1", np.arange(-40, 41)
+    post = [[step == 45 + d] for d in distance]
+    floats = LoihiRule(dw=pair, **traces, arithmetic="float")
+    exact = [follow(floats, [[100]], [step == 45], p).w[0, 0] - 100 for p in post]
+    fixed = LoihiRule(dw=pair, **traces)
+    for seed in range(5):
+        rounded = [follow(fixed, [[100]], [step == 45], p, seed=seed).w[0, 0] - 100 for p in post]
+        left.plot(distance, rounded, ".", ms=3, color=RED, alpha=0.6, label="fixed point" if seed == 0 else None)
+    left.plot(distance, exact, color=BLUE, label="floats")
+    label(left, "target's spike after the source's (steps)", "change of the weight")
+    legend(left)
+    rewarded = LoihiRule(
+        dt="2^-1*y0*x1 - 2^-1*x0*y1 - 2^-4*u0*t", dw="2^1*u0*t*y2", **traces, modulator="reward", modulator_weight=4
+    )
+    for at, colour in ((20, BLUE), (40, GREEN), (None, INK)):
+        late = 16.0 * (step == at)
+        grown = follow(rewarded, [[100]], [step == 10], [step == 13], modulator=late, seed=1).weights[:, 0, 0]
+        right.plot(step, grown, color=colour, label=f"reward at {at}" if at else "no reward")
+    label(right, "step", "weight")
+    legend(right)
+    return left
+
+
 PICTURES: dict[str, Callable[[], Axes]] = {
     "brunel_raster": brunel_raster,
     "brunel_sweep": brunel_sweep,
@@ -306,6 +336,7 @@ PICTURES: dict[str, Callable[[], Axes]] = {
     "quantised_weights": quantised_weights,
     "energy_bars": energy_bars,
     "twins": twins,
+    "chip_learning": chip_learning,
     **{f"neuron_{name}": (lambda name=name: neuron(name)) for name in NEURONS},
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 from spikesim import connect
 from spikesim.distributions import Distribution, Normal, Uniform
 from spikesim.errors import InvalidValueError
+from spikesim.fixedpoint.learning import LoihiRule
 from spikesim.network import Network, Population, Projection
 from spikesim.neuron import Neuron
 from spikesim.stimulus import Current, Drive, Rate, Source, SpikeTrains, Stimulus
@@ -152,8 +153,11 @@ def rule(value: connect.Connection) -> str:
     return type(value).__name__ + (f"({', '.join(parts)})" if parts else "")
 
 
-def plasticity(value: Plasticity) -> str:
+def plasticity(value: Plasticity | LoihiRule) -> str:
     """Return a plasticity rule with the options and parameters that differ from the model's defaults."""
+    if isinstance(value, LoihiRule):
+        given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
+        return f"LoihiRule({', '.join(f'{name}={item}' for name, item in given.items())})"
     model = value.model
     parts = [*model.options.values()]
     parts += [f"{n} {amount(v, model.params[n].unit)}" for n, v in value.params.items() if v != model.params[n].default]

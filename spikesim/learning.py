@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from spikesim.equations import elementary
 from spikesim.errors import InvalidValueError
-from spikesim.synapse import Plasticity, SynapseModel
+from spikesim.fixedpoint.learning import LoihiRule
+from spikesim.neuron import Param
+from spikesim.synapse import Plasticity, SynapseModel, synapse
 
 if TYPE_CHECKING:
     from spikesim.graph import Edge, Graph
@@ -40,6 +43,9 @@ class Learning:
         Largest magnitude of what a synapse sends.
     modulator
         Source or population whose output is the reward, or ``""``.
+    chip
+        A rule of Loihi's learning engine, which only engines for fixed point run; `model` then stands in for it and
+        leaves the weights alone.
     """
 
     model: SynapseModel
@@ -49,6 +55,7 @@ class Learning:
     high: float
     limit: float
     modulator: str
+    chip: LoihiRule | None = None
 
 
 def decay_tables(tau: float, dt: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,7 +99,15 @@ def decay(tables: tuple[NDArray[np.float64], NDArray[np.float64]], n: Any) -> An
     return hi[np.minimum(n // BLOCK, len(hi) - 1)] * lo[n % BLOCK]
 
 
-def lower_plasticity(plasticity: Plasticity, dt: float, extremes: tuple[float, float], graded: bool) -> Learning:
+@cache
+def _stand_in() -> SynapseModel:
+    bounds = {"w_min": Param(-256.0, "", "smallest weight"), "w_max": Param(255.0, "", "largest weight")}
+    return synapse("loihi_rule", params=bounds, on_pre=lambda w, pre, post, p: w)
+
+
+def lower_plasticity(
+    plasticity: Plasticity | LoihiRule, dt: float, extremes: tuple[float, float], graded: bool
+) -> Learning:
     """Lower the plasticity of a projection.
 
     Parameters
@@ -111,6 +126,9 @@ def lower_plasticity(plasticity: Plasticity, dt: float, extremes: tuple[float, f
     InvalidValueError
         If weights lie outside the bounds, or the source does not spike.
     """
+    chip = plasticity if isinstance(plasticity, LoihiRule) else None
+    if isinstance(plasticity, LoihiRule):
+        plasticity = Plasticity(_stand_in())
     model = plasticity.model
     if graded:
         raise InvalidValueError("a plastic synapse needs spikes, found a source of values; use a source that spikes")
@@ -125,7 +143,8 @@ def lower_plasticity(plasticity: Plasticity, dt: float, extremes: tuple[float, f
     params = {name: plasticity.value(name) for name in model.params}
     tables = {name: decay_tables(params[tau], dt) for name, tau in model.decaying.items()}
     limit = max(abs(low), abs(high))
-    return Learning(model, {**params, "dt": dt}, tables, low, high, limit, plasticity.modulator)
+    modulator = chip.modulator if chip else plasticity.modulator
+    return Learning(model, {**params, "dt": dt}, tables, low, high, limit, modulator, chip)
 
 
 def learning_of(edge: Edge) -> Learning:
@@ -169,8 +188,13 @@ def plastic_problems(graph: Graph, who: str) -> list[str]:
 
 
 def grid_problems(graph: Graph) -> list[str]:
-    """Return what keeps plastic weights from being whole numbers of a grid."""
+    """Return what keeps an engine in floats from learning: a rule of the chip, or weights that stand on no grid."""
     return [
+        f"projection {e.name!r} learns by a rule of Loihi's learning engine, which the backends 'loihi' and 'lava' "
+        "run; choose one of them, or a rule of spikesim.models.synapses"
+        for e in graph.edges
+        if e.learning is not None and e.learning.chip is not None
+    ] + [
         f"projection {e.name!r} is plastic and needs the exact grid; lower the network with snap=True"
         for e in graph.edges
         if e.learning is not None and not getattr(graph.exactness.get((e.post, e.port)), "grid", 0.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from spikesim.connect import AllToAll, Connection
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
+from spikesim.fixedpoint.learning import LoihiRule
 from spikesim.learning import modulator_problems
 from spikesim.neuron import Neuron, NeuronModel
 from spikesim.norm import BatchNorm, norm_problems
@@ -75,7 +76,8 @@ class Projection(Value):
     name
         Unique in the network; ``"pre->post"`` by default.
     plasticity
-        How the synapses change (:mod:`spikesim.models.synapses`); not at all by default.
+        How the synapses change (:mod:`spikesim.models.synapses`); not at all by default. A
+        :class:`~spikesim.fixedpoint.learning.LoihiRule` is for networks in fixed point.
     norm
         Batch normalisation of what arrives. Training learns it; everything else sees it folded into weights and the
         target's bias (:meth:`Network.folded`).
@@ -90,7 +92,7 @@ class Projection(Value):
     delay: Any = 0.0
     port: str | None = None
     name: str = ""
-    plasticity: Plasticity | None = None
+    plasticity: Plasticity | LoihiRule | None = None
     norm: BatchNorm | None = None
     dropout: float = 0.0
 

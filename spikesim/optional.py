@@ -54,6 +54,7 @@ PACKAGES: dict[str, Package] = {
     "lz4": _extra("lz4", "events"),
     "zstandard": _extra("zstandard", "events"),
     "mpi4py": _extra("mpi4py", "mpi"),
+    "distributed": _extra("distributed", "dask"),
     "lava": Package("lava-nc", "spikesim install lava"),
 }
 """Every optional package by its import name."""

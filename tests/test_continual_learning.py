@@ -216,6 +216,30 @@ def test_weights_stay_along_what_is_protected(rule, errors):
         assert np.array_equal(np.asarray(learner.protect.subspaces[name].rows)[:9], frozen[name])
 
 
+@pytest.mark.parametrize("rule", ["bptt", "ottt", "dsr"])
+@pytest.mark.parametrize("most", [None, 50])
+def test_gradients_projected_by_rows_and_errors_are_projected_gradients(rule, most):
+    """A hook is shown the errors that its gradients are made of; what is less work is chosen by that."""
+    ways = set()
+
+    class Watching(Hlop):
+        def __call__(self, projection, rows, gradient):
+            whole = rows if rows.whole is None else rows.whole
+            assert (rows.whole is None) == (most is None or len(rows) < most)
+            torch.testing.assert_close(rows.error.T @ whole, gradient, rtol=0, atol=1e-12)
+            answer = super().__call__(projection, rows, gradient)
+            circuit = self.subspaces[projection]
+            if circuit.frozen:
+                torch.testing.assert_close(answer, circuit.project(gradient), rtol=0, atol=1e-12)
+                torch.testing.assert_close(rows.error.T @ circuit.project_rows(whole), answer, rtol=0, atol=1e-12)
+                ways.add(len(whole) < len(gradient))
+            return answer
+
+    settings = {**SETTINGS, "rule": rule, "epochs": 1, "dtype": "float64", "batch_size": 20, "hook_rows": most}
+    run(Permuted(few(), tasks=2), FineTune(net, protect=Watching(30), **settings))
+    assert ways == {True, False}
+
+
 def test_without_rows_training_is_plain_training():
     x, y = few().x_train / 16, few().y_train
     settings = {**SETTINGS, "optimiser": "sgd", "epochs": 2}

@@ -124,7 +124,7 @@ def script(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["make_models", "make_cli"])
+@pytest.mark.parametrize("name", ["make_models", "make_cli", "make_hardware"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     for path, text in script(name).pages().items():
         assert path.is_file(), f"run docs/{name}.py: {path.name} is missing"

@@ -3,6 +3,8 @@
 All networks travel to one child process; each test then looks at its own.
 """
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,20 @@ from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjecti
 
 pytestmark = pytest.mark.lava
 
+
+def _at_the_ends() -> Any:
+    """Load the maker of random networks, which a longer comparison in benchmarks/ uses too."""
+    path = Path(__file__).parents[1] / "benchmarks" / "loihi_networks.py"
+    spec = importlib.util.spec_from_file_location("loihi_networks", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ENDS = _at_the_ends()
 STEPS = 60
+RANDOM = 5  # networks with parameters at the ends of their ranges
 
 
 def dense(rng: np.random.Generator, name: str, pre: Any, post: Any, *, density: float = 1.0, **options: Any) -> Any:
@@ -159,6 +174,10 @@ def make_cases() -> dict[str, tuple[IntNetwork, Any, int]]:
     cases["single sample, every fourth column"] = (network, stimulus(rng, network), 4)
     network = feed_forward(rng)
     cases["direct currents"] = (network, [with_drive(rng, network), stimulus(rng, network)], 1)
+    for seed in range(RANDOM):
+        rng = np.random.default_rng(1000 + seed)
+        network = ENDS.random_network(rng)
+        cases[f"random {seed}"] = (network, [ENDS.random_sample(rng, network, STEPS) for _ in range(2)], 1)
     return cases
 
 
@@ -190,8 +209,12 @@ def test_every_spike_and_every_state_is_the_same(name: str, from_lava: dict[str,
 def test_the_cases_are_worth_comparing() -> None:
     for name, (network, samples, _) in CASES.items():
         run = emulate(network, STEPS, samples)
-        for p in network.populations:
+        for p in () if name.startswith("random") else network.populations:
             rate = np.mean(run.counts.spikes[p.name]) / (STEPS * p.n)
             assert 0.005 < rate < 0.995, f"{name}: population {p.name} spikes at a rate of {rate}"
+    chaotic = [emulate(n, STEPS, samples) for name, (n, samples, _) in CASES.items() if name.startswith("random")]
+    assert sum(np.sum(c) > 0 for run in chaotic for c in run.counts.spikes.values()) > RANDOM
+    for kind in ("wraps", "clips"):
+        assert sum(np.sum(c) for run in chaotic for c in getattr(run.counts, kind).values()) > 100
     extreme = emulate(*(CASES["beyond_the_registers"][0], STEPS, CASES["beyond_the_registers"][1]))
     assert np.all(extreme.counts.wraps["a"] > 0) and np.all(extreme.counts.clips["a"] > 0)

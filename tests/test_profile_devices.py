@@ -20,9 +20,11 @@ else:
     import tomli as tomllib
 
 SHIPPED = {
+    "akida",
     "brainscales2",
     "cmos45",
     "cmos7",
+    "darwin3",
     "dynapse2",
     "loihi1",
     "loihi1_nahuku",
@@ -31,8 +33,10 @@ SHIPPED = {
     "speck2",
     "spinnaker1",
     "spinnaker2",
+    "tianjic",
     "truenorth",
     "xylo_a2",
+    "xylo_a3",
 }
 
 

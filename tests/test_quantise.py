@@ -128,7 +128,7 @@ def test_a_users_own_neuron_matches_if_its_equations_do() -> None:
         (leaky(reset="subtract", timing="again"), "tests for a spike 2 times"),
         (leaky(reset="to", timing="pause"), "does without its input"),
         (lif(tau_m=[0.01, 0.02]), "split it into populations"),
-        (lif(t_ref=2 * ms), "the chip's neuron cannot"),
+        (lif(reset="subtract", t_ref=2 * ms), "where a hard reset put it"),
     ],
 )
 def test_other_neurons_are_refused_with_the_reason(cell: object, part: str) -> None:

@@ -36,7 +36,8 @@ class LavaBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif with scalar parameters; soft reset by a custom process (simulation only)",
-            "synapses": "Dense, DelayDense, Sparse; recurrent; exported also as Conv",
+            "synapses": "Dense, DelayDense, Sparse; recurrent; exported also as Conv; graded inputs of whole numbers",
+            "learning": "LearningDense, all to all, fixed point; three factors by a custom process (simulation only)",
             "precision": "Lava fixed_pt (bit_accurate_loihi)",
         }
 
@@ -53,8 +54,9 @@ class LavaBackend:
     def compile(self, graph: Graph, options: Options) -> Program:
         """Prepare the child process; it starts when the program runs."""
         from spikesim.backends.lava.runner import engine
-        from spikesim.fixedpoint.program import FixedProgram
+        from spikesim.fixedpoint.program import FixedProgram, check_options
 
+        check_options(self.name, options)
         return FixedProgram(graph, engine(options.timeout), whole_run=True)
 
     def write_folder(self, folder: Path, prepared: Any, **described: Any) -> None:

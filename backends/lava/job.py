@@ -53,6 +53,7 @@ def find_unsupported(network: IntNetwork) -> list[str]:
         found += _population(population)
     for projection in network.projections:
         found += _projection(projection)
+        found += _learning(projection, network)
     return found
 
 
@@ -74,6 +75,11 @@ def _population(population: IntPopulation) -> Iterator[str]:
                 f"{owner}: Lava has one {label} per population, not {values.size}; split it into "
                 "populations of one value: quantise(network, bins=k)"
             )
+    if np.any(np.not_equal(population.refractory, 1)):
+        yield (
+            f"{owner}: Lava's fixed-point neurons have no refractory period, found {np.max(population.refractory)}; "
+            "use backend 'loihi', which has the chip's, or leave it out"
+        )
     if population.reset_interval and population.reset != "hard":
         yield f"{owner}: reset_interval with reset={population.reset!r}; Lava's LIFReset resets hard"
 
@@ -92,6 +98,21 @@ def _projection(projection: IntProjection) -> Iterator[str]:
     delays = np.broadcast_to(projection.delay, projection.n_synapses)
     if np.any(delays != delays[first][place]):
         yield f"{owner} with different delays, and Lava has one synapse per pair; connect without multapses"
+
+
+def _learning(projection: IntProjection, network: IntNetwork) -> Iterator[str]:
+    if projection.learning is None:
+        return
+    owner = f"projection {projection.name!r} learns"
+    pairs = one_per_pair(projection)[0].size
+    wanted = network.size(projection.pre) * network.size(projection.post)
+    if not pairs == projection.n_synapses == wanted:
+        yield (
+            f"{owner}, and Lava's LearningDense has one synapse for each of the {wanted} pairs, found "
+            f"{projection.n_synapses} synapses between {pairs}; connect all to all, or run it on the backend 'loihi'"
+        )
+    if projection.learning.rule.arithmetic != "fixed":
+        yield f"{owner} with floats, and Lava runs in fixed point; choose arithmetic='fixed', or the backend 'loihi'"
 
 
 def one_per_pair(projection: IntProjection) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -126,8 +147,11 @@ def components(network: IntNetwork) -> list[IntNetwork]:
     """
     names = [*(p.name for p in network.populations), *(i.name for i in network.inputs)]
     label = {name: i for i, name in enumerate(names)}
-    for projection in network.projections:
-        old, new = label[projection.pre], label[projection.post]
+    links = [(p.pre, p.post) for p in network.projections]
+    learning = [(p.learning.rule.modulator, p.post) for p in network.projections if p.learning]
+    links += [link for link in learning if link[0]]
+    for pre, post in links:
+        old, new = label[pre], label[post]
         label = {name: new if part == old else part for name, part in label.items()}
     parts = []
     for part in dict.fromkeys(label[p.name] for p in network.populations):

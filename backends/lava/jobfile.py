@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,20 @@ from numpy.typing import NDArray
 
 from spikesim.backends.lava.job import LavaJob
 from spikesim.errors import FileFormatError
-from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection, IntSample
+from spikesim.fixedpoint import (
+    IntInput,
+    IntLearning,
+    IntNetwork,
+    IntPopulation,
+    IntProjection,
+    IntSample,
+    LoihiRule,
+)
 
 _VERSION = 1
 _POPULATION_ARRAYS = ("du", "dv", "vth", "bias_mant", "bias_exp", "quantum", "u0", "v0")
 _POPULATION_ATTRS = ("name", "n", "reset", "reset_interval", "reset_offset")
+_INPUT_ATTRS = ("name", "n", "graded")
 _PROJECTION_ARRAYS = ("indptr", "indices", "weights", "delay")
 _PROJECTION_ATTRS = ("name", "pre", "post", "weight_exp", "sign_mode", "num_weight_bits")
 
@@ -34,6 +44,8 @@ class LavaResult:
         For each recorded population: int32, shape (samples, recorded columns, n).
     build_s, run_s
         Seconds spent on building and compiling, and on running all samples.
+    learned
+        For each projection that learns: w, d, t of its synapses at the end, int32, shape (samples, 3, n_synapses).
     """
 
     spikes: Mapping[str, NDArray[np.int32]]
@@ -41,6 +53,7 @@ class LavaResult:
     v: Mapping[str, NDArray[np.int32]]
     build_s: float
     run_s: float
+    learned: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
 
 def write_jobs(path: Path, jobs: Sequence[LavaJob]) -> None:
@@ -64,7 +77,7 @@ def write_results(path: Path, results: Sequence[LavaResult]) -> None:
         for i, result in enumerate(results):
             group = file.create_group(f"result{i}")
             group.attrs.update(build_s=result.build_s, run_s=result.run_s)
-            for kind in ("spikes", "u", "v"):
+            for kind in ("spikes", "u", "v", "learned"):
                 _write_named(group.create_group(kind), getattr(result, kind))
 
 
@@ -73,7 +86,7 @@ def read_results(path: Path) -> list[LavaResult]:
     with h5py.File(path, "r") as file:
         return [
             LavaResult(
-                **{kind: _read_named(group[kind]) for kind in ("spikes", "u", "v")},
+                **{kind: _read_named(group[kind]) for kind in ("spikes", "u", "v", "learned")},
                 build_s=float(group.attrs["build_s"]),
                 run_s=float(group.attrs["run_s"]),
             )
@@ -132,21 +145,38 @@ def _write_job(group: Any, job: LavaJob) -> None:
     group.attrs["allow_negative_bias_exp"] = job.network.allow_negative_bias_exp
     for kind in ("record_u", "record_v"):
         group.attrs.create(kind, list(getattr(job, kind)), dtype=h5py.string_dtype())
-    _write_parts(group.create_group("inputs"), job.network.inputs, ("name", "n"), ())
+    _write_parts(group.create_group("inputs"), job.network.inputs, _INPUT_ATTRS, ())
     populations, projections = job.network.populations, job.network.projections
     _write_parts(group.create_group("populations"), populations, _POPULATION_ATTRS, _POPULATION_ARRAYS)
     _write_parts(group.create_group("projections"), projections, _PROJECTION_ATTRS, _PROJECTION_ARRAYS)
+    for i, projection in enumerate(projections):
+        if projection.learning:
+            group[f"projections/part{i}"].attrs["learning"] = json.dumps(asdict(projection.learning))
     for i, sample in enumerate(job.samples):
         parts = group.create_group(f"sample{i}")
         _write_named(parts.create_group("spikes"), sample.spikes)
         _write_named(parts.create_group("drive"), sample.drive)
 
 
+def _read_learning(part: Any) -> IntLearning | None:
+    if "learning" not in part.attrs:
+        return None
+    values = json.loads(part.attrs["learning"])
+    return IntLearning(**{**values, "rule": LoihiRule(**values["rule"])})
+
+
 def _read_job(group: Any) -> LavaJob:
     network = IntNetwork(
         [IntPopulation(**p) for p in _read_parts(group["populations"], _POPULATION_ATTRS, _POPULATION_ARRAYS)],
-        [IntProjection(**p) for p in _read_parts(group["projections"], _PROJECTION_ATTRS, _PROJECTION_ARRAYS)],
-        [IntInput(**p) for p in _read_parts(group["inputs"], ("name", "n"), ())],
+        [
+            IntProjection(**p, learning=_read_learning(part))
+            for p, part in zip(
+                _read_parts(group["projections"], _PROJECTION_ATTRS, _PROJECTION_ARRAYS),
+                _numbered(group["projections"], "part"),
+                strict=True,
+            )
+        ],
+        [IntInput(**p) for p in _read_parts(group["inputs"], _INPUT_ATTRS, ())],
         bool(group.attrs["allow_negative_bias_exp"]),
     )
     return LavaJob(

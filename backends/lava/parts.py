@@ -13,6 +13,7 @@ from spikesim.backends.lava.job import one_per_pair, resolved_sign_mode, summed_
 from spikesim.backends.lava.standalone.lava_network import Part
 from spikesim.connect import Conv2d
 from spikesim.fixedpoint import IntNetwork, IntPopulation, IntProjection
+from spikesim.fixedpoint.run import MESSAGE_BITS
 
 # Below this many entries a matrix costs nothing, above this density a sparse one costs more.
 _LARGE, _THIN = 1 << 16, 0.1
@@ -34,10 +35,13 @@ def parts_of(network: IntNetwork, images: Images | None = None) -> tuple[list[Pa
     """
     projections = []
     for p in network.projections:
-        if images and p.name in images and p.max_delay == 0 and p.weight_exp <= 0:
+        if p.learning is not None:  # made by `learning_connection`
+            projections.append(Part(p.name, "LearningDense", {}, p.pre, p.post))
+        elif images and p.name in images and not network.graded(p.pre) and p.max_delay == 0 and p.weight_exp <= 0:
             projections.append(convolution(p, *images[p.name]))
         else:
-            projections.append(connection(p, network.size(p.pre), network.size(p.post)))
+            bits = MESSAGE_BITS if network.graded(p.pre) else 0
+            projections.append(connection(p, network.size(p.pre), network.size(p.post), bits))
     return [neurons(p) for p in network.populations], projections
 
 
@@ -66,7 +70,7 @@ def neurons(p: IntPopulation) -> Part:
     return Part(p.name, "SoftLIF", {**parameters, "quantum": 0 if p.reset == "none" else _one(p.soft_quantum)})
 
 
-def connection(p: IntProjection, n_pre: int, n_post: int) -> Part:
+def connection(p: IntProjection, n_pre: int, n_post: int, message_bits: int = 0) -> Part:
     """Return the process of a projection as a matrix."""
     _, first, place = one_per_pair(p)
     target, source = p.indices[first], p.sources[first]
@@ -75,6 +79,7 @@ def connection(p: IntProjection, n_pre: int, n_post: int) -> Part:
     options: dict[str, Any] = {
         "weight_exp": p.weight_exp,
         "num_weight_bits": p.num_weight_bits,
+        "num_message_bits": message_bits,
         "sign_mode": resolved_sign_mode(p),
     }
     if p.max_delay == 0 and n_pre * n_post >= _LARGE and first.size < _THIN * n_pre * n_post:

@@ -23,6 +23,7 @@ from spikesim.backends.lava.jobfile import LavaResult, read_results, write_jobs
 from spikesim.errors import BackendError, InvalidValueError, MissingPackageError, UnknownNameError
 from spikesim.fixedpoint import IntCounts, IntNetwork, IntRun, IntSample, IntState, check_network, synaptic_events
 from spikesim.fixedpoint.program import Engine
+from spikesim.fixedpoint.rule_text import SYNAPTIC
 from spikesim.fixedpoint.run import InputsLike, as_samples
 
 Which: TypeAlias = bool | Collection[str]
@@ -222,6 +223,10 @@ def _as_run(job: LavaJob, result: LavaResult) -> IntRun:
         v={name: result.v[name] if job.batched else result.v[name][0] for name in job.record_v},
         columns=np.arange(0, job.steps, job.stride, dtype=np.int64),
         counts=_counts(job, result),
+        learned={
+            name: {v: np.asarray((w if job.batched else w[0])[..., k, :]) for k, v in enumerate(SYNAPTIC)}
+            for name, w in result.learned.items()
+        },
     )
 
 
@@ -229,7 +234,7 @@ def _counts(job: LavaJob, result: LavaResult) -> IntCounts:
     network, n = job.network, len(job.samples)
     fired: dict[str, NDArray[np.int64]] = {}
     for g in network.inputs:
-        events = [np.asarray(s.spikes.get(g.name, np.zeros((0, 2), int))) for s in job.samples]
+        events = [np.asarray(s.spikes.get(g.name, np.zeros((0, 3), int))) for s in job.samples]
         fired[g.name] = np.stack([np.bincount(e[:, 1], minlength=g.n) for e in events]).astype(np.int64)
     for p in network.populations:
         counted = np.zeros((n, p.n), np.int64)

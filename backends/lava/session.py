@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from spikesim.backends.lava._recorder.recorder import SpikeRecorder, StateRecorder
 from spikesim.backends.lava.job import LavaJob, components
 from spikesim.backends.lava.jobfile import LavaResult
+from spikesim.backends.lava.learning import read_learned
 from spikesim.backends.lava.processes import build_processes
 from spikesim.backends.lava.standalone.lava_network import LavaNetwork
 from spikesim.fixedpoint import IntNetwork, IntSample
@@ -34,7 +36,7 @@ Watch = Callable[[Any], None]
 
 def run_job(job: LavaJob, watch: Watch) -> LavaResult:
     """Run all samples of a job; `watch` is told each Lava runtime before it starts."""
-    result = LavaResult({}, {}, {}, 0.0, 0.0)
+    result = LavaResult({}, {}, {}, 0.0, 0.0, {})
     for network in components(job.network):
         size = _samples_at_once(network, job)
         runs = [
@@ -46,6 +48,7 @@ def run_job(job: LavaJob, watch: Watch) -> LavaResult:
             result.v | _joined([r.v for r in runs]),  # type: ignore[operator]
             result.build_s + sum(r.build_s for r in runs),
             result.run_s + sum(r.run_s for r in runs),
+            result.learned | _joined([r.learned for r in runs]),  # type: ignore[operator]
         )
     return result
 
@@ -57,6 +60,8 @@ def _joined(parts: Sequence[Mapping[str, NDArray[np.int32]]]) -> dict[str, NDArr
 def _samples_at_once(network: IntNetwork, job: LavaJob) -> int:
     if any(p.reset_interval and job.steps % p.reset_interval for p in network.populations):
         return 1
+    if any(p.learning for p in network.projections):  # traces and random numbers would carry over
+        return 1
     width = sum(i.n for i in network.inputs) + sum(p.n for p in network.populations)
     return max(1, _STIMULUS_NUMBERS // (width * max(job.steps, 1)))
 
@@ -65,7 +70,7 @@ def _run_samples(
     network: IntNetwork, job: LavaJob, first: int, samples: Sequence[IntSample], watch: Watch
 ) -> LavaResult:
     start = time.perf_counter()
-    processes = build_processes(network)
+    processes = build_processes(network, steps=job.steps, sample=first)
     _add_sources(network, processes, job.steps, samples)
     recorders = _Recorders(network, processes, job, len(samples))
     runner = next(iter(processes.populations.values()))
@@ -77,9 +82,11 @@ def _run_samples(
             _set_back(network, processes)
         runner.run(condition=RunSteps(num_steps=job.steps))
     done = time.perf_counter()
+    learning = [p for p in network.projections if p.learning]
+    learned = {p.name: read_learned(processes.projections[p.name], p)[np.newaxis] for p in learning}
     watch(None)
     runner.stop()
-    return recorders.result(first, built - start, done - built)
+    return replace(recorders.result(first, built - start, done - built), learned=learned)
 
 
 def _add_sources(network: IntNetwork, processes: LavaNetwork, steps: int, samples: Sequence[IntSample]) -> None:
@@ -87,12 +94,16 @@ def _add_sources(network: IntNetwork, processes: LavaNetwork, steps: int, sample
     for group in network.inputs:
         raster = np.zeros((group.n, len(samples) * steps), np.int32)
         for i, sample in enumerate(samples):
-            column, source = np.asarray(sample.spikes.get(group.name, np.zeros((0, 2), int))).T
-            raster[source, column + i * steps] = 1
+            none = np.zeros((0, 3 if group.graded else 2), int)
+            column, source, *payload = np.asarray(sample.spikes.get(group.name, none)).T
+            raster[source, column + i * steps] = payload[0] if payload else 1
         out = RingBuffer(data=raster).s_out
         for projection in network.projections:
             if projection.pre == group.name:
                 out.connect(processes.projections[projection.name].s_in)
+        for name, port in processes.listeners:
+            if name == group.name:
+                out.connect(port)
     for population in network.populations:
         if any(population.name in sample.drive for sample in samples):
             none = np.zeros((steps, population.n), np.int32)

@@ -22,7 +22,8 @@ class LoihiBackend:
         """Say what the engine can do."""
         return {
             "neurons": "loihi_lif; spikesim.quantise brings there what matches the chip",
-            "synapses": "8-bit weights, delays up to 62 steps on the chip, recurrent",
+            "synapses": "8-bit weights, delays up to 62 steps on the chip, recurrent; graded inputs of whole numbers",
+            "learning": "sums of products (LoihiRule); chip_rule brings rules of the library there",
             "precision": "the chip's integers, equal to Lava's fixed_pt",
         }
 
@@ -34,7 +35,9 @@ class LoihiBackend:
         """Prepare the emulator."""
         from spikesim.backends.loihi.emulator import Emulator
         from spikesim.fixedpoint import IntNetwork, IntRun, IntSample, IntState
-        from spikesim.fixedpoint.program import Engine, FixedProgram
+        from spikesim.fixedpoint.program import Engine, FixedProgram, check_options
+
+        check_options(self.name, options)
 
         def make(network: IntNetwork) -> Engine:
             emulator = Emulator(network)

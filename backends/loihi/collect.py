@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from spikesim.backends.loihi.layout import Layout
 from spikesim.backends.loihi.sample import RawSample, Wanted
+from spikesim.backends.loihi.tables import LANES
 from spikesim.fixedpoint import IntCounts, IntInput, IntNetwork, IntPopulation, IntRun, IntState, synaptic_events
 
 
@@ -16,13 +17,14 @@ def assemble(layout: Layout, raw: list[RawSample], batched: bool, wanted: Wanted
         wanted.first_column + wanted.steps,
         np.stack([r.state.u for r in raw]),
         np.stack([r.state.v for r in raw]),
-        np.stack([r.state.ring.reshape(layout.slots, layout.n_neurons) for r in raw]),
+        np.stack([r.state.ring[:-LANES].reshape(layout.slots, layout.n_neurons) for r in raw]),
+        np.stack([r.state.wait for r in raw]),
     )
     return IntRun(
         steps=wanted.steps,
         first_column=wanted.first_column,
         samples=len(raw) if batched else None,
-        spikes=_split_spikes(layout, raw, batched, wanted.spikes),
+        spikes={name: _joined([r.spikes[name] for r in raw], batched) for name in wanted.spikes},
         u=_split_traces(layout, [r.u for r in raw], batched, wanted.u),
         v=_split_traces(layout, [r.v for r in raw], batched, wanted.v),
         columns=wanted.columns,
@@ -31,18 +33,11 @@ def assemble(layout: Layout, raw: list[RawSample], batched: bool, wanted: Wanted
     )
 
 
-def _split_spikes(
-    layout: Layout, raw: list[RawSample], batched: bool, names: list[str]
-) -> dict[str, NDArray[np.int32]]:
-    rows = [np.insert(r.spikes, 0, i, axis=1) if batched else r.spikes for i, r in enumerate(raw)]
-    merged = np.concatenate(rows)
-    split = {}
-    for name in names:
-        span = layout.span(name)
-        own = merged[(merged[:, -1] >= span.start) & (merged[:, -1] < span.stop)]
-        own[:, -1] -= span.start
-        split[name] = own
-    return split
+def _joined(events: list[NDArray[np.int32]], batched: bool) -> NDArray[np.int32]:
+    """Put the spikes of all samples together, for a batch with the number of the sample in front."""
+    if not batched:
+        return events[0]
+    return np.concatenate([np.insert(rows, 0, i, axis=1) for i, rows in enumerate(events)])
 
 
 def _split_traces(

@@ -4,7 +4,8 @@ For every neuron in every column, with a the arriving sum and decay(x, d) = x * 
 
 1. ``u = decay(u, du + 1) + (a << 6)``, wrapped once into (-2^23, 2^23];
 2. ``v = decay(v, dv) + u + bias``, clipped to +-(2^23 - 1);
-3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft).
+3. a spike if ``v > vth << 6``, then ``v = 0`` (hard) or ``v -= quantum`` (soft);
+4. with a refractory period, v stays 0 in the ``refractory - 1`` columns after a spike, while u goes on.
 
 Sources: lava-nc 0.10.0 (``lava/proc/lif/models.py``, ``lava/proc/dense/models.py``); Davies et al. 2018, "Loihi: a
 neuromorphic manycore processor with on-chip learning". Loihi 2 itself has no public model: these are emulator numbers.
@@ -19,6 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from spikesim.backends.loihi.beside import Beside, Companion, is_static
 from spikesim.backends.loihi.collect import assemble
 from spikesim.backends.loihi.layout import Layout, lay_out, per_neuron
 from spikesim.backends.loihi.sample import RawSample, Wanted, run_sample
@@ -82,16 +84,19 @@ class Emulator:
         check_network(network)
         self.network = network
         self.layout: Layout = lay_out(network)
+        static = all(is_static(network, p) for p in network.projections)
+        self.beside = None if static else Beside(network, self.layout.first, self.layout.n_neurons)
+        self._u0, self._v0 = (per_neuron(network.populations, f) for f in (lambda p: p.u0, lambda p: p.v0))
 
     def initial_state(self, samples: int = 1) -> IntState:
         """Return the state before column 0 for a number of samples."""
-        layout, populations = self.layout, self.network.populations
-        shape = (samples, layout.n_neurons)
+        layout, shape = self.layout, (samples, self.layout.n_neurons)
         return IntState(
             column=0,
-            u=np.broadcast_to(per_neuron(populations, lambda p: p.u0), shape),
-            v=np.broadcast_to(per_neuron(populations, lambda p: p.v0), shape),
+            u=np.broadcast_to(self._u0, shape),
+            v=np.broadcast_to(self._v0, shape),
             arrivals=np.zeros((samples, layout.slots, layout.n_neurons), np.int32),
+            wait=np.zeros(shape, np.int32),
         )
 
     def run(
@@ -148,8 +153,12 @@ class Emulator:
         spikes, u, v = (self._names(which) for which in (record_spikes, record_u, record_v))
         wanted = Wanted(spikes, u, v, stride, column, steps)
 
+        along: list[Companion | None] = [None] * len(samples)
+        if self.beside is not None:
+            along = [self.beside.begin(s, start, i, column, steps) for i, s in enumerate(samples)]
+
         def one(i: int) -> RawSample:
-            return run_sample(self.layout, samples[i], start, i, wanted)
+            return run_sample(self.layout, samples[i], start, i, wanted, along[i])
 
         workers = min(len(samples), _cores() if threads is None else max(1, threads))
         if workers > 1:
@@ -157,7 +166,8 @@ class Emulator:
                 raw = list(pool.map(one, range(len(samples))))
         else:
             raw = [one(i) for i in range(len(samples))]
-        return assemble(self.layout, raw, batched, wanted)
+        run = assemble(self.layout, raw, batched, wanted)
+        return run if self.beside is None else self.beside.finish(run, [c for c in along if c])
 
     def _names(self, which: Which) -> list[str]:
         known = [p.name for p in self.network.populations]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.backends.loihi.kernels import HARD, NONE, SOFT, Bins, Neurons, Runs, Synapses
+from spikesim.backends.loihi.beside import is_static
+from spikesim.backends.loihi.tables import HARD, LANES, NONE, OWN, SHARED, SOFT, Bins, Neurons, Runs, Synapses
 from spikesim.errors import DeviceLimitError
 from spikesim.fixedpoint import IntInput, IntNetwork, IntPopulation, IntProjection
 
@@ -28,7 +29,7 @@ class Layout:
     network
         What it was made from.
     neurons, direct, runs, binned, bins
-        See `spikesim.backends.loihi.kernels`.
+        See `spikesim.backends.loihi.tables`.
     first
         For each population its first neuron, for each input its first source; inputs come after all neurons.
     n_neurons, n_sources
@@ -74,14 +75,16 @@ def lay_out(network: IntNetwork) -> Layout:
     bounds = np.concatenate([[0], np.cumsum([g.n for g in groups])]).astype(int).tolist()
     first = {g.name: b for g, b in zip(groups, bounds, strict=False)}
     n_neurons = bounds[len(network.populations)]
-    slots = 1 + max((p.max_delay for p in network.projections), default=0)
+    static = [p for p in network.projections if is_static(network, p)]
+    slots = 1 + max((p.max_delay for p in static), default=0)
     if n_neurons * slots >= 2**31:
         raise DeviceLimitError(
             [f"{n_neurons} neurons with {slots} delay slots need {n_neurons * slots} sums; the emulator holds 2^31 - 1"]
         )
-    at_once = _sorted([_direct(p, first, n_neurons) for p in network.projections if p.weight_exp >= 0])
+    exact = {p.name: _loses_nothing(p) for p in static}
+    at_once = _sorted([_direct(p, first, n_neurons) for p in static if exact[p.name]])
     direct, runs = _split_runs(at_once, n_neurons, bounds[-1])
-    binned, bins = _binned([p for p in network.projections if p.weight_exp < 0], first, n_neurons)
+    binned, bins = _binned([p for p in static if not exact[p.name]], first, n_neurons)
     return Layout(
         network=network,
         neurons=_neurons(network, first),
@@ -110,9 +113,16 @@ def _places(projection: IntProjection, first: dict[str, int], n_neurons: int) ->
     return (np.int64(projection.delay) * n_neurons + target).astype(np.int32)
 
 
+def _loses_nothing(projection: IntProjection) -> bool:
+    """Tell whether shifting single weights gives the same as shifting their sum, as the chip does."""
+    exp = projection.weight_exp
+    return exp >= 0 or not (projection.effective_weights % (1 << -exp)).any()
+
+
 def _direct(projection: IntProjection, first: dict[str, int], n_neurons: int) -> _Listed:
     """List the synapses with shifted weights: 255 << 7 and -256 << 7 just fit into 16 bit."""
-    weight = projection.effective_weights << projection.weight_exp
+    exp = projection.weight_exp
+    weight = projection.effective_weights << exp if exp >= 0 else projection.effective_weights >> -exp
     return _Listed(
         projection.sources + np.int64(first[projection.pre]),
         _places(projection, first, n_neurons),
@@ -163,24 +173,60 @@ def _split_runs(synapses: _Listed, n_neurons: int, n_sources: int) -> tuple[Syna
     long = length >= _SHORTEST_RUN
     single = np.repeat(~long, length)
     begin, length = begin[long], length[long]
-    runs = Runs(_row_starts(source[begin], n_sources), place[begin], begin, length.astype(np.int32), weight)
+    runs = _in_blocks(_row_starts(source[begin], n_sources), place[begin], begin, length, weight)
     return _by_source(_Listed(source[single], place[single], weight[single]), n_sources), runs
+
+
+def _in_blocks(
+    indptr: NDArray[np.int64],
+    place: NDArray[np.int32],
+    begin: NDArray[np.intp],
+    length: NDArray[np.intp],
+    weight: NDArray[np.int16],
+) -> Runs:
+    """Group runs to the same places, and copy their weights together, filled up with zeros to whole vectors."""
+    padded = -(-length // LANES) * LANES
+    places, block, rows = np.unique(
+        np.stack([place, padded], axis=1).reshape(-1, 2), axis=0, return_inverse=True, return_counts=True
+    )
+    new = np.cumsum(padded, dtype=np.int64) - padded
+    within = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+    copied = np.zeros(int(padded.sum()), np.int16)
+    copied[np.repeat(new, length) + within] = weight[np.repeat(begin, length) + within]
+    return Runs(
+        indptr=indptr,
+        block=block.reshape(-1).astype(np.int32),
+        begin=new,
+        weight=copied,
+        place=places[:, 0].astype(np.int32),
+        length=places[:, 1].astype(np.int32),
+        room=np.cumsum(rows, dtype=np.int64) - rows,
+    )
 
 
 def _neurons(network: IntNetwork, first: dict[str, int]) -> Neurons:
     populations = network.populations
     table = [
-        (first[p.name], first[p.name] + p.n, _RESETS[p.reset], p.reset_interval, p.reset_offset) for p in populations
+        (first[p.name], first[p.name] + p.n, _RESETS[p.reset], p.reset_interval, p.reset_offset, _kind(p))
+        for p in populations
     ]
     return Neurons(
         # The chip adds 1 to the current decay, and only to that.
-        keep_u=per_neuron(populations, lambda p: 4095 - p.du).astype(np.int64),
-        keep_v=per_neuron(populations, lambda p: 4096 - p.dv).astype(np.int64),
+        keep_u=per_neuron(populations, lambda p: 4095 - p.du),
+        keep_v=per_neuron(populations, lambda p: 4096 - p.dv),
         threshold=per_neuron(populations, lambda p: p.threshold),
-        quantum=per_neuron(populations, lambda p: p.soft_quantum),
+        quantum=per_neuron(populations, lambda p: p.soft_quantum if p.reset == "soft" else 0),
         bias=per_neuron(populations, lambda p: p.bias),
-        populations=np.array(table, np.int64).reshape(len(table), 5),
+        hold=per_neuron(populations, lambda p: p.refractory - 1),
+        populations=np.array(table, np.int64).reshape(len(table), 6),
     )
+
+
+def _kind(p: IntPopulation) -> int:
+    """Tell whether all neurons share their parameters, which the loop then keeps in registers."""
+    values = (p.du, p.dv, p.threshold, p.soft_quantum, p.bias)
+    shared = all(np.all(np.ravel(x) == np.ravel(x)[0]) for x in values)
+    return SHARED if shared and not np.any(np.subtract(p.refractory, 1)) else OWN
 
 
 def per_neuron(populations: Sequence[IntPopulation], value: Callable[[IntPopulation], ArrayLike]) -> NDArray[np.int32]:

@@ -87,6 +87,21 @@ class TorchBackend:
 
         return OverTime(module)
 
+    def product(self, x: Any, weight: Any) -> Any:
+        """Return ``x @ weight``, from event to event where ``x`` is sparse enough for that to be faster.
+
+        See :func:`spikesim.backends.torch.events.product`.
+        """
+        from spikesim.backends.torch.events import product
+
+        return product(x, weight)
+
+    def outer(self, x: Any, y: Any) -> Any:
+        """Return ``x.T @ y``, likewise; see :func:`spikesim.backends.torch.events.weight_gradient`."""
+        from spikesim.backends.torch.events import weight_gradient
+
+        return weight_gradient(x, y)
+
     def rule(self, module: SpikingModule, learning: Learning, reader: Readout) -> Rule:
         """Return what learns from a batch; see :func:`spikesim.backends.torch.rules.make_rule`."""
         from spikesim.backends.torch.rules import make_rule

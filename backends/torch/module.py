@@ -209,6 +209,23 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
                 found[edge.name] = steps.ravel() if steps.ndim == 2 else np.repeat(steps, np.diff(edge.indptr))
         return found
 
+    def named(self) -> dict[str, nn.Parameter]:
+        """Return everything that is learned by name, as it is held.
+
+        Weights have the name of their projection (of a chain with several matrices with `/` and their number): dense
+        ones by source, ``[n_pre, n_post]``, convolutions as in torch, sparse ones ``[synapses]``. Behind that name and
+        `/` come ``norm/scale``, ``norm/shift`` and ``delay``; neuron parameters are ``"population/parameter"``.
+        """
+        found: dict[str, nn.Parameter] = {}
+        for k, (edge, linear) in enumerate(zip(self.graph.edges, self.maps, strict=True)):
+            weights = [p for name, p in linear.named_parameters() if not name.endswith("delay")]
+            several = len(weights) > 1
+            found |= {f"{edge.name}/{j}" if several else edge.name: p for j, p in enumerate(weights)}
+            found |= {f"{edge.name}/delay": p for name, p in linear.named_parameters() if name.endswith("delay")}
+            if str(k) in self.norms:
+                found |= {f"{edge.name}/norm/{name}": p for name, p in self.norms[str(k)].named_parameters()}
+        return found | dict(self.learned.items())
+
     def decayed(self) -> list[nn.Parameter]:
         """Return what weight decay is meant for: weights, not norms, delays or neuron parameters."""
         return [p for name, p in self.maps.named_parameters() if not name.endswith("delay")]

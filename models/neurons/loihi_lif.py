@@ -6,6 +6,7 @@
     v = clip( decay(v, dv) + u + bias )          to +-(2^23 - 1);  bias = floor(bias_mant 2^bias_exp)
     s = 1 if v > 64 v_th else 0
     v = 0 | v - 64 q s                           reset "to" (the chip's), "subtract" (simulation only); u is kept
+    r = refractory - 1 if s else max(r - 1, 0)   if asked for: v stays 0 while r > 0 at the start of a step, u goes on
 
 ``wrap24`` takes 2^24 off (on) once where u leaves the 24-bit range. The current decays by one more than ``du`` says
 (the chip's hidden offset). ``i`` is the sum of integer weights. All numbers are exact in float64; float32 has too few
@@ -23,7 +24,8 @@ from functools import cache
 from typing import Any
 
 from spikesim.equations.primitives import absolute, clip, detach, exp, floor, maximum, spike, where
-from spikesim.models.neurons._reset import Firing, Reset, firing
+from spikesim.errors import InvalidValueError
+from spikesim.models.neurons._reset import COUNTER, Firing, Reset, count, firing
 from spikesim.neuron import Neuron, NeuronModel, Param, State, neuron
 
 ONE = 4096.0  # decays are whole 4096ths
@@ -63,8 +65,12 @@ def _constants(p: Any, dt: Any) -> dict[str, Any]:
     }
 
 
+def _refractory_constants(p: Any, dt: Any) -> dict[str, Any]:
+    return {**_constants(p, dt), "hold": p.refractory - 1.0}
+
+
 @cache
-def _model(fire: Firing) -> NeuronModel:
+def _model(fire: Firing, refractory: bool) -> NeuronModel:
     def step(u: Any, v: Any, i: Any, p: Any) -> Any:
         u = _wrap(_decay(u, p.keep_u) + i * UNIT)
         v = clip(_decay(v, p.keep_v) + u + p.input, 1.0 - TOP, TOP - 1.0)
@@ -73,12 +79,20 @@ def _model(fire: Firing) -> NeuronModel:
             return s, u, where(s, 0.0, v)
         return s, u, v if fire.reset == "none" else v - p.q * UNIT * s
 
+    def step_refractory(u: Any, v: Any, r: Any, i: Any, p: Any) -> Any:
+        u = _wrap(_decay(u, p.keep_u) + i * UNIT)
+        v = clip(_decay(v, p.keep_v) + u + p.input, 1.0 - TOP, TOP - 1.0)
+        s = where(r > 0.0, 0.0, spike((v - p.level) / p.scale))
+        return s, u, where(s, 0.0, where(r > 0.0, 0.0, v)), count(r, s, p.hold)
+
+    states = {"u": State(0.0, "", "current, 24 bits"), "v": State(0.0, "", "membrane potential, 24 bits")}
+    period = Param(1.0, "", "steps from a spike to the next possible one", low=1.0, high=64.0)
     quantum = Param(100.0, "", "what a spike subtracts, as a threshold mantissa", low=0.0, high=131072.0)
     return neuron(  # type: ignore[no-any-return]
-        step,
+        step_refractory if refractory else step,
         name="loihi_lif",
         doc="Loihi's neuron in fixed-point arithmetic, bit for bit",
-        state={"u": State(0.0, "", "current, 24 bits"), "v": State(0.0, "", "membrane potential, 24 bits")},
+        state={**states, "r": COUNTER} if refractory else states,
         params={
             "du": Param(409.0, "", "decay of the current in 4096ths, less one", low=0.0, high=4095.0),
             "dv": Param(204.0, "", "decay of the membrane in 4096ths", low=0.0, high=4096.0),
@@ -86,9 +100,10 @@ def _model(fire: Firing) -> NeuronModel:
             "bias_mant": Param(0.0, "", "mantissa of the bias", low=-4096.0, high=4095.0),
             "bias_exp": Param(0.0, "", "exponent of the bias", low=-24.0, high=24.0),
             **({"q": quantum} if fire.reset == "subtract" else {}),
+            **({"refractory": period} if refractory else {}),
         },
-        constants=_constants,
-        options=fire.options(),
+        constants=_refractory_constants if refractory else _constants,
+        options={**fire.options(), **({"refractory": "yes"} if refractory else {})},
     )
 
 
@@ -102,7 +117,8 @@ def loihi_lif(*, reset: Reset = "to", **params: Any) -> Neuron:
     **params
         Whole numbers: ``du`` (0 .. 4095), ``dv`` (0 .. 4096), ``v_th`` (mantissa, 0 .. 131071), ``bias_mant`` (-4096 ..
         4095), ``bias_exp`` (the chip has 0 .. 7); with "subtract" also ``q`` (mantissa, 64ths allowed; ``v_th`` if left
-        out); ``init={"u": ..., "v": ...}``.
+        out); with "to" also ``refractory`` (1 .. 64 steps from a spike to the next possible one);
+        ``init={"u": ..., "v": ...}``.
 
     Examples
     --------
@@ -112,4 +128,6 @@ def loihi_lif(*, reset: Reset = "to", **params: Any) -> Neuron:
     """
     if reset == "subtract":
         params = {"q": params.get("v_th", 100.0), **params}
-    return _model(firing(reset, "same", ">", params))(**params)
+    if "refractory" in params and reset != "to":
+        raise InvalidValueError(f"a refractory period needs reset='to' (the chip's), found reset={reset!r}")
+    return _model(firing(reset, "same", ">", params), "refractory" in params)(**params)

@@ -12,6 +12,7 @@ from spikesim.models.synapses.r_stdp import r_stdp
 from spikesim.models.synapses.scaling import scaling
 from spikesim.models.synapses.stdp_pair import stdp_pair
 from spikesim.models.synapses.stdp_triplet import stdp_triplet
+from spikesim.models.synapses.subspace import subspace
 from spikesim.models.synapses.tsodyks_markram import tsodyks_markram
 from spikesim.models.synapses.vogels import vogels
 from spikesim.synapse import Plasticity
@@ -23,6 +24,7 @@ SYNAPSES: dict[str, Callable[..., Plasticity]] = {
     "scaling": scaling,
     "stdp_pair": stdp_pair,
     "stdp_triplet": stdp_triplet,
+    "subspace": subspace,
     "tsodyks_markram": tsodyks_markram,
     "vogels": vogels,
 }
@@ -35,6 +37,7 @@ __all__ = [
     "scaling",
     "stdp_pair",
     "stdp_triplet",
+    "subspace",
     "tsodyks_markram",
     "vogels",
 ]

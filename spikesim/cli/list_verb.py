@@ -70,6 +70,18 @@ def _data() -> Any:
     return ("data set", "samples", "licence", "where"), dataset_rows()
 
 
+def _scenarios() -> Any:
+    from spikesim.continual.named import scenario_rows
+
+    return ("scenario", "what changes"), scenario_rows()
+
+
+def _methods() -> Any:
+    from spikesim.continual.registry import METHODS
+
+    return _registry("method", dict(METHODS))
+
+
 KINDS = {
     "backends": _backends,
     "neurons": _neurons,
@@ -79,13 +91,15 @@ KINDS = {
     "losses": _losses,
     "hardware": _hardware,
     "data": _data,
+    "scenarios": _scenarios,
+    "methods": _methods,
 }
 
 
 def command(
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = "backends", json: Json = False
 ) -> None:
-    """List backends, neurons, synapses, networks, surrogates, losses, hardware or data sets."""
+    """List backends, neurons, synapses, networks, surrogates, losses, hardware, data sets, scenarios or methods."""
     if kind not in KINDS:
         raise UnknownNameError("list", kind, list(KINDS))
     header, rows = KINDS[kind]()

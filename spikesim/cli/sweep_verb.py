@@ -48,7 +48,7 @@ def command(
     table = sweep(
         _factory(network, parse_settings(settings)),
         dict(parse_parameter(p) for p in parameter or []),
-        seeds=_seeds(seeds),
+        seeds=parse_seeds(seeds),
         duration=parse_seconds(duration, "--duration"),
         out=out,
         jobs=jobs,
@@ -94,7 +94,12 @@ def parse_parameter(text: str) -> tuple[str, list[Any]]:
     return name.strip(), np.linspace(first, last, number).tolist()
 
 
-def _seeds(text: str) -> int | list[int]:
+def parse_seeds(text: str) -> int | list[int]:
+    """Turn ``"5"`` into how many seeds, ``"3,5,8"`` into which.
+
+    >>> parse_seeds("5"), parse_seeds("3,5,8")
+    (5, [3, 5, 8])
+    """
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from spikesim.engine import backend
 from spikesim.errors import InvalidValueError, UnknownNameError
 
 Schedule = int | Sequence[int]
@@ -51,6 +52,14 @@ def like(values: Any, x: Any) -> Any:
     import torch
 
     return torch.as_tensor(values).to(x)
+
+
+def _products(x: Any, *matrices: Any) -> tuple[Any, ...]:
+    """Return ``x @ a`` and ``x.T @ b`` as functions, by events where rows are sparse, and matrices for them."""
+    if isinstance(x, np.ndarray):
+        return np.matmul, lambda a, b: a.T @ b, *matrices
+    engine: Any = backend("torch")
+    return engine.product, engine.outer, *(matrix.contiguous() for matrix in matrices)
 
 
 class Subspace:
@@ -113,6 +122,8 @@ class Subspace:
         self.rows: Any = np.zeros((0, n))
         self.velocity: Any = np.zeros((0, n))
         self.frozen = 0
+        self._left: tuple[Any, Any] = (None, None)  # rows that were seen last, without what is frozen
+        self._projector: Any = None  # without what is frozen, [n, n]
 
     def add_subspace(self, k: int, generator: np.random.Generator, name: str = "the circuit") -> None:
         """Add rows, orthonormal among themselves.
@@ -158,24 +169,53 @@ class Subspace:
         if self.frozen == len(self.rows):
             return
         self._match(x)
-        old, new, velocity = self.rows[: self.frozen], self.rows[self.frozen :], self.velocity[self.frozen :]
-        rest = x - self._spiking(x @ old.T) @ old if self.frozen else x
+        new, velocity = (held[self.frozen :].T for held in (self.rows, self.velocity))
+        times, outer, new, velocity = _products(x, new, velocity)
+        rest = self.project_rows(x)
+        self._left = (x, rest)
+        (m, n), k = x.shape, new.shape[1]
+        few = k * (m + n) < (1 if self.frozen else 2) * m * n
         for _ in range(self.iterations):
-            y = self._spiking(x @ new.T)
-            # two orders of the same product: through the rows, or where these are many, through the responses
-            change = y.T @ (rest - y @ new) if len(x) < len(new) else y.T @ rest - (y.T @ y) @ new
-            change = (change / len(x)).clip(-self.clip, self.clip)
-            velocity *= self.momentum
-            velocity += (1 - self.momentum) * change
-            new += self.learning_rate * velocity
+            y = self._spiking(times(x, new))
+            if few:  # two orders of the same product: through the responses, or where these are many, through the rows
+                change = rest.T @ y if self.frozen else outer(x, y)
+                change -= new @ (y.T @ y)
+            else:
+                change = (rest - y @ new.T).T @ y
+            self._move(new, velocity, change, m)
+        self.rows[self.frozen :], self.velocity[self.frozen :] = new.T, velocity.T
 
-    def project(self, gradient: Any) -> Any:
+    def _move(self, new: Any, velocity: Any, total: Any, m: int) -> None:
+        """Learn in place from the sum of the changes of m rows."""
+        velocity *= self.momentum
+        if isinstance(new, np.ndarray):
+            velocity += (1 - self.momentum) * (total / m).clip(-self.clip, self.clip)
+            new += self.learning_rate * velocity
+        else:  # as few passes over the arrays as can be: they take as long as the products
+            velocity.add_(total.clamp_(-self.clip * m, self.clip * m), alpha=(1 - self.momentum) / m)
+            new.add_(velocity, alpha=self.learning_rate)
+
+    def project(self, gradient: Any, rows: Any = None, error: Any = None) -> Any:
         """Return a gradient ``[n_post, n]`` without what lies in the frozen rows.
 
         The same as the gradient of projected rows, because it is linear in them. Its responses are linear, also if
         the lateral neurons fire.
+
+        Parameters
+        ----------
+        gradient
+            ``error^T rows``.
+        rows, error
+            ``[m, n]`` and ``[m, n_post]``: if they are given, rows are projected where that is less work.
         """
-        return self.project_rows(gradient, spiking=False)
+        (seen, rest), self._left = self._left, (None, None)
+        if not self.frozen:
+            return gradient
+        known = seen is rows and self.levels is None
+        directly, by_rows = 2 * self.frozen * len(gradient), len(gradient) + (0 if known else 2 * self.frozen)
+        if error is None or len(rows) * by_rows >= directly:
+            return self.project_rows(gradient, spiking=False)
+        return error.T @ (rest if known else self.project_rows(rows, spiking=False))
 
     def project_rows(self, x: Any, *, spiking: bool = True) -> Any:
         """Return activity ``[m, n]`` without what the frozen lateral neurons feed back."""
@@ -183,13 +223,23 @@ class Subspace:
             return x
         self._match(x)
         old = self.rows[: self.frozen]
-        return x - self._spiking(x @ old.T) @ old if spiking else away_from(x, old)
+        if spiking and self.levels is not None:
+            return x - self._spiking(x @ old.T) @ old
+        if isinstance(x, np.ndarray) or not self._sparse(x):
+            return away_from(x, old)
+        if self._projector is None:  # one matrix, by which events can be multiplied
+            self._projector = away_from(like(np.eye(self.n), x), old)
+        return _products(x)[0](x, like(self._projector, x))
+
+    def _sparse(self, x: Any) -> bool:
+        """Tell whether going through the events of rows once is less work than two dense products."""
+        return bool(x.count_nonzero() * self.n < x.numel() * self.frozen)
 
     def merge(self) -> None:
         """Freeze all rows: the task has ended."""
         if self.orthonormalise and self.frozen < len(self.rows):
             self._orthonormalise()
-        self.frozen = len(self.rows)
+        self.frozen, self._projector = len(self.rows), None
 
     def _orthonormalise(self) -> None:
         rows = np.array(like(self.rows, np.zeros(0)))
@@ -285,7 +335,8 @@ class Hlop:
             self._grow(projection, gradient.shape[1], k)
         circuit = self.subspaces[projection]
         circuit.update(rows)
-        return circuit.project(gradient)
+        whole = getattr(rows, "whole", None)
+        return circuit.project(gradient, rows if whole is None else whole, getattr(rows, "error", None))
 
     def end_task(self, observe: Callable[[Any], None] | None = None) -> None:
         """Freeze what was learned in a task. ``observe`` is not needed.

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.continual.replay import Labelled, Mixed, Reservoir
+from spikesim.continual.consolidation import Penalty
+from spikesim.continual.heads import head, head_projections
+from spikesim.continual.replay import Labelled
 from spikesim.continual.scenarios import Task
+from spikesim.continual.writes import Writes
 from spikesim.errors import InvalidValueError
 from spikesim.network import Network, Population, Projection
-from spikesim.train.evaluation import evaluate
+from spikesim.train.evaluation import Evaluation, evaluate
 from spikesim.train.loop import train
 from spikesim.train.losses import loss
 
@@ -63,7 +66,7 @@ class Protection(Protocol):
 
 
 class FineTune:
-    """Trains on one task after the other: by itself the lower bound, with a protection HLOP or GPM.
+    """Trains on one task after the other: by itself the lower bound, with a protection or a penalty more.
 
     Parameters
     ----------
@@ -73,9 +76,14 @@ class FineTune:
         A :class:`Protection`, such as ``Hlop(rows=20)``. It needs the optimiser ``"sgd"`` and no weight decay: others
         scale elements one by one and leave the span of the gradients. Neuron parameters, delays and batch norms, which
         it cannot protect, learn in the first task only.
+    penalty
+        A :class:`~spikesim.continual.consolidation.Penalty`, such as ``Ewc(1e3)``, which pulls weights towards old
+        ones.
     heads
         One last layer per task: its population and projections are set aside after a task and taken out for its
         samples. Needs scenarios that tell the task. A head is not protected, because no later task changes it.
+    count_writes
+        Count how often a weight was changed (:attr:`writes`); it takes a few percent of the time.
     backend
         Which engine predicts.
     predict_at_once
@@ -83,6 +91,13 @@ class FineTune:
     **settings
         Of :func:`spikesim.train.train`. Without any, ``optimiser="sgd"`` and ``validation_fraction=0``; the optimiser
         is a new one for every task.
+
+    Attributes
+    ----------
+    network
+        As the last task left it.
+    learned
+        Tasks learned so far.
     """
 
     def __init__(
@@ -90,12 +105,15 @@ class FineTune:
         network: Network | Callable[[int], Network],
         *,
         protect: Protection | None = None,
+        penalty: Penalty | None = None,
         heads: bool = False,
+        count_writes: bool = False,
         backend: str = "torch",
         predict_at_once: int = 512,
         **settings: Any,
     ) -> None:
-        self.start, self.protect, self.with_heads = network, protect, heads
+        self.start, self.protect, self.penalty, self.with_heads = network, protect, penalty, heads
+        self.count_writes = count_writes
         self.backend, self.predict_at_once = backend, predict_at_once
         self.settings = {"optimiser": "sgd", "validation_fraction": 0.0, **settings}
         if problems := self._problems():
@@ -116,27 +134,47 @@ class FineTune:
         ]
         return problems + [
             f"{name} is set by the learner; leave it out"
-            for name in ("hook", "seed", "checkpoint", "resume")
+            for name in ("hook", "step_hook", "seed", "checkpoint", "resume")
             if name in settings
         ]
 
     @property
+    def parts(self) -> list[Any]:
+        """What is done about forgetting: the protection, and the penalty."""
+        return [part for part in (self.protect, self.penalty) if part is not None]
+
+    @property
     def name(self) -> str:
         """What it does."""
-        return "fine-tune" if self.protect is None else self.protect.name
+        return " and ".join(part.name for part in self.parts) or "fine-tune"
 
     @property
     def memory(self) -> int:
         """Bytes kept from task to task besides the network and its heads."""
-        return 0 if self.protect is None else self.protect.memory
+        return sum(part.memory for part in self.parts)
+
+    @property
+    def writes(self) -> int | None:
+        """How often a weight was changed since the beginning; None if that is not counted."""
+        return self._writes.count if self.count_writes else None
+
+    @property
+    def frozen_neurons(self) -> bool:
+        """Whether neuron parameters and delays learn in the first task only."""
+        return self.protect is not None
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """Projections that belong to a head, so that no later task changes them."""
+        return head_projections(self.first) if self.with_heads else frozenset()
 
     def begin(self, seed: int) -> None:
         """Forget everything and start with a seed."""
-        self.seed, self.learned = seed, 0
+        self.seed, self.learned, self._writes = seed, 0, Writes()
         self.first = self.network = self.start if isinstance(self.start, Network) else self.start(seed)
         self.heads: dict[int, tuple[Population | Projection, ...]] = {}
-        if self.protect is not None:
-            self.protect.begin(seed)
+        for part in self.parts:
+            part.begin(seed)
 
     def learn(self, task: Task) -> None:
         """Learn a task.
@@ -147,28 +185,38 @@ class FineTune:
             If the scenario hides the task that a head is for, and whatever :func:`spikesim.train.train` raises.
         """
         samples = self._samples(task)
-        self.network = self._train(self._with_head(task.number), samples, self._hook())
+        self.network = self.network_for(task.number)
+        if self.penalty is not None:
+            self.penalty.begin_task(self, task, samples)
+        self.network = self.teach(self.network, samples, **self._hooks())
         if self.protect is not None:
             self.protect.end_task(lambda hook: self._observe((task.x, task.y), hook))
+        if self.penalty is not None:
+            self.penalty.end_task(self, task)
         if self.with_heads and task.number is not None:
-            self.heads[task.number] = _head(self.network)
+            self.heads[task.number] = head(self.network)
         self.learned += 1
 
     def predict(self, x: NDArray[Any], task: int | None = None) -> NDArray[np.int64]:
         """Return class numbers for samples of a task; a head that has not learned is as it was at the start."""
-        names = {k: self.settings[k] for k in ("steps", "encode") if k in self.settings}
-        found = evaluate(
-            self._with_head(task), x, np.zeros(len(x), np.int64), readout=_readout(self.settings),
-            backend=self.backend, batch_size=self.predict_at_once, **names,
-        )  # fmt: skip
-        predicted: NDArray[np.int64] = found.predicted
+        predicted: NDArray[np.int64] = self.run(self.network_for(task), x).predicted
         return predicted
+
+    def run(
+        self, network: Network, x: NDArray[Any], y: NDArray[np.int64] | None = None, *, at_once: int | None = None
+    ) -> Evaluation:
+        """Return how a network answers samples, presented as in training; without labels, as if all were of class 0."""
+        names = {k: self.settings[k] for k in ("steps", "encode") if k in self.settings}
+        return evaluate(
+            network, x, np.zeros(len(x), np.int64) if y is None else y, readout=_readout(self.settings),
+            backend=self.backend, batch_size=at_once or self.predict_at_once, **names,
+        )  # fmt: skip
 
     def _samples(self, task: Task) -> Any:
         """Return what is trained on."""
         return task.x, task.y
 
-    def _with_head(self, number: int | None) -> Network:
+    def network_for(self, number: int | None) -> Network:
         """Return the network with the head of a task."""
         if not self.with_heads:
             return self.network
@@ -177,25 +225,32 @@ class FineTune:
                 "heads: the scenario does not tell which task a sample belongs to, so no head can be chosen; use a "
                 "scenario of kind 'task', or leave heads out"
             )
-        return self.network.swap(*self.heads.get(number, _head(self.first)))
+        return self.network.swap(*self.heads.get(number, head(self.first)))
 
-    def _hook(self) -> Any:
-        """Return the protection as a hook that leaves heads alone."""
-        if self.protect is None or not self.with_heads:
-            return self.protect
-        return self._but_heads(self.protect)
+    def step_hook(self) -> Any:
+        """Return what stands around the optimiser's steps; see :class:`spikesim.train.rules.StepHook`."""
+        return self.penalty
+
+    def _hooks(self) -> dict[str, Any]:
+        """Return what looks on while a task is learned: the protection, which leaves heads alone, and the penalty."""
+        step = self.step_hook()
+        step = self._writes.around(step) if self.count_writes else step
+        hook = self._but_heads(self.protect) if self.protect is not None and self.with_heads else self.protect
+        return {"hook": hook, "step_hook": step}
 
     def _but_heads(self, hook: Any, answer: Callable[[Any], Any] = lambda gradient: None) -> Any:
         """Return a hook that sees everything but the heads, whose gradients are answered otherwise."""
-        heads = {part.name for part in _head(self.first) if isinstance(part, Projection)}
+        heads = self.spared
         return lambda name, rows, gradient: (
             answer(gradient) if name.partition("/")[0] in heads else hook(name, rows, gradient)
         )
 
-    def _train(self, network: Network, samples: Any, hook: Any, **changes: Any) -> Network:
+    def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
+        """Return a network trained on samples, with some settings changed; it does not become the learner's own."""
         # the seed is the same for every task: feedback weights, which are drawn from it, must stay
-        settings = {**self.settings, "hook": hook, "seed": self.seed, **changes}
-        if self.protect is not None and self.learned:
+        counted = {"step_hook": self._writes.around(None)} if self.count_writes else {}
+        settings = {**self.settings, "seed": self.seed, **counted, **changes}
+        if self.frozen_neurons and self.learned:
             settings = {k: v for k, v in settings.items() if k not in FIRST_TASK_ONLY}
         trained = train(network, samples, **settings)
         if trained.interrupted:
@@ -206,98 +261,8 @@ class FineTune:
     def _observe(self, samples: Labelled, hook: Any) -> None:
         """Show samples to a hook whose gradients are 0; what would come out as the network is dropped."""
         hook = self._but_heads(hook, lambda gradient: gradient * 0) if self.with_heads else hook
-        free = {name: None for name in FIRST_TASK_ONLY}
-        self._train(self.network, samples, hook, epochs=1, keep="last", checkpoint=None, log=None, **free)
-
-
-class Joint(FineTune):
-    """Keeps all samples and trains anew on them for every task: the upper bound."""
-
-    def _problems(self) -> list[str]:
-        problems = super()._problems()
-        if self.with_heads:
-            problems.append("joint: samples of several tasks are trained together, so heads must be left out")
-        if self.protect is not None:
-            problems.append("joint: nothing is forgotten, so protect must be left out")
-        return problems
-
-    @property
-    def name(self) -> str:
-        """What it does."""
-        return "joint"
-
-    @property
-    def memory(self) -> int:
-        """Bytes of all samples."""
-        return sum(part.nbytes for samples in self.kept for part in samples)
-
-    def begin(self, seed: int) -> None:
-        """Forget everything and start with a seed."""
-        super().begin(seed)
-        self.kept: list[Labelled] = []
-
-    def _samples(self, task: Task) -> Any:
-        self.kept.append((task.x, task.y))
-        self.network = self.first
-        x, y = (np.concatenate(parts) for parts in zip(*self.kept, strict=True))
-        return x, y
-
-
-class Replay(FineTune):
-    """Trains every batch with as many old samples beside the new ones, drawn from a reservoir.
-
-    Parameters
-    ----------
-    network
-        See :class:`FineTune`.
-    size
-        Samples of all old tasks that are kept.
-    **settings
-        See :class:`FineTune`; ``protect=Hlop(...)`` is HLOP with replay. ``batch_size`` counts new and old samples.
-    """
-
-    def __init__(self, network: Network | Callable[[int], Network], *, size: int = 200, **settings: Any) -> None:
-        self.size = size
-        super().__init__(network, **settings)
-
-    def _problems(self) -> list[str]:
-        problems = super()._problems()
-        if self.with_heads:
-            problems.append("replay: samples of several tasks are trained together, so heads must be left out")
-        return problems
-
-    @property
-    def name(self) -> str:
-        """What it does."""
-        return "replay" if self.protect is None else f"{self.protect.name} with replay"
-
-    @property
-    def memory(self) -> int:
-        """Bytes of the samples, and of the protection."""
-        return self.reservoir.memory + super().memory
-
-    def begin(self, seed: int) -> None:
-        """Forget everything and start with a seed."""
-        super().begin(seed)
-        self.reservoir = Reservoir(self.size, seed)
-
-    def learn(self, task: Task) -> None:
-        """Learn a task beside old samples; its own samples pass the reservoir afterwards."""
-        super().learn(task)
-        order = np.random.default_rng((self.seed, self.learned)).permutation(len(task.y))
-        self.reservoir.add(task.x[order], task.y[order])
-
-    def _samples(self, task: Task) -> Any:
-        if not len(self.reservoir):
-            return task.x, task.y
-        old = self.reservoir.x, self.reservoir.y
-        return Mixed((task.x, task.y), old, self.settings.get("batch_size", 64), self.seed)
-
-
-def _head(network: Network) -> tuple[Population | Projection, ...]:
-    """Return the last population and the projections to it."""
-    last = network.populations[-1]
-    return (last, *(p for p in network.projections if p.post == last.name))
+        free = {name: None for name in (*FIRST_TASK_ONLY, "log", "step_hook")}
+        self.teach(self.network, samples, hook=hook, epochs=1, keep="last", **free)
 
 
 def _readout(settings: Mapping[str, Any]) -> str:

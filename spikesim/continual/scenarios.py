@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikesim.continual.replay import Labelled
 from spikesim.data.dataset import Dataset
 from spikesim.errors import InvalidValueError, UnknownNameError
 
@@ -42,6 +43,14 @@ class Task:
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     number: int | None
+
+
+def handed(x: NDArray[Any], y: NDArray[Any]) -> Labelled:
+    """Return copies that cannot be written to; from a view the whole data set could be reached."""
+    copies = np.array(x, np.float32, order="C"), np.array(y, np.int64)
+    for copy in copies:
+        copy.setflags(write=False)
+    return copies
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +97,8 @@ class Scenario(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _Base:
-    """What scenarios of a data set share."""
+class OfDataset:
+    """What scenarios of one data set share."""
 
     data: Dataset
     tasks: int
@@ -133,25 +142,28 @@ class _Base:
         """Return a task and its test samples; the same ones every time."""
         if not 0 <= number < self.tasks:
             raise InvalidValueError(f"task {number} of {self.tasks}; allowed are 0 to {self.tasks - 1}")
-        train = self._part(self.data.x_train, self.data.y_train, number)
+        train = handed(*self._part(self.data.x_train, self.data.y_train, number, 0))
         task = Task(*train, number if self.told else None)
-        return Experience(task, *self._part(self.data.x_test, self.data.y_test, number))
+        return Experience(task, *handed(*self._part(self.data.x_test, self.data.y_test, number, 1)))
 
-    def _part(
-        self, x: NDArray[Any], y: NDArray[np.int64], number: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    @property
+    def name(self) -> str:
+        """What it is, in a few words."""
         raise NotImplementedError
 
-    def _handed(self, x: NDArray[Any], y: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return copies that cannot be written to; from a view the whole data set could be reached."""
-        copies = np.array(x / self.data.full_scale, np.float32), np.array(y, np.int64)
-        for copy in copies:
-            copy.setflags(write=False)
-        return copies
+    def _part(self, x: NDArray[Any], y: NDArray[np.int64], number: int, part: int) -> Labelled:
+        """Return samples at full intensity 1 and labels of a task; part 0 is for training, 1 for testing."""
+        raise NotImplementedError
+
+    def _scaled(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return samples at full intensity 1."""
+        if x.dtype.kind in "ui":  # small integers: rounded once or twice, the quotient is the same
+            return np.asarray(np.divide(x, np.float32(self.data.full_scale), dtype=np.float32))
+        return np.asarray(x / self.data.full_scale, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Permuted(_Base):
+class Permuted(OfDataset):
     """The same classes with the inputs in another order in every task, also in the first.
 
     Parameters
@@ -192,15 +204,13 @@ class Permuted(_Base):
         """Output neurons that a network needs."""
         return len(self.data.classes)
 
-    def _part(
-        self, x: NDArray[Any], y: NDArray[np.int64], number: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _part(self, x: NDArray[Any], y: NDArray[np.int64], number: int, part: int) -> Labelled:
         order = np.random.default_rng((self.seed, number)).permutation(int(np.prod(x.shape[1:])))
-        return self._handed(x.reshape(len(x), -1)[:, order].reshape(x.shape), y)
+        return self._scaled(x.reshape(len(x), -1)[:, order].reshape(x.shape)), y
 
 
 @dataclass(frozen=True, eq=False)
-class Split(_Base):
+class Split(OfDataset):
     """Some classes after the other.
 
     Parameters
@@ -249,10 +259,8 @@ class Split(_Base):
         """Output neurons that a network needs (per head)."""
         return len(self.data.classes) // (1 if self.kind == "class" else self.tasks)
 
-    def _part(
-        self, x: NDArray[Any], y: NDArray[np.int64], number: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _part(self, x: NDArray[Any], y: NDArray[np.int64], number: int, part: int) -> Labelled:
         classes = np.array(self.classes[number])
         chosen = np.isin(y, classes)
         labels = y[chosen] if self.kind == "class" else np.argmax(y[chosen, None] == classes, axis=1)
-        return self._handed(x[chosen], labels)
+        return self._scaled(x[chosen]), labels

@@ -137,6 +137,7 @@ def _lif_euler(p: _Values) -> Membrane:
 
 
 _CURRENT_BIAS = "its bias passes through the current; a reader adds it to the membrane"
+_REFRACTORY = "refractory time; a reader has none"
 
 
 def _synaptic(p: _Values) -> Membrane:
@@ -178,11 +179,12 @@ def _from_equations(node: Node) -> tuple[Membrane | None, list[str]]:
     p = _Values(node)
     zero = p.array(0.0)
     shifted = () if form.rest == 0.0 else (f"its membrane is shifted so that {form.rest:g} becomes 0",)
-    soft = (_soft(form.quantum / form.gain),) if form.reset == "soft" else ()
+    lost: tuple[str, ...] = (_soft(form.quantum / form.gain),) if form.reset == "soft" else ()
+    lost += (_REFRACTORY,) if form.refractory > 1 else ()
     membrane = Membrane(
         p.array(form.voltage_keep), zero, p.array(form.bias / form.gain), p.array(form.threshold / form.gain), zero,
         keep_u=None if form.current is None else p.array(form.current_keep), resets=form.reset != "none",
-        losses=soft, remarks=shifted,
+        losses=lost, remarks=shifted,
     )  # fmt: skip
     return membrane, []
 
@@ -207,7 +209,7 @@ def _losses(node: Node) -> list[str]:
     if options.get("threshold") == ">=":
         found.append("it also fires exactly at its threshold; a reader fires above it only")
     if options.get("refractory") == "yes":
-        found.append("refractory time; a reader has none")
+        found.append(_REFRACTORY)
     started = [name for name, values in node.init.items() if np.any(values) and name != "r"]
     if started:
         found.append(f"initial {', '.join(started)}; a reader starts at 0")

@@ -23,12 +23,13 @@ from spikesim.convert.netx_read import network_from
 from spikesim.convert.report import ExportReport, ImportReport
 from spikesim.convert.soft_reset import with_reset
 from spikesim.convert.verify import STEPS, compare_spikes
-from spikesim.errors import FileFormatError, MissingFileError
+from spikesim.errors import FileFormatError, MissingFileError, UnsupportedError
 from spikesim.files.envelope import write_atomically
 from spikesim.fixedpoint.lower import Lowered, lower_to_integers
 from spikesim.fixedpoint.network import IntPopulation
 from spikesim.fixedpoint.start import alone
-from spikesim.lowering import lower
+from spikesim.learning import plastic_problems
+from spikesim.lowering import is_graded_input, lower
 from spikesim.network import Network, Population
 
 ATTRIBUTE = "spikesim"
@@ -74,7 +75,12 @@ def write_netx(
     place = target(path, "netx", "layer")
     report = ExportReport("netx")
     written = with_reset(original, reset, RESETS, "netx", "reset", report)
-    lowered = lower_to_integers(lower(written))
+    graph = lower(written)
+    found = plastic_problems(graph, "netx")
+    found += [f"input {s.name!r} is graded, which netx files cannot say" for s in graph.sources if is_graded_input(s)]
+    if found:
+        raise UnsupportedError(found, f"network {graph.name!r} cannot be written to netx:")
+    lowered = lower_to_integers(graph)
     chain = find_chain(lowered.network)
     early = _early_biases(written, lowered, report)
     integers = replace(lowered.network, populations=[_from_zero(p, early) for p in lowered.network.populations])

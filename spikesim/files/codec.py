@@ -28,7 +28,9 @@ def classes() -> dict[str, type]:
     """Return the classes that a file may hold, by name."""
     from spikesim.distributions import DISTRIBUTIONS
     from spikesim.files.checkpoint import Checkpoint
+    from spikesim.files.continual import ContinualResults, ContinualRun, ContinualState
     from spikesim.files.training import TrainingState
+    from spikesim.fixedpoint.learning import LoihiRule
     from spikesim.network import Network, Population, Probe, Projection
     from spikesim.neuron import Neuron, NeuronModel, Param, State
     from spikesim.norm import BatchNorm
@@ -36,7 +38,7 @@ def classes() -> dict[str, type]:
     from spikesim.synapse import Plasticity, SynapseModel
 
     parts = [Checkpoint, TrainingState, Network, Population, Projection, Probe, Neuron, NeuronModel, Param, State]
-    parts += [Plasticity, SynapseModel, BatchNorm]
+    parts += [Plasticity, SynapseModel, LoihiRule, BatchNorm, ContinualResults, ContinualRun, ContinualState]
     stimuli = [Rate, Input, SpikeTrains, Poisson, PoissonDrive, Current, OrnsteinUhlenbeck]
     return {c.__name__: c for c in (*parts, *stimuli, *DISTRIBUTIONS.values())}
 

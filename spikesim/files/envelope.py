@@ -27,6 +27,8 @@ KINDS = (
     "spikesim sweep",
     "spikesim training checkpoint",
     "spikesim profile",
+    "spikesim continual results",
+    "spikesim continual run",
 )
 READERS = {
     "spikesim network": "Network.load",
@@ -35,6 +37,8 @@ READERS = {
     "spikesim checkpoint": "spikesim.resume, with the name of the recording",
     "spikesim training checkpoint": "spikesim train --resume",
     "spikesim profile": "spikesim.profile.Profile.load",
+    "spikesim continual results": "spikesim.continual.load_study",
+    "spikesim continual run": "spikesim learn, with the options that it was begun with",
 }
 
 

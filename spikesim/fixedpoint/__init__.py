@@ -9,6 +9,7 @@ neurons behind a connection of delay 0 in column ``k + 1``, behind delay ``d`` i
 is fed in directly acts in its own column.
 """
 
+from spikesim.fixedpoint.learning import IntLearning, LoihiRule
 from spikesim.fixedpoint.limits import check_network, find_violations
 from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection
 from spikesim.fixedpoint.run import IntCounts, IntRun, IntSample, IntState, raster_to_events, synaptic_events
@@ -17,12 +18,14 @@ from spikesim.fixedpoint.weights import OptimizedWeights, optimize_weight_bits, 
 __all__ = [
     "IntCounts",
     "IntInput",
+    "IntLearning",
     "IntNetwork",
     "IntPopulation",
     "IntProjection",
     "IntRun",
     "IntSample",
     "IntState",
+    "LoihiRule",
     "OptimizedWeights",
     "check_network",
     "find_violations",

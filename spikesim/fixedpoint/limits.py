@@ -36,6 +36,7 @@ POPULATION_LIMITS = {
     "u0": Limit(-MAX_STATE + 1, MAX_STATE, f"24 bit, {_LIF}"),
     "v0": Limit(-MAX_STATE + 1, MAX_STATE - 1, f"24 bit, {_LIF}"),
     "reset_interval": Limit(0, 2**31 - 1, "0 means never"),
+    "refractory": Limit(1, 64, "6 bit, Davies 2018; brian2-loihi and nengo-loihi count alike"),
 }
 PROJECTION_LIMITS = {
     "weights": Limit(-256, 255, "8 bit and sign mode, lava-nc 0.10.0, clip_weights"),

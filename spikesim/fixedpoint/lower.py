@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import DeviceLimitError, UnsupportedError
+from spikesim.errors import DeviceLimitError, NetworkError, UnsupportedError
+from spikesim.fixedpoint.learning import IntLearning
 from spikesim.fixedpoint.limits import find_violations
 from spikesim.fixedpoint.network import IntInput, IntNetwork, IntPopulation, IntProjection, ResetKind
 from spikesim.fixedpoint.start import MAX_STATE, start_states
-from spikesim.fixedpoint.weights import optimize_weight_bits, sign_mode_of
+from spikesim.fixedpoint.weights import SignMode, optimize_weight_bits, sign_mode_of, truncate_weights
 from spikesim.graph import Edge, Graph, Node
-from spikesim.learning import plastic_problems
 from spikesim.lowering import is_graded_input
 
 MODEL = "loihi_lif"
@@ -41,11 +41,12 @@ class Lowered:
 
 def problems(graph: Graph) -> list[str]:
     """Return everything that keeps a graph from running in fixed point, one sentence each."""
+    fixed = {n.name for n in graph.nodes if n.model.name == MODEL}
     found = [
         f"population {n.name!r}: neuron {n.model.name!r} is not in fixed point; bring the network there with "
         "spikesim.quantise"
         for n in graph.nodes
-        if n.model.name != MODEL
+        if n.name not in fixed
     ]
     found += [
         f"stimulus {d.name!r} ({type(d).__name__}) acts on a port directly, which the chip cannot; use a "
@@ -53,11 +54,22 @@ def problems(graph: Graph) -> list[str]:
         for d in graph.drives
     ]
     found += [
-        f"input {s.name!r} is graded, the chip takes spikes; encode the values to spikes (spikesim.encode)"
-        for s in graph.sources
-        if is_graded_input(s)
+        f"projection {e.name!r} is plastic ({e.learning.model.name}), and the chip learns by sums of products; bring "
+        "the rule there with spikesim.fixedpoint.rules.chip_rule, or leave `plasticity` out"
+        for e in graph.edges
+        if e.learning is not None and e.learning.chip is None
     ]
-    found += plastic_problems(graph, "the chip")
+    found += [
+        f"population {n.name!r} begins within its refractory period (init of 'r'), which the chip cannot"
+        for n in graph.nodes
+        if np.any(n.init.get("r", 0))
+    ]
+    found += [
+        f"probe on {p.target!r}: the chip's states are 'u' and 'v', found {name!r}; leave it out"
+        for p in graph.probes
+        for name in (p.variables if p.target in fixed else ())
+        if name not in ("u", "v")
+    ]
     if found:
         return found
     found += [p for e in graph.edges for p in _weight_problems(e)]
@@ -66,7 +78,10 @@ def problems(graph: Graph) -> list[str]:
     except UnsupportedError as error:
         return [*found, *error.problems]
     found += _start_problems(graph, lags)
-    return found or find_violations(_network(graph, lags))
+    try:
+        return found or find_violations(_network(graph, lags))
+    except NetworkError as error:  # synapses that learn have demands of their own
+        return error.problems
 
 
 def lower_to_integers(graph: Graph) -> Lowered:
@@ -81,7 +96,8 @@ def lower_to_integers(graph: Graph) -> Lowered:
 def find_lags(graph: Graph) -> dict[str, int]:
     """Return the smallest lags with which every connection takes at least one step on the chip.
 
-    A projection from ``a`` to ``b`` with delay ``d`` takes ``d + lag(b) - lag(a)`` steps there.
+    A projection from ``a`` to ``b`` with delay ``d`` takes ``d + lag(b) - lag(a)`` steps there. A modulator reaches the
+    targets of a projection that learns as by a projection without delay.
 
     Raises
     ------
@@ -89,13 +105,16 @@ def find_lags(graph: Graph) -> dict[str, int]:
         If a loop of projections has less delay than it has projections.
     """
     lags = dict.fromkeys([*(s.name for s in graph.sources), *(n.name for n in graph.nodes)], 0)
+    ways = [(e.name, e.pre, e.post, 1 - e.min_delay) for e in graph.edges]
+    learning = [(f"modulator of {e.name}", e.learning.modulator, e.post, 1) for e in graph.edges if e.learning]
+    ways += [way for way in learning if way[1]]
     for _ in range(len(lags) + 1):
-        late = [(e, lags[e.pre] + 1 - e.min_delay) for e in graph.edges if lags[e.post] < lags[e.pre] + 1 - e.min_delay]
+        late = [(name, post, lags[pre] + steps) for name, pre, post, steps in ways if lags[post] < lags[pre] + steps]
         if not late:
             return lags
-        for edge, lag in late:
-            lags[edge.post] = max(lags[edge.post], lag)
-    loop = ", ".join(repr(e.name) for e, _ in late)
+        for _name, post, lag in late:
+            lags[post] = max(lags[post], lag)
+    loop = ", ".join(repr(name) for name, _, _ in late)
     raise UnsupportedError(
         [
             f"a loop through {loop} has less delay than it has projections, but on the chip each takes a step; "
@@ -111,11 +130,26 @@ def _weight_problems(edge: Edge) -> list[str]:
             f"projection {edge.name!r}: weights must be whole numbers; bring the network to fixed point with "
             "spikesim.quantise"
         ]
+    if edge.learning is not None:
+        mode = _learning_mode(edge)
+        if (weights != truncate_weights(weights.astype(np.int32), sign_mode=mode)).any():
+            return [
+                f"projection {edge.name!r} learns, and its first weights do not fit 8 bits of sign mode {mode!r}; use "
+                "even weights of -256..254 (mixed), or 0..255 or -255..0 (one sign)"
+            ]
+        return []
     try:
         _stored(weights.astype(np.int32))
     except DeviceLimitError as error:
         return [f"projection {edge.name!r}: {p}" for p in error.problems]
     return []
+
+
+def _learning_mode(edge: Edge) -> SignMode:
+    chip = edge.learning.chip if edge.learning else None
+    if chip is None or chip.sign_mode == "auto":
+        return sign_mode_of(np.asarray(edge.weights))
+    return cast(SignMode, chip.sign_mode)
 
 
 def _stored(weights: NDArray[np.int32]) -> tuple[NDArray[np.int32], dict[str, Any]]:
@@ -153,8 +187,8 @@ def _start(node: Node, lag: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] 
 def _network(graph: Graph, lags: Mapping[str, int]) -> IntNetwork:
     return IntNetwork(
         [_started(n, lags[n.name]) for n in graph.nodes],
-        [_projection(e, lags) for e in graph.edges],
-        [IntInput(s.name, s.n) for s in graph.sources],
+        [_projection(e, lags, graph.seed) for e in graph.edges],
+        [IntInput(s.name, s.n, is_graded_input(s)) for s in graph.sources],
     )
 
 
@@ -170,7 +204,7 @@ def _population(node: Node) -> IntPopulation:
     reset = RESETS[node.model.options["reset"]]
     population = IntPopulation(
         node.name, node.n, du=p["du"], dv=p["dv"], vth=p["v_th"], bias_mant=p["bias_mant"], bias_exp=p["bias_exp"],
-        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]),
+        reset=reset, u0=whole(node.init["u"]), v0=whole(node.init["v"]), refractory=p.get("refractory", 1),
     )  # fmt: skip
     return replace(population, quantum=np.multiply(p["q"], 64.0)) if reset == "soft" else population
 
@@ -180,8 +214,14 @@ def _started(node: Node, lag: int) -> IntPopulation:
     return population if not lag or start is None else replace(population, u0=start[0], v0=start[1])
 
 
-def _projection(edge: Edge, lags: Mapping[str, int]) -> IntProjection:
+def _projection(edge: Edge, lags: Mapping[str, int], seed: int) -> IntProjection:
     extra = lags[edge.post] - lags[edge.pre] - 1  # Lava's delay 0 takes one step
     delays = edge.delays + extra if np.ndim(edge.delays) == 0 else np.asarray(edge.delays) + extra
-    weights, options = _stored(np.broadcast_to(np.asarray(edge.weights), (edge.synapses,)).astype(np.int32))
+    weights = np.broadcast_to(np.asarray(edge.weights), (edge.synapses,)).astype(np.int32)
+    if edge.learning is not None and edge.learning.chip is not None:
+        late = lags[edge.post] - lags[edge.learning.modulator] - 1 if edge.learning.modulator else 0
+        options: dict[str, Any] = {"sign_mode": _learning_mode(edge)}
+        options["learning"] = IntLearning(edge.learning.chip, late, seed)
+    else:
+        weights, options = _stored(weights)
     return IntProjection(edge.name, edge.pre, edge.post, edge.indptr, edge.indices, weights, delays, **options)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.errors import NetworkError
+from spikesim.fixedpoint.learning import IntLearning
 from spikesim.fixedpoint.weights import WEIGHT_BITS, SignMode, truncate_weights
 
 IntParameter: TypeAlias = int | NDArray[np.int64]
@@ -49,10 +50,13 @@ class IntInput:
         Unique among inputs and populations.
     n
         Number of sources.
+    graded
+        Whether its spikes carry a whole number, by which the weights are multiplied.
     """
 
     name: str
     n: int
+    graded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,9 @@ class IntPopulation:
     reset_interval, reset_offset
         If the interval is positive, u and v are set to 0 at the start of every column with
         ``(column + 1) % reset_interval == reset_offset % reset_interval`` (Lava's ``LIFReset``).
+    refractory
+        Columns from a spike to the next possible one, 1..64; v stays 0 in those between, u goes on. Only with a hard
+        reset; Lava has none in fixed point.
 
     Raises
     ------
@@ -104,6 +111,7 @@ class IntPopulation:
     v0: IntParameter = 0
     reset_interval: int = 0
     reset_offset: int = 0
+    refractory: IntParameter = 1
 
     def __post_init__(self) -> None:
         """Bring every parameter into its canonical form."""
@@ -111,10 +119,12 @@ class IntPopulation:
             raise NetworkError(
                 [f"population {self.name!r}: reset is {self.reset!r}; use one of {', '.join(RESET_KINDS)}"]
             )
-        for name in ("du", "dv", "vth", "bias_mant", "bias_exp", "quantum", "u0", "v0"):
+        for name in ("du", "dv", "vth", "bias_mant", "bias_exp", "quantum", "refractory", "u0", "v0"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _parameter(f"population {self.name!r}", name, value, self.n))
+        if self.reset != "hard" and np.any(np.not_equal(self.refractory, 1)):
+            raise NetworkError([f"population {self.name!r}: refractory needs reset='hard', found {self.reset!r}"])
 
     @property
     def threshold(self) -> IntParameter:
@@ -160,6 +170,8 @@ class IntProjection:
         ``DelayDense`` it is applied to the sum per projection, target and delay, not to single weights.
     sign_mode, num_weight_bits
         How the weights are stored; see `truncate_weights`.
+    learning
+        How the weights change; not at all by default. Synapses that learn have no delay.
 
     Raises
     ------
@@ -177,6 +189,7 @@ class IntProjection:
     weight_exp: int = 0
     sign_mode: SignMode = "auto"
     num_weight_bits: int = WEIGHT_BITS
+    learning: IntLearning | None = None
 
     def __post_init__(self) -> None:
         """Bring the arrays into their canonical types and check that their lengths agree."""
@@ -236,7 +249,7 @@ class IntProjection:
         keep_zeros
             Whether a weight of 0 is a synapse.
         **options
-            `weight_exp`, `sign_mode`, `num_weight_bits`.
+            `weight_exp`, `sign_mode`, `num_weight_bits`, `learning`.
 
         Returns
         -------
@@ -303,14 +316,20 @@ class IntNetwork:
             *(f"{g.name!r} has {g.n} neurons; at least 1 is needed" for g in groups if g.n < 1),
         ]
         posts = {p.name for p in self.populations}
+        graded = {i.name for i in self.inputs if i.graded}
         for projection in self.projections:
             problems += _end_problems(projection, self._sizes, posts)
+            problems += _learning_problems(projection, self._sizes, graded)
         if problems:
             raise NetworkError(problems, "This integer network cannot be built:")
 
     def size(self, name: str) -> int:
         """Return the number of neurons or sources of the group `name`."""
         return self._sizes[name]
+
+    def graded(self, name: str) -> bool:
+        """Tell whether `name` is an input whose spikes carry a number."""
+        return any(i.name == name and i.graded for i in self.inputs)
 
     def population(self, name: str) -> IntPopulation:
         """Return the population `name`."""
@@ -349,4 +368,23 @@ def _end_problems(projection: IntProjection, sizes: dict[str, int], posts: set[s
         problems.append(
             f"{owner}: targets {projection.indices.min()}..{projection.indices.max()} in a population of {n}"
         )
+    return problems
+
+
+def _learning_problems(projection: IntProjection, sizes: dict[str, int], graded: set[str]) -> list[str]:
+    if projection.learning is None:
+        return []
+    owner, modulator = f"projection {projection.name!r} learns", projection.learning.rule.modulator
+    problems = []
+    if projection.max_delay:
+        problems.append(
+            f"{owner} and takes {projection.max_delay + 1} steps on the chip, but learning synapses take 1; shorten "
+            "its delay, or the other paths to its target"
+        )
+    if projection.pre in graded:
+        problems.append(
+            f"{owner}, for which it needs spikes, but {projection.pre!r} is graded; use a source that spikes"
+        )
+    if modulator and modulator not in sizes:
+        problems.append(f"{owner} by the modulator {modulator!r}, which is not among {', '.join(sorted(sizes))}")
     return problems

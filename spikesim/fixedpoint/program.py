@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
 from spikesim.drive import source_values
-from spikesim.engine import Chunk, Stepping
-from spikesim.errors import UnknownNameError, UnsupportedError
+from spikesim.engine import Chunk, Options, Stepping
+from spikesim.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from spikesim.fixedpoint.lower import lower_to_integers
 from spikesim.fixedpoint.network import IntNetwork
+from spikesim.fixedpoint.rule_text import SYNAPTIC
 from spikesim.fixedpoint.run import IntRun, IntSample, IntState
 from spikesim.graph import Edge, Graph
 from spikesim.snapshot import saved_array
@@ -25,6 +26,26 @@ from spikesim.snapshot import saved_array
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # sample, step, neuron
 # engine(steps, samples, populations whose states are recorded, state) -> run
 Engine = Callable[[int, list[IntSample], list[str], IntState | None], IntRun]
+
+
+def check_options(backend: str, options: Options) -> None:
+    """Refuse what an engine for integers would ignore.
+
+    Raises
+    ------
+    InvalidValueError
+        If another device than the CPU, another precision than the default, or a representation is asked for.
+    """
+    found = []
+    if options.device != "cpu":
+        found.append(f"it runs on the cpu, found device={options.device!r}; leave device out")
+    if options.dtype != "float64":
+        found.append(f"it computes in the chip's integers, found dtype={options.dtype!r}; leave dtype out")
+    if options.representations:
+        names = ", ".join(map(repr, options.representations))
+        found.append(f"it chooses how synapses are stored by itself, found representations of {names}; leave them out")
+    if found:
+        raise InvalidValueError("\n".join(f"backend {backend!r}: {p}" for p in found))
 
 
 class FixedProgram(Stepping):
@@ -41,6 +62,7 @@ class FixedProgram(Stepping):
         self.samples, self.column = samples, 0
         self.state: IntState | None = None
         self.overflows = {n.name: (0, 0) for n in self.graph.nodes}  # wraps of u, clips of v, of all samples
+        self.learned: Mapping[str, Mapping[str, NDArray[Any]]] = {}
 
     def advance(self, steps: int, inputs: Mapping[str, NDArray[Any]]) -> Chunk:
         """Run some columns; with an engine that cannot be continued, also those in which the network drains."""
@@ -60,10 +82,11 @@ class FixedProgram(Stepping):
 
     def _columns(self, columns: int, steps: int, given: Mapping[str, NDArray[Any]], final: int | None) -> Chunk:
         first = self.column
-        samples = [_sample(given, k, first) for k in range(self.samples)]
+        graded = {i.name for i in self.lowered.network.inputs if i.graded}
+        samples = [_sample(given, k, first, graded) for k in range(self.samples)]
         wanted = [p.target for p in self.graph.probes]
         run = self.engine(columns, samples, wanted, self.state)
-        self.state, self.column = run.state, first + columns
+        self.state, self.column, self.learned = run.state, first + columns, run.learned
         self._add_overflows(run)
         spikes = {n.name: self._aligned(n.name, run.spikes[n.name], final) for n in self.graph.nodes}
         emitted = {n.name: _per_neuron(spikes[n.name], self.samples, n.n) for n in self.graph.nodes}
@@ -126,15 +149,25 @@ class FixedProgram(Stepping):
         found = {"column": np.array(self.column), "samples": np.array(self.samples)}
         if self.state is None:
             return found
-        return found | {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals")}
+        found |= {name: np.array(getattr(self.state, name)) for name in ("u", "v", "arrivals", "wait")}
+        found |= {f"learned/{p}/{v}": np.array(a) for p, parts in self.learned.items() for v, a in parts.items()}
+        return found | {f"beside/{name}": np.array(array) for name, array in self.state.beside.items()}
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go back to a snapshot."""
         self.reset(int(saved_array(saved, "samples", np.int64, ())))
         self.column = int(saved_array(saved, "column", np.int64, ()))
         if self.column:
-            u, v, arrivals = (saved_array(saved, name, np.int32).copy() for name in ("u", "v", "arrivals"))
-            self.state = IntState(self.column, u, v, arrivals)
+            names = ("u", "v", "arrivals", "wait")
+            beside = {k.removeprefix("beside/"): np.array(a) for k, a in saved.items() if k.startswith("beside/")}
+            u, v, arrivals, wait = (saved_array(saved, name, np.int32).copy() for name in names)
+            self.state = IntState(self.column, u, v, arrivals, wait, beside)
+            learned = {k: np.array(a) for k, a in saved.items() if k.startswith("learned/")}
+            self.learned = {
+                p.name: {v: learned[f"learned/{p.name}/{v}"] for v in SYNAPTIC}
+                for p in self.lowered.network.projections
+                if f"learned/{p.name}/w" in learned
+            }
 
     def _place(self, population: str, variable: str) -> tuple[NDArray[Any], slice]:
         if self.state is None:
@@ -161,11 +194,17 @@ class FixedProgram(Stepping):
         values[:, where] = value
 
     def get_weights(self, projection: str) -> NDArray[Any]:
-        """Return the integer weights of a projection, one per synapse."""
+        """Return the weights of a projection, one per synapse, or ``[samples, synapses]`` if samples learn.
+
+        What learns is shown as it is after the last column that has been run.
+        """
         known = {p.name: p for p in self.lowered.network.projections}
         if projection not in known:
             raise UnknownNameError("projection", projection, list(known))
         found = known[projection]
+        if projection in self.learned:
+            learned = np.array(self.learned[projection]["w"])
+            return learned[0] if self.samples == 1 else learned
         return np.asarray(found.weights << max(found.weight_exp, 0) >> max(-found.weight_exp, 0))
 
     def set_weights(self, projection: str, weights: Any) -> None:
@@ -183,7 +222,7 @@ def active_updates(
     spikes: Mapping[str, Events],
 ) -> dict[str, NDArray[np.int64]]:
     """Count the updates with input or a spike from the spikes alone, for an engine that does not tell."""
-    rasters = {name: values != 0 for name, values in given.items()}
+    rasters = dict(given)
     for node in graph.nodes:
         sample, step, neuron = spikes[node.name]
         rasters[node.name] = np.zeros((steps, samples, node.n), bool)
@@ -194,11 +233,11 @@ def active_updates(
         for edge in graph.edges:
             if edge.post == node.name:
                 _add_arrivals(arrived, edge, rasters[edge.pre])
-        active[node.name] = ((arrived != 0) | rasters[node.name]).sum(axis=(0, 2)).astype(np.int64)
+        active[node.name] = ((arrived != 0) | (rasters[node.name] != 0)).sum(axis=(0, 2)).astype(np.int64)
     return active
 
 
-def _add_arrivals(arrived: NDArray[np.float64], edge: Edge, raster: NDArray[np.bool_]) -> None:
+def _add_arrivals(arrived: NDArray[np.float64], edge: Edge, raster: NDArray[Any]) -> None:
     steps, samples, _ = arrived.shape
     delays = np.broadcast_to(np.asarray(edge.delays), (edge.synapses,))
     weights = np.broadcast_to(np.asarray(edge.weights), (edge.synapses,))
@@ -210,15 +249,26 @@ def _add_arrivals(arrived: NDArray[np.float64], edge: Edge, raster: NDArray[np.b
         matrix = coo_matrix(
             (weights[mine], (sources[mine], edge.indices[mine])), shape=(edge.n_pre, edge.n_post)
         ).tocsr()
-        sent = raster[: steps - delay].reshape(-1, edge.n_pre).astype(np.float64)
+        sent = raster[: steps - delay].reshape(-1, edge.n_pre).astype(np.float64)  # spikes, or payloads
         arrived[delay:] += (sent @ matrix).reshape(steps - delay, samples, edge.n_post)
 
 
-def _sample(given: Mapping[str, NDArray[Any]], sample: int, first: int) -> IntSample:
+def _sample(given: Mapping[str, NDArray[Any]], sample: int, first: int, graded: set[str]) -> IntSample:
     spikes = {}
     for name, raster in given.items():
-        step, source = np.nonzero(raster[:, sample])
-        spikes[name] = np.stack([step + first, source], axis=1).astype(np.int32)
+        own = raster[:, sample]
+        step, source = np.nonzero(own)
+        rows = [step + first, source]
+        if name in graded:
+            payload = own[step, source]
+            if (payload != np.rint(payload)).any():
+                found = payload[payload != np.rint(payload)][0]
+                raise InvalidValueError(
+                    f"input {name!r} is graded, and on the chip a graded spike carries a whole number, found {found:g};"
+                    " scale the values and round them, or encode them to spikes (spikesim.encode)"
+                )
+            rows.append(np.clip(payload, -(2**31) + 1, 2**31 - 1))  # what has too many bits is refused by the engine
+        spikes[name] = np.stack(rows, axis=1).astype(np.int32)
     return IntSample(spikes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,8 @@ class IntSample:
     Parameters
     ----------
     spikes
-        For each input by name: integers of shape (k, 2), rows (column, source) in any order, each pair once.
+        For each input by name: integers of shape (k, 2), rows (column, source) in any order, each pair once; for a
+        graded input of shape (k, 3), rows (column, source, payload), where a payload of 0 is no spike.
         Columns count from the start of the simulation, also when a run continues another one.
     drive
         For each population by name: integers of shape (steps, n), added to the arriving sum of the same column, before
@@ -32,6 +33,9 @@ class IntSample:
     spikes: Mapping[str, ArrayLike] = field(default_factory=dict)
     drive: Mapping[str, ArrayLike] = field(default_factory=dict)
 
+
+MESSAGE_BITS = 24  # of a graded spike, signed; Lava's graded ports have 24 bits, Loihi 2 up to 32
+PAYLOAD_HIGH = 2 ** (MESSAGE_BITS - 1) - 1
 
 InputsLike: TypeAlias = IntSample | Mapping[str, ArrayLike]
 
@@ -48,12 +52,18 @@ class IntState:
         int32, shape (samples, neurons): populations one after the other, in the order of the network.
     arrivals
         int32, shape (samples, slots, neurons): sums under way; slot ``c % slots`` arrives in column ``c``.
+    wait
+        int32, shape (samples, neurons): for how many columns v is still held at 0 after a spike.
+    beside
+        State of what learns and of graded spikes under way, by name, with a sample axis in front.
     """
 
     column: int
     u: NDArray[np.int32]
     v: NDArray[np.int32]
     arrivals: NDArray[np.int32]
+    wait: NDArray[np.int32]
+    beside: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +119,9 @@ class IntRun:
         Integer totals.
     state
         The state after the last column, if the engine can be continued.
+    learned
+        For each projection that learns: ``"w"``, ``"d"``, ``"t"`` of its synapses after the last column, shape
+        (n_synapses,), with a sample axis in front for a batch; integers unless its rule computes with floats.
     """
 
     steps: int
@@ -120,6 +133,7 @@ class IntRun:
     columns: NDArray[np.int64]
     counts: IntCounts
     state: IntState | None = None
+    learned: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
     def raster(self, name: str, n: int) -> NDArray[np.bool_]:
         """Return the spikes of a population of `n` neurons as bool of shape (..., n, steps), Lava's layout."""
@@ -205,10 +219,12 @@ def _canonical(
     spikes, drive = {}, {}
     for name in inputs.keys() & sample.spikes.keys():
         events = np.asarray(sample.spikes[name])
-        events = _sorted(events.reshape(0, 2) if events.size == 0 else events)
-        found = list(_event_problems(events, inputs[name], first, steps))
+        width = 3 if network.graded(name) else 2
+        events = events.reshape(0, width) if events.size == 0 else events
+        events, found = _ordered(events, width, inputs[name], first, steps)
         problems += [f"{where}input {name!r}: {p}" for p in found]
-        spikes[name] = events if found else events.astype(np.int32)
+        wanted = events[:, -1] != 0 if width == 3 and not found else slice(None)
+        spikes[name] = events if found else events[wanted].astype(np.int32, copy=False)
     for name in populations.keys() & sample.drive.keys():
         current = np.asarray(sample.drive[name])
         if current.shape != (steps, populations[name]) or current.dtype.kind not in "iub":
@@ -220,27 +236,31 @@ def _canonical(
     return IntSample(spikes, drive)
 
 
-def _event_problems(events: NDArray[np.generic], n: int, first: int, steps: int) -> Iterator[str]:
-    if events.ndim != 2 or events.shape[1] != 2 or (events.size and events.dtype.kind not in "iu"):
-        yield f"events have shape {events.shape} and type {events.dtype}; integer rows (column, source) are needed"
-        return
+def _ordered(events: NDArray[Any], width: int, n: int, first: int, steps: int) -> tuple[NDArray[Any], list[str]]:
+    """Sort rows by column and source (free if they are sorted already, as those of a raster are), and check them."""
+    if events.ndim != 2 or events.shape[1] != width or (events.size and events.dtype.kind not in "iu"):
+        row = "(column, source, payload)" if width == 3 else "(column, source)"
+        return events, [f"events have shape {events.shape} and type {events.dtype}; integer rows {row} are needed"]
     if not events.size:
-        return
-    column, source = events.astype(np.int64).T
-    if column.min() < first or column.max() >= first + steps:
-        yield f"columns {column.min()}..{column.max()} do not lie in this run's {first}..{first + steps - 1}"
+        return events, []
+    order = events[:, 0].astype(np.int64) * 2**32 + events[:, 1]
+    apart = np.diff(order)
+    if apart.min(initial=1) < 0:
+        place = np.argsort(order, kind="stable")
+        events, apart = events[place], np.diff(order[place])
+    return events, list(_event_problems(events, bool(apart.all()), n, first, steps))
+
+
+def _event_problems(events: NDArray[Any], distinct: bool, n: int, first: int, steps: int) -> Iterator[str]:
+    column, source, *payload = events.T
+    if payload and np.abs(payload[0].astype(np.int64)).max() > PAYLOAD_HIGH:
+        yield (
+            f"payloads {payload[0].min()}..{payload[0].max()} do not fit into a graded spike of {MESSAGE_BITS} bits, "
+            f"-{PAYLOAD_HIGH}..{PAYLOAD_HIGH}; scale them down"
+        )
+    if column[0] < first or column[-1] >= first + steps:
+        yield f"columns {column[0]}..{column[-1]} do not lie in this run's {first}..{first + steps - 1}"
     if source.min() < 0 or source.max() >= n:
         yield f"sources {source.min()}..{source.max()} do not lie in 0..{n - 1}"
-    if np.any((np.diff(column) == 0) & (np.diff(source) == 0)):
+    if not distinct:
         yield "a source spikes twice in one column; a spike is binary, list each pair once"
-
-
-def _sorted(events: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Sort rows by column and source; free if they are sorted already, as those of a raster are."""
-    if events.ndim != 2 or events.shape[1] != 2:
-        return events
-    column, source = events.T
-    if np.all((column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & (source[1:] >= source[:-1]))):
-        return events
-    ordered: NDArray[np.generic] = events[np.lexsort((source, column))]
-    return ordered

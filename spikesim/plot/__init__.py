@@ -11,6 +11,8 @@
 
 from spikesim.plot.accuracy import accuracy
 from spikesim.plot.camera import event_frame
+from spikesim.plot.continual import accuracy_curves, accuracy_matrix
+from spikesim.plot.cores import core_bars, core_figure, core_map
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
@@ -20,11 +22,16 @@ from spikesim.plot.traces import traces
 
 __all__ = [
     "accuracy",
+    "accuracy_curves",
+    "accuracy_matrix",
     "activity",
     "confusion",
     "confusion_matrix",
     "connectivity",
     "convergence",
+    "core_bars",
+    "core_figure",
+    "core_map",
     "correlation",
     "divergence",
     "event_frame",

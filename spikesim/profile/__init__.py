@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikesim.profile.activity import Activity
 from spikesim.profile.baseline import Baselines, BreakEven, baselines, equivalent_bits
 from spikesim.profile.bill import Bill, Missing, Term
+from spikesim.profile.checks import Check
 from spikesim.profile.compare import Difference, ProfileComparison, compare_profiles
 from spikesim.profile.device import Device, list_devices, load_device
 from spikesim.profile.energy import price
-from spikesim.profile.fit import Check, Fit
+from spikesim.profile.fit import Fit
 from spikesim.profile.layers import LayerProfile, ProjectionProfile, Stat
 from spikesim.profile.listing import device_rows
 from spikesim.profile.mapping import Mapping, place
@@ -36,6 +38,7 @@ def recording_of_rasters(network: Any, rasters: Any, origin: str = "given spikes
 
 
 __all__ = [
+    "Activity",
     "Baselines",
     "Bill",
     "BreakEven",

@@ -18,12 +18,15 @@ from spikesim.profile.schema import (
     Arithmetic,
     EventPrices,
     Grid,
+    LayerCores,
     Limits,
     MemoryLevel,
     Packing,
     Power,
     Pricing,
     Reference,
+    StepCycles,
+    StepTime,
     SynapseMemory,
     Times,
     Unpriced,
@@ -53,6 +56,12 @@ class Device(Record):
         What the mapping checks; what it does not (number formats: the quantiser and the back ends do).
     no_limit
         Rule to the reason why the device has no limit of that kind.
+    grid, synapse_memory, packing, layer_cores
+        The mesh; how a core stores synapses; bytes that somebody assumed; cores for one convolution each.
+    synapse_memory_upper
+        A second published formula; what exceeds the memory by it alone is a warning.
+    step_time, step_cycles
+        What a step of real time allows.
     included
         Term to the term whose price already holds it.
     unpriced
@@ -76,6 +85,10 @@ class Device(Record):
     no_limit: dict[str, Text] = Field(default_factory=dict)
     grid: Grid | None = None
     synapse_memory: SynapseMemory | None = None
+    synapse_memory_upper: SynapseMemory | None = None
+    layer_cores: LayerCores | None = None
+    step_time: StepTime | None = None
+    step_cycles: StepCycles | None = None
     packing: Packing | None = None
     energy: EventPrices = EventPrices()
     power: Power = Power()
@@ -144,6 +157,17 @@ class Device(Record):
         """Return the price of one event of a kind, or None."""
         price: EnergyPrice | None = getattr(self.energy, term, None)
         return price
+
+    def limit(self, rule: str) -> Limit | None:
+        """Return a limit by the name of its rule, or None if the device does not state it.
+
+        What a core shares among its neurons stands with the number formats, where the quantiser looks for it.
+        """
+        shared = {
+            "configurations_per_core": "compartment_configurations",
+            "thresholds_per_core": "threshold_configurations",
+        }
+        return self.formats.get(shared[rule]) if rule in shared else self.limits.get(rule)
 
     def _homes(self, term: str) -> list[str]:
         priced = self.power.static is not None if term == "static" else self.price(term) is not None

@@ -1,67 +1,39 @@
-"""Place a network on a device's cores: a plain greedy partition, the packets it causes, and whether it fits.
+"""Place a network on a device's cores, fewest cores first, then least traffic, and say whether it fits.
 
-Each population is split into equal runs of neurons, as few as its walls allow; the runs fill cores in the order of the
-populations, several small ones on one core. The number of cores is an upper bound: no better arrangement is searched.
+Populations are cut into runs of neurons, runs are put on cores (``arrangement.py``), cores on the mesh (``order.py``).
+All of it is heuristic: the number of cores is an upper bound, and a lower bound (``bound.py``) stands beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
+from spikesim.profile.activity import Activity, Reals
+from spikesim.profile.arrangement import arranged
+from spikesim.profile.checks import Check, budget, check
+from spikesim.profile.deadline import deadlines
 from spikesim.profile.device import Device
-from spikesim.profile.fit import Check, Fit, check, judge
+from spikesim.profile.fit import Fit, judge
+from spikesim.profile.limits import kept, network_checks, unknown_until_quantised
+from spikesim.profile.memory import Layout
+from spikesim.profile.order import arrange, routers_in_order
 from spikesim.profile.partition import (
-    Formats,
     Ints,
-    Synapses,
-    core_loads,
     elements,
-    part_of,
+    first_elements,
     says_what_a_core_holds,
-    split,
 )
-from spikesim.profile.sharing import share_cores
+from spikesim.profile.routes import Packets, Routes, route, traffic
+from spikesim.profile.sharing import Arrangement, core_limits
+
+__all__ = ["Mapping", "Routes", "place"]
 
 ASSUMED_WEIGHT_BITS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Routes:
-    """Where the spikes of one population or source go: one row per (element, destination core).
-
-    Parameters
-    ----------
-    name, n
-        The population or source, and its number of elements.
-    is_source
-        Whether its spikes come from outside the chip.
-    element, core
-        Source element and destination core of each packet.
-    synapses
-        Synapses that the packet reaches there.
-    hops_x, hops_y
-        Routers that it crosses on the way, east-west and north-south; 0 where the device states no mesh.
-    """
-
-    name: str
-    n: int
-    is_source: bool
-    element: Ints
-    core: Ints
-    synapses: Ints
-    hops_x: Ints
-    hops_y: Ints
-
-    def per_element(self, what: str = "packets") -> Ints:
-        """Return packets, ``hops_x`` or ``hops_y`` of one spike, for each element."""
-        weights = None if what == "packets" else getattr(self, what)
-        return np.bincount(self.element, weights, minlength=self.n).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +58,16 @@ class Mapping:
         Routers (tiles) in use.
     fit
         Whether it fits.
+    router
+        Router of each core, counted row by row.
+    limits
+        By the name of a limit: what one core allows.
+    layouts
+        Projection to the layouts of its synapses, and on how many cores each is used.
+    least_cores
+        Cores that no placement stays below; 0 where cores are not counted.
+    hops_before, hops
+        Packets times hops in a step (if every element fires at its rate, or once) in the order of filling, and now.
     """
 
     device: str
@@ -97,9 +79,22 @@ class Mapping:
     has_mesh: bool
     routers: int
     fit: Fit
+    router: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    limits: MappingType[str, float] = field(default_factory=dict)
+    layouts: MappingType[str, MappingType[Layout, int]] = field(default_factory=dict)
+    least_cores: int = 0
+    hops_before: float = 0.0
+    hops: float = 0.0
 
 
-def place(graph: Graph, device: Device, *, weight_bits: int | None = None) -> Mapping:
+def place(
+    graph: Graph,
+    device: Device,
+    *,
+    weight_bits: int | None = None,
+    activity: Activity | None = None,
+    seed: int = 0,
+) -> Mapping:
     """Place a network on one chip of a device.
 
     Parameters
@@ -110,6 +105,11 @@ def place(graph: Graph, device: Device, *, weight_bits: int | None = None) -> Ma
         The device.
     weight_bits
         Bits of a weight, if known; 8 are assumed otherwise, and the fit says so.
+    activity
+        How often elements fire (``Activity.of(recording)``): for traffic and for deadlines. Without it every element
+        counts the same, and deadlines stay unchecked.
+    seed
+        Of the search for the order of cores. The same seed gives the same mapping.
 
     Returns
     -------
@@ -118,139 +118,120 @@ def place(graph: Graph, device: Device, *, weight_bits: int | None = None) -> Ma
     """
     if weight_bits is not None and not 1 <= weight_bits <= 64:
         raise InvalidValueError(f"weight_bits must be 1 to 64, found {weight_bits}")
-    formats = Formats(ASSUMED_WEIGHT_BITS if weight_bits is None else weight_bits)
-    synapses = {e.name: Synapses.of(e) for e in graph.edges}
-    parts = split(graph, device, synapses, formats)
-    core_of_part = share_cores(graph, device, parts, synapses, formats)
-    core_of = {n.name: core_of_part[n.name][part_of(n.n, parts[n.name])] for n in graph.nodes}
-    cores = 1 + max((int(c.max()) for c in core_of_part.values()), default=-1)
-    routes = _routes(graph, device, core_of, synapses, cores)
-    loads = _loads(graph, device, parts, core_of_part, routes, synapses, formats, cores)
+    bits = ASSUMED_WEIGHT_BITS if weight_bits is None else weight_bits
+    rates = np.ones(sum(n for _, n in elements(graph))) if activity is None else activity.over(graph)
+    found = arranged(graph, device, bits, rates)
+    arrangement, core_of, sent, loads, cores = found.arrangement, found.core_of, found.sent, found.loads, found.cores
+    least, because = found.least_cores, found.least_because
+    router, hops = _routers(graph, device, sent, core_of, cores, rates, seed)
+    routes = {name: route(device, p, core_of, router) for name, p in sent.items()}
     known = says_what_a_core_holds(device)
-    whole = f"network {graph.name!r}"
-    checks = [*_core_checks(device, core_of, loads), *_network_checks(graph, device, routes, synapses)]
-    checks += _kept(check(device, "cores", whole, cores) if known else None)
-    checks += _kept(check(device, "weight_bits", whole, weight_bits) if weight_bits is not None else None)
-    fit = judge(device, cores if known else None, checks, _assumptions(device, weight_bits), _notes(graph, device))
-    per_router = device.grid.cores_per_router if device.grid else 1
-    routers = -(-cores // per_router)
-    return Mapping(device.name, graph.name, cores, core_of, routes, loads, device.grid is not None, routers, fit)
+    reached = {name: r.per_element() for name, r in routes.items()}
+    late, unchecked = deadlines(graph, device, routes, core_of, cores, activity)
+    checks = [
+        *_core_checks(device, core_of, loads, arrangement),
+        *_upper_memory(device, arrangement),
+        *network_checks(graph, device, found.cut, reached),
+        *(_cores_check(device, graph, arrangement, least, because) if known else []),
+        *kept(
+            check(device, "weight_bits", f"network {graph.name!r}", weight_bits) if weight_bits is not None else None
+        ),
+        *late,
+    ]
+    unchecked += unknown_until_quantised(graph, device)
+    fit = judge(
+        device,
+        cores if known else None,
+        checks,
+        unchecked,
+        _assumptions(device, weight_bits),
+        _notes(graph, device, arrangement),
+    )
+    if known:
+        chips = None if arrangement.uncut().any() else _chips(device, cores)
+        extra = {"least_cores": least, "least_because": because, "chips": chips}
+        fit = fit.model_copy(update=extra)
+    return Mapping(
+        device.name, graph.name, cores, core_of, routes, loads, device.grid is not None, len(np.unique(router)), fit,
+        router, core_limits(device), arrangement.layouts(), least if known else 0, *hops,
+    )  # fmt: skip
 
 
-def _kept(found: Check | None) -> list[Check]:
-    return [] if found is None else [found]
-
-
-# ------------------------------------------------------------------------------------------------------------ routes
-def _routes(
-    graph: Graph, device: Device, core_of: dict[str, Ints], synapses: dict[str, Synapses], cores: int
-) -> dict[str, Routes]:
-    routes = {}
-    for name, n in elements(graph):
-        is_source = name not in core_of
-        keys = [
-            synapses[e.name].source * cores + core_of[e.post][synapses[e.name].target]
-            for e in graph.edges
-            if e.pre == name
-        ]
-        key, reached = _count_each(np.concatenate([np.zeros(0, np.int64), *keys]))
-        element, core = np.divmod(key, max(cores, 1))
-        # inputs enter the mesh at its first router
-        start = np.zeros_like(core) if is_source else core_of[name][element]
-        hops_x, hops_y = _hops(device, start, core)
-        routes[name] = Routes(name, n, is_source, element, core, reached, hops_x, hops_y)
-    return routes
-
-
-def _count_each(keys: Ints) -> tuple[Ints, Ints]:
-    """Return the distinct values, sorted, and how often each occurs."""
-    if (np.diff(keys) < 0).any():
-        keys = np.sort(keys)
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    return keys[starts], np.diff(starts, append=len(keys))
-
-
-def _hops(device: Device, start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    if device.grid is None:
-        return np.zeros_like(start), np.zeros_like(start)
-    columns, each = device.grid.columns, device.grid.cores_per_router
-    (y0, x0), (y1, x1) = np.divmod(start // each, columns), np.divmod(end // each, columns)
-    return np.abs(x1 - x0), np.abs(y1 - y0)
-
-
-# ------------------------------------------------------------------------------------------------------------- loads
-def _loads(
+def _routers(
     graph: Graph,
     device: Device,
-    parts: dict[str, int],
-    core_of_part: dict[str, Ints],
-    routes: dict[str, Routes],
-    synapses: dict[str, Synapses],
-    formats: Formats,
+    sent: MappingType[str, Packets],
+    core_of: MappingType[str, Ints],
     cores: int,
-) -> dict[str, Ints]:
-    """Add up what the parts on each core use; axons are counted once per core, whichever part they serve."""
-    loads: dict[str, Ints] = {}
-    for node in graph.nodes:
-        edges = [e for e in graph.edges if e.post == node.name]
-        blocks = [synapses[e.name].blocks(parts[node.name]) for e in edges]
-        for rule, load in core_loads(device, node.n, parts[node.name], blocks, edges, formats).items():
-            total = loads.setdefault(rule, np.zeros(cores, np.int64))
-            (np.maximum if rule == "words_per_axon" else np.add).at(total, core_of_part[node.name], load)
-    if device.limits.in_axons_per_core is not None:
-        loads["in_axons_per_core"] = _bincount([r.core for r in routes.values()], cores)
-    if device.limits.out_axons_per_core is not None:
-        home = [core_of_part[n][part_of(r.n, parts[n])][r.element] for n, r in routes.items() if not r.is_source]
-        loads["out_axons_per_core"] = _bincount(home, cores)
-    return loads
+    rates: Reals,
+    seed: int,
+) -> tuple[Ints, tuple[float, float]]:
+    """Return the router of each core, and packets times hops before and after the search."""
+    in_order = routers_in_order(cores, device.grid)
+    if device.grid is None or cores < 1:
+        return in_order, (0.0, 0.0)
+    first = first_elements(graph)
+    by_name = {name: rates[first[name] : first[name] + n] for name, n in elements(graph)}
+    between, entering = traffic(sent, core_of, cores, by_name)
+    found = arrange(between, entering, device.grid, seed)
+
+    def hops(router: Ints) -> float:
+        routes = (route(device, p, core_of, router) for p in sent.values())
+        return float(sum((by_name[r.name][r.element] * (r.hops_x + r.hops_y)).sum() for r in routes))
+
+    return found, (hops(in_order), hops(found))
 
 
-def _bincount(pieces: list[Ints], cores: int) -> Ints:
-    return np.bincount(np.concatenate([np.zeros(0, np.int64), *pieces]), minlength=cores)
-
-
-def _core_checks(device: Device, core_of: dict[str, Ints], loads: dict[str, Ints]) -> list[Check]:
+# ------------------------------------------------------------------------------------------------------------ checks
+def _core_checks(
+    device: Device, core_of: dict[str, Ints], loads: dict[str, Ints], arrangement: Arrangement
+) -> list[Check]:
     checks = []
-    for rule, load in loads.items():
-        if not len(load):
+    cut = ~arrangement.uncut()
+    for rule, all_loads in loads.items():
+        load = np.where(cut, all_loads, 0)
+        if not cut.any():
             continue
         worst = int(np.argmax(load))
         names = [repr(name) for name, cores in core_of.items() if (cores == worst).any()]
         subject = f"population{'s' if len(names) > 1 else ''} {', '.join(names)} -> core {worst}"
-        checks += _kept(check(device, rule, subject, int(load[worst])))
+        checks += kept(check(device, rule, subject, int(load[worst])))
     return checks
 
 
-def _network_checks(
-    graph: Graph, device: Device, routes: dict[str, Routes], synapses: dict[str, Synapses]
-) -> list[Check]:
-    outputs = {n.name for n in graph.nodes} - {e.pre for e in graph.edges if e.post != e.pre}
-    whole = f"network {graph.name!r}"
-    totals = {
-        "neurons": graph.neurons,
-        "synapses": sum(len(s.target) for s in synapses.values()),
-        "inputs": sum(s.n for s in graph.sources),
-        "outputs": sum(n.n for n in graph.nodes if n.name in outputs),
-        "hidden_neurons": sum(n.n for n in graph.nodes if n.name not in outputs),
-        "layers": len(graph.nodes),
-    }
-    checks = [c for rule, used in totals.items() for c in _kept(check(device, rule, whole, used))]
-    for node in graph.nodes:
-        subject = f"population {node.name!r}"
-        checks += _kept(check(device, "fan_in", subject, _fan_in(node.name, node.n, graph, synapses)))
-        reached = int(routes[node.name].per_element().max(initial=0))
-        checks += _kept(check(device, "target_cores_per_neuron", subject, reached))
-    for edge in graph.edges:
-        checks += _kept(check(device, "delay_max", f"projection {edge.name!r}", edge.max_delay))
-    return checks
+def _upper_memory(device: Device, arrangement: Arrangement) -> list[Check]:
+    """Count the synapse memory again by the second published formula; more than the memory by it alone is a warning."""
+    second = device.synapse_memory_upper
+    limit = device.limits.synapse_words_per_core
+    asked = second is not None and limit is not None and not arrangement.uncut().any()
+    words = arrangement.words_upper() if asked else np.zeros(0, np.int64)
+    if second is None or not len(words) or limit is None or words.max() <= limit.value:
+        return []
+    worst = int(np.argmax(words))
+    subject = f"core {worst} by this formula"
+    what, consequence = "words of synapse memory", "the two published formulas disagree on whether this fits"
+    used, rule = int(words[worst]), "synapse_words_per_core"
+    return [budget(device, rule, subject, used, limit.value, limit.unit, what, second, consequence)]
 
 
-def _fan_in(name: str, n: int, graph: Graph, synapses: dict[str, Synapses]) -> int:
-    total: NDArray[np.int64] = np.zeros(n, np.int64)
-    for edge in graph.edges:
-        if edge.post == name:
-            total += np.bincount(synapses[edge.name].target, minlength=n)
-    return int(total.max(initial=0))
+def _chips(device: Device, cores: int) -> int | None:
+    limit = device.limits.cores
+    return None if limit is None else -(-cores // int(limit.value if limit.high is None else limit.high))
+
+
+def _cores_check(device: Device, graph: Graph, arrangement: Arrangement, least: int, because: str) -> list[Check]:
+    cores = len(arrangement.cores)
+    found = check(device, "cores", f"network {graph.name!r}", cores)
+    if found is None or not found.exceeded:
+        return kept(found)
+    what = because.removesuffix("_per_core").replace("_", " ")
+    proof = f"no placement needs fewer than {least} (by {what})" if least > found.limit else (
+        f"found by a heuristic, {least} is the least that could do (by {what})"
+    )  # fmt: skip
+    several = f"{_chips(device, cores)} chips would have enough; links between chips are not modelled"
+    if arrangement.uncut().any():
+        return [found.model_copy(update={"sentence": f"{found.sentence}; {proof}; cutting was given up there"})]
+    return [found.model_copy(update={"sentence": f"{found.sentence}; {proof}; {several}"})]
 
 
 # -------------------------------------------------------------------------------------------------------- statements
@@ -262,13 +243,13 @@ def _assumptions(device: Device, weight_bits: int | None) -> list[str]:
     if device.packing is not None:
         p = device.packing
         assumptions.append(
-            f"a neuron takes {p.neuron_bytes:g} bytes, a synapse {p.synapse_bytes:g}, an in-axon {p.in_axon_bytes:g}: "
-            f"{p.source} ({p.evidence})"
+            f"a neuron takes {p.neuron_bytes:g} bytes, a synapse {p.synapse_bytes:g}, an in-axon {p.in_axon_bytes:g}, "
+            f"an out-axon {p.out_axon_bytes:g}: {p.source} ({p.evidence})"
         )
     return assumptions
 
 
-def _notes(graph: Graph, device: Device) -> list[str]:
+def _notes(graph: Graph, device: Device, arrangement: Arrangement) -> list[str]:
     notes = ["places neurons and synapses only; whether the chip has the neuron model is for its back end to check"]
     soonest = device.limits.delay_min
     early = [e.name for e in graph.edges if soonest is not None and e.min_delay < soonest.value]
@@ -276,4 +257,12 @@ def _notes(graph: Graph, device: Device) -> list[str]:
         notes.append(f"delivered later than simulated, in the next step: {', '.join(early)}")
     if graph.drives:
         notes.append(f"made on the chip or sent to it, not placed: {', '.join(d.name for d in graph.drives)}")
+    if arrangement.uncut().any():
+        notes.append("far beyond the chip, so the rest was not cut: loads and routes are those of an uncut rest")
+    layouts = [
+        f"{edge} {' and '.join(f'{kind} on {n}' for kind, n in sorted(kinds.items()))}"
+        for edge, kinds in arrangement.layouts().items()
+    ]
+    if layouts:
+        notes.append(f"layout of synapses, by cores: {'; '.join(layouts)}")
     return notes

@@ -19,7 +19,7 @@ TIME_UNITS = {"s": 0, "ms": -3, "us": -6, "ns": -9, "ps": -12}
 CLOCK_UNITS = {"W/Hz": 0, "uW/MHz": -12, "pJ/cycle": -12}
 COUNT_UNITS = dict.fromkeys(
     (
-        "1 axon bit byte core cycle entry event format hop input layer level MHz neuron output pixel "
+        "1 axon bit byte core cycle entry event event/s format hop input layer level MHz neuron output pixel "
         "population step synapse tile word"
     ).split(),
     0,

@@ -10,6 +10,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.lowering import lower
 from spikesim.network import Network
+from spikesim.profile.activity import Activity
 from spikesim.profile.baseline import baselines, stored_weights
 from spikesim.profile.device import Device, list_devices, load_device
 from spikesim.profile.energy import price
@@ -82,6 +83,7 @@ def profile_of(
 ) -> Profile:
     """Profile what is known of a run; ``module`` goes to :func:`spikesim.profile.neurobench.neurobench`."""
     counts = run.counts
+    activity = Activity.of(run.recording or counts)
     fits, bills, packets = {}, {}, {}
     if weight_bits is None and _fixed_point(graph):
         weight_bits = 8
@@ -89,7 +91,7 @@ def profile_of(
         if device.kind == "logic":  # a price list: nothing to place
             bills[device.name] = price_logic(counts, device, weights=stored_weights(graph))
             continue
-        mapping = place(graph, device, weight_bits=weight_bits)
+        mapping = place(graph, device, weight_bits=weight_bits, activity=activity)
         fits[device.name] = mapping.fit
         packets[device.name] = traffic(counts, mapping, run.emitted)
         bills[device.name] = price(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spikesim.profile.quantity import (
     ClockPrice,
@@ -55,6 +55,8 @@ class Limits(Record):
     memory_bytes_per_core: Limit | None = None
     fan_in: Limit | None = None
     target_cores_per_neuron: Limit | None = None
+    weight_values_per_neuron: Limit | None = None
+    events_per_second_per_layer: Limit | None = None
     delay_min: Limit | None = None
     delay_max: Limit | None = None
     weight_bits: Limit | None = None
@@ -95,11 +97,17 @@ class SynapseMemory(Provenance):
         An entry holds so many synapses at most and a header, and fills whole words.
     weight_bit_codes, index_bit_codes
         Widths that exist.
+    spare_bits
+        Bits of the last word of an entry that stay free at least.
+    dense_holds_first_index
+        Whether a dense entry says where it begins.
     """
 
     word_bits: int = Field(ge=1)
     synapses_per_entry: int = Field(ge=1)
     header_bits: int = Field(ge=0)
+    spare_bits: int = Field(default=0, ge=0)
+    dense_holds_first_index: bool = False
     weight_bit_codes: tuple[int, ...]
     index_bit_codes: tuple[int, ...]
 
@@ -111,6 +119,72 @@ class Packing(Provenance):
     synapse_bytes: float = Field(ge=0)
     in_axon_bytes: float = Field(ge=0)
     out_axon_bytes: float = Field(ge=0)
+
+
+class LayerCores(Provenance):
+    """Cores that hold one convolution each, with memories of different sizes.
+
+    Parameters
+    ----------
+    kernel_words, neuron_words
+        Words of each core. A kernel takes `c_in 2^(ceil log2(kx ky) + ceil log2 f_out)` of them, and the neurons
+        `f_out 2^(ceil log2 fx + ceil log2 fy)`, for the memories are addressed by powers of two.
+    kernel_side, strides, out_features, targets
+        Longest side of a kernel, strides that exist, most output channels, most layers that one layer reaches.
+    """
+
+    kernel_words: tuple[int, ...]
+    neuron_words: tuple[int, ...]
+    kernel_side: int = Field(ge=1)
+    strides: tuple[int, ...]
+    out_features: int = Field(ge=1)
+    targets: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> LayerCores:
+        if len(self.kernel_words) != len(self.neuron_words):
+            found = f"{len(self.kernel_words)} and {len(self.neuron_words)}"
+            raise ValueError(f"kernel_words and neuron_words need one number for each core, found {found}")
+        return self
+
+
+class StepTime(Record):
+    """What a core that computes in software can do in a step of real time.
+
+    Parameters
+    ----------
+    step
+        The step that it must keep.
+    neuron, event
+        Time of one neuron update and of one synaptic event; left out where it is not published, and then not counted.
+    consequence
+        What happens when it takes longer.
+    """
+
+    step: Duration
+    neuron: Duration | None = None
+    event: Duration | None = None
+    consequence: Text
+
+
+class StepCycles(Provenance):
+    """Clock cycles of a step of a chip that computes one input, hidden and output layer, one operation after the other.
+
+    ``N_in (input_synapse p_in N_hid + input) + N_hid (recurrent_synapse fan_out p_hid + hidden)
+    + N_hid p_hid (readout + readout_synapse N_out) + N_hid (neuron + spike p_hid) + N_out output``, where ``p`` is the
+    share of the steps in which an element fires.
+    """
+
+    input: float = Field(ge=0)
+    input_synapse: float = Field(ge=0)
+    hidden: float = Field(ge=0)
+    recurrent_synapse: float = Field(ge=0)
+    readout: float = Field(ge=0)
+    readout_synapse: float = Field(ge=0)
+    neuron: float = Field(ge=0)
+    spike: float = Field(ge=0)
+    output: float = Field(ge=0)
+    clock_mhz: Number
 
 
 class EventPrices(Record):

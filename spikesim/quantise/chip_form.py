@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.graph import Node
+from spikesim.quantise.refractory import counter_of, refractory_steps
 
 TOLERANCE = 1e-9
 
@@ -228,8 +229,11 @@ def chip_form(node: Node) -> tuple[ChipForm | None, list[str]]:
     if len(node.model.inputs) != 1:
         return None, [f"{who}: the chip's neuron has one input, this one has {list(node.model.inputs)}"]
     try:
-        silent, fired, tested = _both_outcomes(node)
+        counter = counter_of(node.model.states)
+        silent, fired, tested = _both_outcomes(node, counter)
         form, reasons = _assemble(node, silent, fired, tested)
+        if form is not None and counter is not None:
+            form, reasons = _with_refractory(node, counter, form)
     except _NotAffine as reason:
         return None, [f"{who}: {reason}, which the chip's neuron cannot"]
     except _Varies:
@@ -254,18 +258,27 @@ def _same(values: Any) -> float:
     return float(np.ravel(values)[0])
 
 
-def _both_outcomes(node: Node) -> tuple[dict[str, Affine], dict[str, Affine], Affine]:
+def _step_of(node: Node, counter: str | None, waiting: float) -> Callable[..., tuple[dict[str, Affine], list[Affine]]]:
+    """Return a function from outcomes of spikes to the results of a step and to what the spikes were tested on."""
     numbers = {n: Affine(_one_or_all(v), {}) for n, v in node.constants.items()}
-    leaves = {
-        "param": numbers,
-        "state": {n: Affine(0.0, {n: 1.0}) for n in node.model.states},
-        "input": {n: Affine(0.0, {n: 1.0}) for n in node.model.inputs},
-    }
+    states = {n: Affine(waiting, {}) if n == counter else Affine(0.0, {n: 1.0}) for n in node.model.states}
+    leaves = {"param": numbers, "state": states, "input": {n: Affine(0.0, {n: 1.0}) for n in node.model.inputs}}
 
     def step(*outcomes: float) -> tuple[dict[str, Affine], list[Affine]]:
         tested: list[Affine] = []
         return node.model.dynamics.evaluate(leaves, _ops(outcomes, tested)), tested
 
+    return step
+
+
+def _with_refractory(node: Node, counter: str, form: ChipForm) -> tuple[ChipForm | None, list[str]]:
+    level = form.rest if form.reset == "hard" else None
+    steps, reason = refractory_steps(node, counter, lambda k, s: _step_of(node, counter, k)(s)[0], form.voltage, level)
+    return (None, [reason]) if reason else (replace(form, refractory=steps), [])
+
+
+def _both_outcomes(node: Node, counter: str | None) -> tuple[dict[str, Affine], dict[str, Affine], Affine]:
+    step = _step_of(node, counter, 0.0)
     silent, tested = step(0.0)
     if len(tested) == 2:
         return silent, _reset_at_once(silent, step(0.0, 1.0)[0], step(1.0, 0.0)[0], *tested), tested[1]
@@ -310,7 +323,8 @@ def _reset_at_once(
 def _assemble(
     node: Node, silent: dict[str, Affine], fired: dict[str, Affine], tested: Affine
 ) -> tuple[ChipForm | None, list[str]]:
-    port, states = node.model.inputs[0], list(node.model.states)
+    port = node.model.inputs[0]
+    states = [n for n in node.model.states if n != counter_of(node.model.states)]
     if len(states) > 2:
         return None, [f"the chip's neuron has a current and a voltage, this one has the states {states}"]
     tested_ones = [n for n in states if silent[n].terms == tested.terms]

@@ -164,10 +164,16 @@ class Trainer:
 
     def update(self) -> None:
         """Take a step along the gradients, and clear them."""
+        if self.config["step_hook"] is None:
+            self._step()
+        else:
+            self.config["step_hook"](self.task.learner.named(), self._step)
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _step(self) -> None:
         if self.config["clip"] is not None:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config["clip"])
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
         self.task.learner.constrain_()
 
     def _finish(self, number: int, begin: float) -> None:

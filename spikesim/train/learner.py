@@ -41,6 +41,9 @@ class Learner(Protocol):
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run samples over time, ``[steps, samples, ...]``, from the initial state."""
 
+    def named(self) -> Mapping[str, nn.Parameter]:
+        """Return what is learned, by name."""
+
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the parameters in groups for an optimiser."""
 
@@ -86,6 +89,11 @@ class NetworkLearner:
         outputs = self.module({self.entry.name: given}, record=self.reader.record)
         hidden = [n.name for n in self.module.graph.nodes if n.name != self.reader.population]
         return Outputs(outputs[self.reader.output], {name: outputs[name] for name in hidden})
+
+    def named(self) -> Mapping[str, nn.Parameter]:
+        """Return weights by projection, and neuron parameters by population."""
+        found: Mapping[str, nn.Parameter] = self.module.named()
+        return found
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return weights, which decay, and everything else, which does not."""
@@ -143,6 +151,10 @@ class ModuleLearner:
                 f"the module must return [steps, samples, n] for samples {list(given.shape)}, found {found}"
             )
         return Outputs(values, {})
+
+    def named(self) -> Mapping[str, nn.Parameter]:
+        """Return the parameters that are learned, by the names that the module has for them."""
+        return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return all parameters."""

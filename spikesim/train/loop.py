@@ -16,7 +16,7 @@ from spikesim.train.losses import RateRegulariser
 from spikesim.train.losses import loss as loss_by_name
 from spikesim.train.readout import Readout, read_out, readout_name
 from spikesim.train.result import Epoch, Trained
-from spikesim.train.rules import Hook, Learning, Rule, backpropagate
+from spikesim.train.rules import Hook, Learning, Rule, StepHook, backpropagate
 from spikesim.train.samples import Encode, check_encoding, present, the_input
 from spikesim.train.schedules import Schedule
 from spikesim.train.settings import (
@@ -63,6 +63,7 @@ def train(
     errors: str = "exact",
     hook: Hook | None = None,
     hook_rows: int | None = None,
+    step_hook: StepHook | None = None,
     weights: Sequence[str] | None = None,
     params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
     delays: Mapping[str, float] | None = None,
@@ -119,6 +120,8 @@ def train(
         Derivative of the spike; see :class:`spikesim.backends.torch.module.SpikingModule`.
     rule, rule_settings, errors, hook, hook_rows
         What gradients are made of and how errors travel back; see :class:`spikesim.train.rules.Learning`.
+    step_hook
+        Stands around every step of the optimiser; see :class:`spikesim.train.rules.StepHook`.
     weights, params
         Projections (all by default) and neuron parameters by population (none by default) that are learned;
         ``{"layer1": {"bias": "channel"}}`` says how a parameter is shared.

@@ -6,7 +6,7 @@ A rule says what the gradient of a weight is made of: presynaptic rows ``x`` and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,11 +36,35 @@ class Hook(Protocol):
     (``n = channels * kernel height * kernel width``). An input that is the same at every step comes once. Sparse
     projections have a gradient ``[synapses]``. A chain with several matrices is several projections, ``"a->b/0"``, ...
 
+    Where the error of each row is at hand, which is so for dense projections outside a cycle, ``rows.error`` is it,
+    ``[m, n_post]``; else None. If ``rows`` are only some, ``rows.whole`` are all, whose errors these are; else None.
+
     Returns the gradient to use, of the same shape; None keeps it.
     """
 
     def __call__(self, projection: str, rows: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor | None:
         """Return the gradient to use, or None."""
+        ...
+
+
+class StepHook(Protocol):
+    """Stands around every step of the optimiser, whatever rule the gradients come from.
+
+    Adds to the gradients (a penalty), looks at what a step did (a path integral), takes part of it back (a mask), or
+    does something else instead. Clipping is part of the step. What a hook keeps is not in a checkpoint.
+    """
+
+    def __call__(self, parameters: Mapping[str, torch.nn.Parameter], step: Callable[[], None]) -> None:
+        """Call ``step``, or not.
+
+        Parameters
+        ----------
+        parameters
+            What is learned, by name (:meth:`spikesim.backends.torch.module.SpikingModule.named`; of a user's module its
+            own names), with gradients in ``.grad``, which may be None.
+        step
+            Takes the optimiser's step.
+        """
         ...
 
 

@@ -132,6 +132,8 @@ class LavaNetwork:
         Populations to record; all if left out.
     soft_lif
         Imports the process with soft reset, if there is one.
+    made
+        Processes of projections that exist already, by name; they are connected like the others.
 
     Attributes
     ----------
@@ -139,10 +141,13 @@ class LavaNetwork:
         Processes by name. A population has ``s_out`` and ``a_in``, flat, of shape (n,).
     ends
         For each projection the names of where it comes from and where it goes.
+    listeners
+        Pairs (input, port): further ports that want the spikes of an input.
     report
         What became of each part, if spikesim made this from a network.
     """
 
+    listeners: Sequence[tuple[str, Any]] = ()
     report: Any = None
 
     def __init__(
@@ -153,11 +158,13 @@ class LavaNetwork:
         lags: Mapping[str, int],
         outputs: Sequence[str] | None = None,
         soft_lif: Callable[[], Any] = _exported_soft_lif,
+        made: Mapping[str, Any] | None = None,
     ) -> None:
         import_lava()
         self.inputs, self.lags = dict(inputs), dict(lags)
         self.populations = {p.name: make_neurons(p, soft_lif) for p in populations}
-        self.projections = {p.name: make_connection(p) for p in projections}
+        made = made or {}
+        self.projections = {p.name: made.get(p.name) or make_connection(p) for p in projections}
         self.outputs = list(self.populations) if outputs is None else list(outputs)
         self.ends = {p.name: (p.pre, p.post) for p in projections}
         for name, (pre, post) in self.ends.items():

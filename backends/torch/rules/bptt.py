@@ -35,7 +35,8 @@ class Bptt:
 
         handle = self.module.register_forward_hook(look)
         try:
-            loss, score = task(batch)
+            with self.watcher.listening(self.module.wires()):
+                loss, score = task(batch)
         finally:
             handle.remove()
         loss.backward()

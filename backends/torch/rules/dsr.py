@@ -64,7 +64,8 @@ class Dsr:
         with torch.no_grad():
             outputs = self.module(given, record=self.reader.record)
         averages: dict[str, list[torch.Tensor]] = {}
-        self._represent(given, outputs, averages)
+        with self.watcher.listening(self.module.wires()):
+            self._represent(given, outputs, averages)
         loss, score = task.judge(outputs[self.reader.output], rasters(self.module, outputs, self.reader), batch)
         loss.backward()
         for wire in self.module.wires():

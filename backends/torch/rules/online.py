@@ -209,7 +209,7 @@ class Walk:
         before = [p.grad for p in parameters]
         for parameter, gradient in zip(parameters, _weight_gradients(wire, rows, error), strict=True):
             parameter.grad = gradient
-        self.watcher(wire, torch.cat(rows) if len(rows) > 1 else rows[0])
+        self.watcher(wire, torch.cat(rows) if len(rows) > 1 else rows[0], error if len(rows) == 1 else None)
         for parameter, earlier in zip(parameters, before, strict=True):
             if total and earlier is not None:
                 parameter.grad = earlier if parameter.grad is None else earlier.add_(parameter.grad)

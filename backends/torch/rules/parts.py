@@ -7,8 +7,9 @@ gradient of every matrix then is ``error^T rows``, ``[n_post, n]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -135,8 +136,28 @@ class Watcher:
     hook: Hook | None
     most: int | None
     generator: torch.Generator
+    heard: dict[str, list[torch.Tensor]] = field(default_factory=dict)
 
-    def __call__(self, wire: Wire, x: torch.Tensor) -> None:
+    @contextmanager
+    def listening(self, wires: Iterable[Wire]) -> Iterator[None]:
+        """Hear the errors of all rows in the backward passes of what is computed within."""
+        self.heard.clear()
+        chosen = [p for w in wires for p in parts(w) if isinstance(p.linear, DenseMap) and p.linear.learn]
+        handles = [p.linear.register_forward_hook(self._listener(p.name)) for p in chosen if self.hook is not None]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _listener(self, name: str) -> Callable[[Any, Any, torch.Tensor], None]:
+        def listen(linear: Any, given: Any, result: torch.Tensor) -> None:
+            if result.requires_grad:
+                result.register_hook(lambda error: self.heard.setdefault(name, []).append(error))
+
+        return listen
+
+    def __call__(self, wire: Wire, x: torch.Tensor, error: torch.Tensor | None = None) -> None:
         """Show the gradients that the learned matrices of a projection hold.
 
         Parameters
@@ -145,6 +166,8 @@ class Watcher:
             The projection; its parameters have gradients.
         x
             What was projected, ``[m, n_pre]``.
+        error
+            Gradient of what it became, ``[m, n_post]``, if it was not heard.
         """
         if self.hook is None:
             return
@@ -154,7 +177,10 @@ class Watcher:
                 if gradient is None:
                     continue
                 shown = part.matrix(gradient)
-                answer = self.hook(part.name, part.rows(x.detach(), self.most, self.generator), shown)
+                rows = part.rows(x.detach(), self.most, self.generator)
+                rows.error = self._error(part, len(x), error)
+                rows.whole = x.detach() if len(rows) < len(x) else None
+                answer = self.hook(part.name, rows, shown)
                 if answer is None:
                     continue
                 if answer.shape != shown.shape:
@@ -163,3 +189,10 @@ class Watcher:
                         f"found {list(answer.shape)}; return None to keep the gradient"
                     )
                 part.weight.grad = part.held(answer).contiguous()
+
+    def _error(self, part: Part, rows: int, error: torch.Tensor | None) -> torch.Tensor | None:
+        """Return the error of each row, if it is at hand."""
+        if part.before or not isinstance(part.linear, DenseMap):
+            return None
+        found = self.heard.pop(part.name, []) if error is None else [error]
+        return found[0] if len(found) == 1 and len(found[0]) == rows else None

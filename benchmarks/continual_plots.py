@@ -1,0 +1,43 @@
+"""Pictures of continual learning: accuracies over the tasks, and accuracy matrices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from continual_summary import matrices, stored
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from spikesim.plot.continual import accuracy_curves, accuracy_matrix
+
+MATRICES = ("fine-tune", "ewc", "gpm", "hlop")
+
+
+def draw(folder: Path) -> list[str]:
+    """Write the pictures whose results are stored; return their names."""
+    made = {}
+    for name, runs in stored().items():
+        curves = {label: m for label, rows in runs.items() if not np.isnan((m := matrices(rows))[:, 0, 0]).any()}
+        if len(curves) < 2:
+            continue
+        made[f"continual_{name}"] = accuracy_curves(curves).get_figure(root=True)
+        shown = {label: curves[label].mean(0) for label in MATRICES if label in curves}
+        if shown:
+            made[f"continual_{name}_matrices"] = _side_by_side(shown)
+    for name, figure in made.items():
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=110, facecolor="white")
+        Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    return [f"{name}.png" for name in made]
+
+
+def _side_by_side(shown: dict[str, np.ndarray]) -> Figure:
+    size = max(len(m) for m in shown.values())
+    side = 1.4 + 0.24 * size
+    figure = Figure(figsize=(side * len(shown), side + 0.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for ax, (label, found) in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown.items(), strict=True):
+        accuracy_matrix(found, title=label, ax=ax)
+    return figure

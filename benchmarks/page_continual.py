@@ -1,0 +1,167 @@
+"""The page on continual learning, from the stored results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from continual import EXPERIMENTS as PLANNED
+from continual_summary import EXPERIMENTS, SHOWN, Row, cell, stored, table_of
+from tables import about, table
+
+TEXT = Path(__file__).with_name("page_continual.md")
+PUBLISHED = {  # recalled, unverified: BWT and ACC in percent on permuted MNIST
+    "fine-tune": (70.61, -28.88),
+    "ewc": (91.45, -3.20),
+    "gpm": (94.80, -1.62),
+    "hlop": (95.15, -1.30),
+}
+GOALS = ("mnist", "mnist-once")
+NO_REPLAY = ("replay", "hlop-replay", "joint")
+COLUMNS = (*SHOWN[:6], "memory", "seconds")
+HEADINGS = {"memory": "memory kept", "seconds": "time to learn"}
+Table = dict[str, dict[str, np.ndarray]]
+
+
+def continual() -> str:
+    """Return the document: the text with what the results say."""
+    found = stored()
+    tables = {name: table_of(runs) for name, runs in found.items()}
+    text = TEXT.read_text("utf-8")
+    parts = {
+        "sections": "\n\n".join(section(name, found[name], tables[name]) for name in found),
+        "verdicts": verdicts(tables),
+        "published": published({**tables.get("mnist-once", {}), **tables.get("mnist", {})}),
+        "effects": effects(tables),
+        "unfinished": unfinished(found),
+        "about": about(newest(found)),
+    }
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", part)
+    return text.rstrip() + "\n"
+
+
+def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
+    """Return the part of one experiment: configuration, table, pictures."""
+    more = [n for found in figures.values() for n in found if n not in (*SHOWN, "memory", "seconds")]
+    columns = [*COLUMNS, *dict.fromkeys(more)]
+    body = [(label, len(runs[label]), *(cell(n, found.get(n)) for n in columns)) for label, found in figures.items()]
+    head = ("method", "seeds", *(HEADINGS.get(n, n) for n in columns))
+    parts = [f"## {EXPERIMENTS[name]}", configuration(runs), table(head, body)]
+    several = sum(not np.isnan(np.array(rows[0]["matrix"][0], float)).any() for rows in runs.values())
+    if several > 1:
+        parts.append(f"![Mean accuracy on the tasks so far, by method](../images/continual_{name}.png)")
+        parts.append(f"![Accuracy matrices](../images/continual_{name}_matrices.png)")
+    return "\n\n".join(parts)
+
+
+def configuration(runs: dict[str, list[Row]]) -> str:
+    """Say what was run."""
+    label = next((m for m in ("fine-tune", "hlop") if m in runs), next(iter(runs)))
+    plan: dict[str, Any] = runs[label][0]["plan"]
+    joint = [f" Joint training: {row['plan']['training']['epochs']} epochs." for row in runs.get("joint", [])[:1]]
+    scenario = ", ".join(f"{k} {v}" for k, v in plan["scenario_settings"].items() if k != "kind")
+    training = ", ".join(f"{k} {v}" for k, v in plan["training"].items() if k != "heads")
+    return (
+        f"`{plan['scenario']}` ({scenario}); hidden layers {plan['network']}, leaky neurons with soft reset, no "
+        "biases. "
+        f"Training: {training}; optimiser sgd with momentum 0.9. Settings of each method are in its file of "
+        f"results.{''.join(joint)}"
+    )
+
+
+def verdicts(tables: dict[str, Table]) -> str:
+    """Say which of the goals set for permuted MNIST are met."""
+    said = [_verdict(EXPERIMENTS[name], tables[name]) for name in GOALS if name in tables]
+    return "\n\n".join(text for text in said if text) or "Not run yet."
+
+
+def _verdict(title: str, figures: Table) -> str:
+    """Say how one experiment stands to the goals."""
+    hlops = [m for m in figures if m.startswith("hlop") and "replay" not in m and "told" not in m]
+    if not hlops or "joint" not in figures:
+        return ""
+    joint, lines = float(figures["joint"]["ACC"].mean()), []
+    others = [m for m in figures if m not in (*hlops, *NO_REPLAY) and "told" not in m]
+    best = max(others, key=lambda m: figures[m]["ACC"].mean(), default=None)
+    for label in hlops:
+        acc, bwt = (float(figures[label][n].mean()) for n in ("ACC", "BWT"))
+        said = [
+            f"BWT {bwt:+.2f} points (goal: above -1.5, {_met(bwt > -1.5)})",
+            f"{joint - acc:.2f} points below joint training (goal: at most 1.5, {_met(joint - acc <= 1.5)})",
+        ]
+        if best:
+            ahead = acc - float(figures[best]["ACC"].mean())
+            said.append(
+                f"{ahead:+.2f} points against {best}, the best other method without replay and without being told the "
+                f"task (goal: ahead, {_met(ahead > 0)})"
+            )
+        lines.append(f"- **{label}**: {'; '.join(said)}.")
+    return f"{title}:\n\n" + "\n".join(lines)
+
+
+def _met(yes: bool) -> str:
+    return "met" if yes else "**not met**"
+
+
+def published(figures: Table) -> str:
+    """Return published and own figures side by side."""
+    rows = [
+        (
+            label,
+            f"{acc:.2f}",
+            f"{bwt:+.2f}",
+            cell("ACC", figures.get(label, {}).get("ACC")),
+            cell("BWT", figures.get(label, {}).get("BWT")),
+        )
+        for label, (acc, bwt) in PUBLISHED.items()
+    ]
+    return table(("method", "ACC, recalled", "BWT, recalled", "ACC here", "BWT here"), rows)
+
+
+PAIRS = (
+    ("afec", "ewc", "AFEC against EWC"),
+    ("metaplastic", "binary", "metaplastic against plain binary synapses"),
+)
+
+
+def effects(tables: dict[str, Table]) -> str:
+    """Say where AFEC and metaplasticity help and where they do not."""
+    lines = []
+    for one, other, title in PAIRS:
+        for name, figures in tables.items():
+            for label in (m for m in figures if m.partition(",")[0] == one):
+                base = label.replace(one, other, 1)
+                if base in figures:
+                    lines.append(f"- {title}, {EXPERIMENTS[name]}: {_difference(figures[label], figures[base])}")
+    return "\n".join(lines) or "Not run yet."
+
+
+def _difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str:
+    said = []
+    for name in ("ACC", "learning accuracy", "BWT"):
+        count = min(len(one[name]), len(other[name]))
+        change = one[name][:count] - other[name][:count]
+        spread = f" ± {change.std(ddof=1) / np.sqrt(count):.2f} (standard error)" if count > 1 else ", one seed"
+        said.append(f"{name} {change.mean():+.2f}{spread}")
+    return "; ".join(said) + "."
+
+
+def unfinished(found: dict[str, dict[str, list[Row]]]) -> str:
+    """Say what was planned and is not stored."""
+    lines = []
+    for name, planned in PLANNED.items():
+        left = [
+            label + (f" ({there} of {planned.seeds})" if planned.seeds > 1 else "")
+            for label in planned.ways
+            if (there := len(found.get(name, {}).get(label, []))) < planned.seeds
+        ]
+        if left:
+            lines.append(f"- {EXPERIMENTS[name]}: {', '.join(left)}")
+    return "Not finished:\n\n" + "\n".join(lines) + "\n\n" if lines else ""
+
+
+def newest(found: dict[str, dict[str, list[Row]]]) -> Row:
+    """Return a run to take machine and versions from."""
+    return next(rows[-1] for runs in found.values() for rows in runs.values())
