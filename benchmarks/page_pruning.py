@@ -36,6 +36,17 @@ def pruning() -> str:
     return text
 
 
+def draw(folder: Path) -> list[str]:
+    """Draw the picture of the page: an HRSNN before and after LNP."""
+    from spikesim.models.networks import hrsnn
+    from spikesim.sparsify import prune
+
+    figure = prune(hrsnn(120, seed=0), "lnp", seed=0).report.plot()[0].get_figure(root=True)
+    if figure is not None:
+        figure.savefig(folder / "pruned.png", dpi=70)
+    return ["pruned.png"]
+
+
 def read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import continual_plots
 import page_emulator
+import page_pruning
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
 from page_continual import continual
-from page_pruning import pruning
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -24,7 +24,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for made in (plots, page_emulator, soft_reset_plots, continual_plots):
+    for made in (plots, page_emulator, soft_reset_plots, continual_plots, page_pruning):
         for name in made.draw(DOCS / "images"):
             print(f"docs/images/{name}")
     pages = {
@@ -32,7 +32,7 @@ def main() -> None:
         "benchmarks": benchmarks,
         "methods/soft-reset-mpr": soft_reset,
         "methods/continual": continual,
-        "methods/pruning": pruning,
+        "methods/pruning": page_pruning.pruning,
     }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())
