@@ -102,6 +102,10 @@ def task_tables(found: Cells) -> str:
             rows = {v: c for (f, t, v), c in found.items() if (f, t) == (family, task) and len(c) > 1}
             if "dense" not in rows:
                 continue
+            shared = set.intersection(*(set(c) for c in rows.values()))  # scores of other seeds would not compare
+            rows = {v: {s: c[s] for s in sorted(shared)} for v, c in rows.items()}
+            if len(shared) < 2:
+                continue
             body = [_row(v, c, rows["dense"]) for v, c in rows.items()]
             head = ("network", "seeds", "score", "p against dense", "neurons", "synapses", "operations")
             parts.append(f"{family.upper()}, {task}:\n\n{table(head, body)}")

@@ -48,9 +48,10 @@ ACTIVITY: dict[str, dict[str, Any]] = {
     "activity": {"method": "activity", **HALF},
     "activity, neurons only": {"method": "activity", "keep": 1.0, "keep_neurons": 0.5},
 }
-CORE = ("dense", "lnp", "lnp, e = w", "activity", "activity, neurons only", "noise", "random, half")
+CORE = ("dense", "lnp", "lnp, step 1", "activity", "activity, neurons only", "noise", "random, half")
 QUICK = ("lorenz", "roessler", "japanese-vowels")
 PASSES = [
+    ("hrsnn", CORE, QUICK),
     ("hrsnn", ("dense", *AGNOSTIC, *ACTIVITY), QUICK),
     ("hrsnn", CORE, ("sequential-mnist",)),
     ("mrsnn", (*CORE, "random"), QUICK),
@@ -122,7 +123,7 @@ def fill(seeds: int) -> None:
                     key = {"family": family, "variant": variant, "task": name, "seed": seed}
                     rows.append({**key, **score(made(name), name, seed)})
                     done.add((family, variant, name, seed))
-            save(rows)
+                save(rows)
             print(family, seed, tasks, flush=True)
 
 
