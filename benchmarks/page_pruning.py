@@ -48,7 +48,8 @@ def draw(folder: Path) -> list[str]:
 
 
 def read(name: str) -> Any:
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
 
 
 def means(rows: list[dict[str, Any]]) -> dict[tuple[int, float, str], dict[str, float]]:
@@ -102,23 +103,20 @@ def task_tables(found: Cells) -> str:
             rows = {v: c for (f, t, v), c in found.items() if (f, t) == (family, task) and len(c) > 1}
             if "dense" not in rows:
                 continue
-            shared = set.intersection(*(set(c) for c in rows.values()))  # scores of other seeds would not compare
-            rows = {v: {s: c[s] for s in sorted(shared)} for v, c in rows.items()}
-            if len(shared) < 2:
-                continue
             body = [_row(v, c, rows["dense"]) for v, c in rows.items()]
-            head = ("network", "seeds", "score", "p against dense", "neurons", "synapses", "operations")
+            head = ("network", "seeds", "score", "against dense, same seeds", "p", "neurons", "synapses", "operations")
             parts.append(f"{family.upper()}, {task}:\n\n{table(head, body)}")
     return "\n\n".join(parts)
 
 
 def _row(variant: str, c: dict[int, dict[str, Any]], dense: dict[int, dict[str, Any]]) -> tuple[str, ...]:
     values = np.abs([gain(r) for r in c.values()])
-    p = compared(c, dense)[1]
+    better, p, _ = compared(c, dense)
+    against = "" if variant == "dense" else f"{better:+.3f}"
     mean = {k: np.mean([r[k] for r in c.values()]) for k in ("neurons", "synapses", "sops")}
     score = f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
     counts = (f"{mean[k]:.0f}" for k in ("neurons", "synapses", "sops"))
-    return variant, str(len(c)), score, "" if variant == "dense" or np.isnan(p) else f"{p:.2g}", *counts
+    return variant, str(len(c)), score, against, "" if np.isnan(p) else f"{p:.2g}", *counts
 
 
 def verdict(found: Cells) -> str:
