@@ -16,6 +16,7 @@ import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
 from page_continual import continual
+from page_hrsnn import hrsnn
 from page_soft_reset import soft_reset
 from page_validation import validation
 
@@ -27,12 +28,15 @@ def main() -> None:
     for made in (plots, page_emulator, soft_reset_plots, continual_plots, page_pruning):
         for name in made.draw(DOCS / "images"):
             print(f"docs/images/{name}")
+    for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
+        print(f"docs/images/{name}")
     pages = {
         "validation": validation,
         "benchmarks": benchmarks,
         "methods/soft-reset-mpr": soft_reset,
         "methods/continual": continual,
         "methods/pruning": page_pruning.pruning,
+        "methods/hrsnn": hrsnn,
     }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())

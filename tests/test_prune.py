@@ -11,7 +11,7 @@ from spikesim import Current, Input, Network, PoissonDrive, Population, Probe, P
 from spikesim.connect import Dense, FixedProbability, Sparse
 from spikesim.distributions import Gamma, Normal, Uniform
 from spikesim.errors import InvalidValueError, UnknownNameError
-from spikesim.models.neurons import leaky, lif
+from spikesim.models.neurons import leaky, li, lif
 from spikesim.recording import same_spikes
 from spikesim.sparsify import Synapses, cut, prune
 from spikesim.sparsify.delocalise import delocalise, modes
@@ -246,7 +246,7 @@ def test_unusual_networks_get_clear_answers():
     with pytest.raises(InvalidValueError, match="no synapses"):
         prune(Network([Population("a", 3, lif())]))
     with pytest.raises(InvalidValueError, match="does not fire"):
-        prune(Network([Population("a", 3, lif(v_th=1e300))], [Projection("a", "a", weight=0.1, delay=MS)]), "noise")
+        prune(Network([Population("a", 3, li())], [Projection("a", "a", weight=0.1, delay=MS)]), "noise")
 
 
 def test_what_is_wrong_is_said_at_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,13 +124,12 @@ def plastic_projections(
     entries = matrix.tocoo()
     up = entries.data > 0
     group = np.where(up, stream.child("group").integers(up.size, groups), -1)
-    most = ROOM * float(entries.data[up].mean())
-    rules = zip(*(_around(centre, spread, groups, stream.child(key)) for key, centre in _STDP.items()), strict=True)
+    most = max(ROOM * float(entries.data[up].mean()), float(entries.data.max()))
+    rules = zip(*(_around(key, centre, spread, groups, stream) for key, centre in _STDP.items()), strict=True)
     parts = [Projection(name, name, _of(entries, ~up), delay=dt)]
     for number, values in enumerate(rules):
-        learning = stdp_pair(
-            dependence="multiplicative", w_max=most, **dict(zip(_STDP, (float(v) for v in values), strict=True))
-        )
+        settings: dict[str, Any] = dict(zip(_STDP, (float(v) for v in values), strict=True))
+        learning = stdp_pair(dependence="multiplicative", w_max=most, **settings)
         rule = _of(entries, group == number)
         parts.append(Projection(name, name, rule, delay=dt, plasticity=learning, name=f"{name}->{name}:stdp{number}"))
     return parts
@@ -142,12 +142,13 @@ ROOM = 3.0
 _STDP = {"a_plus": 2e-3, "a_minus": 4e-3, "tau_plus": 20e-3, "tau_minus": 20e-3}
 
 
-def _around(centre: float, spread: float, n: int, stream: Stream) -> Floats:
+def _around(key: str, centre: float, spread: float, n: int, stream: Stream) -> Floats:
+    """Draw a parameter of STDP for each group, of mean ``centre``."""
     if not spread:
         return np.full(n, centre)
-    if centre < LOW:  # an amplitude
-        return LogNormal(np.log(centre) - spread**2 / 2, spread).sample(n, stream)
-    return np.clip(Gamma(spread**-2, centre * spread**2).sample(n, stream), LOW, HIGH)
+    if key.startswith("tau"):
+        return time_constants(n, centre, spread**-2, stream.child(key))
+    return LogNormal(np.log(centre) - spread**2 / 2, spread).sample(n, stream.child(key))
 
 
 def _of(entries: sparse.coo_array, chosen: NDArray[np.bool_]) -> Sparse:
@@ -156,9 +157,9 @@ def _of(entries: sparse.coo_array, chosen: NDArray[np.bool_]) -> Sparse:
 
 
 def series_input(
-    populations: Sequence[Population], channels: int, gain: float, seed: int, dt: float, name: str = "series"
+    populations: Sequence[Population], channels: int, gain: float, seed: int, dt: float, *, graded: bool = True
 ) -> tuple[Input, list[Projection]]:
-    """Return an input of real values, and its dense projections ``gain U(-1, 1) (1 - exp(-dt / tau_m))``.
+    """Return the input ``"series"``, and its dense projections ``gain U(-1, 1) (1 - exp(-dt / tau_m))``.
 
     Parameters
     ----------
@@ -172,20 +173,20 @@ def series_input(
         Of the weights.
     dt
         Time step in seconds.
-    name
-        Of the input.
+    graded
+        Real values, or spikes.
 
     Notes
     -----
     The last factor turns a current into the jump of a membrane in one step. A neuron without ``tau_m`` takes the value
     itself.
     """
-    projections = []
+    name, projections = "series", []
     for population in populations:
         draws = 2 * Stream(seed, f"{name}->{population.name}/weight").uniform(population.n * channels) - 1
         weights = gain * draws.reshape(population.n, channels) * step_share(population, dt)[:, None]
         projections.append(Projection(name, population.name, Dense(weights)))
-    return Input(name, channels, graded=True), projections
+    return Input(name, channels, graded=graded), projections
 
 
 def step_share(population: Population, dt: float) -> Floats:

@@ -13,6 +13,8 @@ from spikesim.data.event_set import EventDataset, EventSamples, from_tonic
 from spikesim.data.idx import read_idx
 from spikesim.data.nmnist import synthetic_nmnist, write_nmnist
 from spikesim.data.series import read_ts
+from spikesim.data.series_generated import Series, lorenz, mackey_glass, roessler
+from spikesim.data.series_user import series_of
 from spikesim.data.shd import read_shd, synthetic_shd, write_shd
 
 __all__ = [
@@ -22,15 +24,20 @@ __all__ = [
     "Entry",
     "EventDataset",
     "EventSamples",
+    "Series",
     "dataset_rows",
     "from_tonic",
     "info",
     "list_datasets",
     "load",
+    "lorenz",
+    "mackey_glass",
     "mask",
     "read_idx",
     "read_shd",
     "read_ts",
+    "roessler",
+    "series_of",
     "split",
     "synthetic_nmnist",
     "synthetic_shd",

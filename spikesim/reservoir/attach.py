@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikesim.connect import Dense
-from spikesim.errors import InvalidValueError
+from spikesim.encode import varying_rate
+from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.models.networks._small_world import series_input
 from spikesim.models.neurons import li
 from spikesim.network import Network, Population, Projection
 from spikesim.rng import Stream
 from spikesim.stimulus import Input
 
+FULL = 4.0  # deviations of a series at which a rate-coded input fires in every step
+
+Coding = Literal["current", "rate"]
+
 
 def own_input(network: Network, channels: int) -> Input | None:
-    """Return the graded input of a network if it has one only, of so many channels; else None."""
+    """Return the input of a network if it can take a series of so many channels; else None.
+
+    It must be the only one: graded with one element per channel (currents), or of spikes with two (rate coding).
+    """
     inputs = [s for s in network.stimuli if isinstance(s, Input)]
-    fits = len(inputs) == 1 and inputs[0].graded and inputs[0].n == channels
+    fits = len(inputs) == 1 and inputs[0].n == (channels if inputs[0].graded else 2 * channels)
     return inputs[0] if fits else None
 
 
-def with_input(network: Network, channels: int, gain: float = 1.2, seed: int = 0) -> Network:
-    """Return the network with a graded input ``"series"`` to all populations, in place of the inputs that it has.
+def the_input(network: Network, channels: int) -> Input:
+    """Return what :func:`own_input` does, or raise InvalidValueError."""
+    source = own_input(network, channels)
+    if source is None:
+        names = [s.name for s in network.stimuli if isinstance(s, Input)]
+        raise InvalidValueError(
+            f"a series of {channels} channels needs a network with one input, graded of that size or of twice as many "
+            f"spike trains, found inputs {names}; use with_input(network, {channels})"
+        )
+    return source
+
+
+def with_input(
+    network: Network, channels: int, gain: float = 1.2, seed: int = 0, *, coding: Coding = "current"
+) -> Network:
+    """Return the network with an input ``"series"`` to all populations, in place of the inputs that it has.
 
     Parameters
     ----------
@@ -32,12 +56,17 @@ def with_input(network: Network, channels: int, gain: float = 1.2, seed: int = 0
     channels
         Values per step.
     gain
-        How far an input of 1 can move a membrane (see :func:`spikesim.models.networks.hrsnn`).
+        How far an input of 1 can move a membrane (see :func:`spikesim.models.networks.hrsnn`), on average.
     seed
         Of the weights, which are uniform; they depend on the seed and the number of neurons only.
+    coding
+        ``"current"``: the values themselves. ``"rate"``: two spike trains per channel, one for values above 0 and one
+        for those below, which fire with a probability of ``|value| / 4`` in each step.
 
     Raises
     ------
+    UnknownNameError
+        If there is no such coding.
     InvalidValueError
         If the name ``"series"`` is taken, or the network has no neurons.
 
@@ -47,6 +76,8 @@ def with_input(network: Network, channels: int, gain: float = 1.2, seed: int = 0
     >>> with_input(hrsnn(40, inputs=3), 12)["series"].n
     12
     """
+    if coding not in get_args(Coding):
+        raise UnknownNameError("coding", coding, get_args(Coding))
     if not network.populations:
         raise InvalidValueError(f"network {network.name!r} has no population that could receive a series; add one")
     old = {s.name for s in network.stimuli if isinstance(s, Input)}
@@ -55,12 +86,40 @@ def with_input(network: Network, channels: int, gain: float = 1.2, seed: int = 0
         stimuli=tuple(s for s in network.stimuli if s.name not in old),
         projections=tuple(p for p in network.projections if p.pre not in old),
     )
-    source, ways = series_input(kept.populations, channels, gain, seed, network.dt)
+    graded = coding == "current"
+    n, size = (channels, gain) if graded else (2 * channels, gain * FULL)
+    source, ways = series_input(kept.populations, n, size, seed, network.dt, graded=graded)
     return kept.add(source, *ways)
 
 
+def presented(x: NDArray[np.float64], source: Input, hold: int, seed: int = 0) -> NDArray[Any]:
+    """Return what an input is given of series: held currents, or spikes.
+
+    Parameters
+    ----------
+    x
+        ``[samples, time, channels]``, in deviations.
+    source
+        See :func:`own_input`.
+    hold
+        Steps per value.
+    seed
+        Of the spikes.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[time * hold, samples, *shape]``.
+    """
+    held = np.repeat(x, hold, axis=1)
+    if source.graded:
+        return held.transpose(1, 0, 2).reshape(-1, len(x), *source.shape)
+    intensity = np.concatenate([held, -held], axis=2).clip(0.0, FULL) / FULL
+    return varying_rate(intensity, seed=seed).reshape(-1, len(x), *source.shape)
+
+
 def fitted(network: Network, channels: int, seed: int = 0) -> Network:
-    """Return the network itself if its input has so many channels, else with one that has (:func:`with_input`)."""
+    """Return the network itself if its input takes so many channels, else with one that does (:func:`with_input`)."""
     return network if own_input(network, channels) else with_input(network, channels, seed=seed)
 
 

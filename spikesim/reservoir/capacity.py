@@ -133,6 +133,6 @@ def network_capacity(
     """
     u = np.sqrt(12.0) * (Stream(seed, "capacity").uniform(values) - 0.5)
     u = (u > 0).astype(np.float64) if binary else u
-    x, recording = drive(fitted(network, 1, seed), u[None, :, None], hold, tau, backend=backend)
+    x, recording = drive(fitted(network, 1, seed), u[None, :, None], hold, tau, seed, backend)
     found = memory_capacity(x[0], u, delays)
     return Capacity(found.total, found.by_delay, recording.counts.spikes / values)

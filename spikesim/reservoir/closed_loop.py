@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikesim.engine import compile as compile_network
 from spikesim.errors import InvalidValueError
 from spikesim.network import Network
-from spikesim.reservoir.attach import fitted, own_input
+from spikesim.reservoir.attach import fitted, the_input
 from spikesim.reservoir.features import TAU, drive
 from spikesim.reservoir.readout import Linear, ridge
 from spikesim.reservoir.tasks import Prediction
@@ -90,7 +90,7 @@ def predict_freely(
     starts
         Number of places, evenly spread; each is led up to by ``discard`` true values.
     values
-        How far each goes: four Lyapunov times by default, or as many as the test part allows.
+        How far each goes: by default four Lyapunov times, at most half of the test part.
     threshold
         See :func:`valid_values`.
     noise
@@ -101,16 +101,20 @@ def predict_freely(
     Raises
     ------
     InvalidValueError
-        If the test part is too short for one start.
+        If the test part is too short for one start, or the network's input is rate-coded.
 
     Notes
     -----
     A prediction is limited to twice the range of the series, so that a loop that runs away stays finite.
     """
     ready, series = fitted(network, task.channels, seed), task.standardised()
+    if not the_input(ready, task.channels).graded:
+        raise InvalidValueError(
+            "predict_freely needs a graded input, found one of spikes; use with_input(network, channels)"
+        )
     span = _span(task, len(series), values)
     draws = np.random.default_rng(seed).normal(size=series.shape)
-    x, _ = drive(ready, (series + noise * draws)[None], task.hold, tau, backend=backend)
+    x, _ = drive(ready, (series + noise * draws)[None], task.hold, tau, seed, backend)
     readout = ridge(x[0, task.discard : task.cut - 1], series[task.discard + 1 : task.cut])
     begins = np.unique(np.linspace(task.cut, len(series) - span, max(starts, 1)).astype(int))
     lead = np.stack([series[b - task.discard : b] for b in begins])
@@ -123,12 +127,12 @@ def predict_freely(
 def _span(task: Prediction, n: int, values: int | None) -> int:
     room = n - task.cut
     known = np.isfinite(task.series.lyapunov)
-    wanted = values or (round(4 * task.series.lyapunov_time) if known else room // 2)
     if values is not None and not 1 <= values <= room:
         raise InvalidValueError(
             f"task {task.name!r}: values must be from 1 to {room}, the length of the test part, found {values!r}"
         )
-    return int(min(wanted, room))
+    half = max(1, room // 2)
+    return values or (min(round(4 * task.series.lyapunov_time), half) if known else half)
 
 
 def _loop(
@@ -144,12 +148,12 @@ def _loop(
     """Lead the network up to its start, one sample per place, then feed it its own predictions."""
     program = compile_network(network, backend or "numba")
     program.reset(len(lead))
-    source = own_input(network, lead.shape[2])
-    assert source is not None
+    source = the_input(network, lead.shape[2])
     decay = np.exp(-network.dt / tau) if tau else 0.0
     names = [p.name for p in network.populations]
     trace = np.zeros((len(lead), sum(p.n for p in network.populations)))
-    given, out = list(lead.transpose(1, 0, 2)), []
+    given = list(lead.transpose(1, 0, 2))
+    out: list[Floats] = []
     for k in range(len(given) + span - 1):
         value = given[k] if k < len(given) else out[-1]
         for _ in range(hold):

@@ -49,8 +49,8 @@ class Scores:
         (:func:`spikesim.reservoir.with_input`).
     readout
         What was trained.
-    recording
-        The run (of the last batch), for the profiler.
+    network, recording
+        What ran, with its input, and its run (of the last batch): ``profile(scores.recording, scores.network)``.
     """
 
     task: str
@@ -65,11 +65,12 @@ class Scores:
     input_sops: float
     input: str
     readout: Linear
+    network: Network
     recording: Recording
 
     def row(self) -> dict[str, Any]:
         """Return the plain numbers, for a table or a file."""
-        skipped = ("metrics", "readout", "recording")
+        skipped = ("metrics", "readout", "network", "recording")
         return {**{k: v for k, v in vars(self).items() if k not in skipped}, **self.metrics}
 
 
@@ -81,7 +82,7 @@ def evaluate(
     Parameters
     ----------
     network
-        Any network: an :func:`~spikesim.models.networks.hrsnn`, a pruned one, a user's. If it has no graded input of
+        Any network: an :func:`~spikesim.models.networks.hrsnn`, a pruned one, a user's. If it has no input that takes
         the task's channels, its inputs are replaced by a random one; every population is read.
     task
         A name in :data:`spikesim.reservoir.TASKS`, or a task. A name takes ``seed`` for its data.
@@ -121,6 +122,7 @@ def evaluate(
         readout_synapses=readout.synapses,
         input="own" if own_input(network, chosen.channels) else "drawn",
         readout=readout,
+        network=ready,
         recording=recording,
         **tally.means(),
     )
@@ -149,7 +151,7 @@ class _Tally:
 
 def _predict(network: Network, task: Prediction, seed: int, tau: float, backend: str | None) -> Any:
     series, ahead = task.standardised(), task.horizon
-    x, recording = drive(network, series[None], task.hold, tau, backend=backend)
+    x, recording = drive(network, series[None], task.hold, tau, seed, backend)
     first, cut, last = task.discard, task.cut, len(series) - ahead
     readout = ridge(x[0, first : cut - ahead], series[first + ahead : cut])  # no target lies in the test part
     error = readout(x[0, cut:last]) - series[cut + ahead :]
@@ -172,7 +174,7 @@ def _classify(network: Network, task: Classification, seed: int, tau: float, bac
         found = []
         for at in range(0, len(x), BATCH):
             batch = slice(at, at + BATCH)
-            seen, recording = drive(network, x[batch], task.hold, tau, backend=backend)
+            seen, recording = drive(network, x[batch], task.hold, tau, seed, backend)
             tally.add(recording.counts, names)
             found.append(pooled(seen, None if lengths is None else lengths[batch]))
         parts.append(np.concatenate(found))

@@ -9,8 +9,7 @@ from spikesim.engine import run
 from spikesim.errors import InvalidValueError
 from spikesim.network import Network
 from spikesim.recording import Recording, Spikes
-from spikesim.reservoir.attach import own_input
-from spikesim.stimulus import Input
+from spikesim.reservoir.attach import presented, the_input
 
 Floats = NDArray[np.float64]
 
@@ -43,13 +42,16 @@ def filtered(spikes: Spikes, every: int, tau: float = TAU) -> Floats:
     """
     if every < 1 or tau < 0:
         raise InvalidValueError(f"filtered: needs every of at least 1 and tau of at least 0 s, found {every} and {tau}")
-    decay = np.exp(-spikes.dt / tau) if tau else 0.0
+    decay = float(np.exp(-spikes.dt / tau)) if tau else 0.0
     bins = spikes.steps // every
     kept = spikes.step < bins * every
     at = spikes.step[kept]
     place = (spikes.sample[kept].astype(np.int64) * bins + at // every) * spikes.n + spikes.neuron[kept]
     weight = decay ** (every - 1 - at % every).astype(np.float64)
-    out = np.bincount(place, weight, spikes.samples * bins * spikes.n).reshape(spikes.samples, bins, spikes.n)
+    total = np.bincount(place, weight, spikes.samples * bins * spikes.n).astype(
+        np.float64
+    )  # integers if there are none
+    out: Floats = total.reshape(spikes.samples, bins, spikes.n)
     whole = decay**every
     for k in range(1, bins):
         out[:, k] += whole * out[:, k - 1]
@@ -77,35 +79,28 @@ def states(network: Network, recording: Recording, every: int, tau: float = TAU)
 
 
 def drive(
-    network: Network, x: Floats, hold: int, tau: float = TAU, backend: str | None = None
+    network: Network, x: Floats, hold: int, tau: float = TAU, seed: int = 0, backend: str | None = None
 ) -> tuple[Floats, Recording]:
     """Present series to a network's input and return the filtered spikes.
 
     Parameters
     ----------
     network
-        With one graded input.
+        With one input that takes the series (:func:`spikesim.reservoir.with_input`).
     x
         ``[samples, time, channels]``.
     hold
         Steps per value.
-    tau, backend
-        Filter (s), engine.
+    tau, seed, backend
+        Filter (s), seed of rate-coded spikes, engine.
 
     Returns
     -------
     states, recording
         ``[samples, time, neurons]``, after the last step of each value; and the run.
     """
-    source = own_input(network, x.shape[2])
-    if source is None:
-        names = [s.name for s in network.stimuli if isinstance(s, Input)]
-        raise InvalidValueError(
-            f"a series of {x.shape[2]} channels needs a network with one graded input of that size, found inputs "
-            f"{names}; use with_input(network, {x.shape[2]})"
-        )
-    steps = np.repeat(x.transpose(1, 0, 2), hold, axis=0).reshape(-1, len(x), *source.shape)
-    recording = run(network, inputs={source.name: steps}, backend=backend)
+    source = the_input(network, x.shape[2])
+    recording = run(network, inputs={source.name: presented(x, source, hold, seed)}, backend=backend)
     return states(network, recording, hold, tau), recording
 
 

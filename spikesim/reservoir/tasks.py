@@ -76,7 +76,7 @@ class Prediction:
         """Return the series with mean 0 and deviation 1 of the part that is learned from, ``[time, channels]``."""
         part = self.series.values[self.discard : self.cut]
         sd = part.std(axis=0)
-        return (self.series.values - part.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+        return np.asarray((self.series.values - part.mean(axis=0)) / np.where(sd > 0, sd, 1.0))
 
 
 @dataclass(frozen=True, eq=False)

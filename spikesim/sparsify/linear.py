@@ -190,11 +190,10 @@ def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dic
         recording = run(with_noise(network.with_(seed=seed), sd), steps=steps)
         wanted = min(RATE * network.dt, 0.1)
         quiet = [n for n in can if len(recording[n]) < wanted * steps * recording[n].n]
-        if not quiet:
+        if can and not quiet:
             return sd
         sd |= {name: 1.5 * sd[name] for name in quiet}
-    silent = [n for n in can if not len(recording[n])]
-    if silent == can:
+    if all(not len(recording[n]) for n in can):
         raise InvalidValueError(
             f"network {network.name!r} does not fire, whatever noise drives it, so it cannot be probed; check its "
             "thresholds, or prune by method='magnitude' or 'random'"
