@@ -28,8 +28,6 @@ def main() -> None:
     for made in (plots, page_emulator, soft_reset_plots, continual_plots, page_pruning):
         for name in made.draw(DOCS / "images"):
             print(f"docs/images/{name}")
-    for name in [*plots.draw(DOCS / "images"), *soft_reset_plots.draw(DOCS / "images")]:
-        print(f"docs/images/{name}")
     pages = {
         "validation": validation,
         "benchmarks": benchmarks,
