@@ -14,12 +14,12 @@ from spikesim.lowering import lower
 from spikesim.network import Network, Population
 from spikesim.sparsify.covariance import leading
 from spikesim.sparsify.linear import LinearModel, linearise
+from spikesim.sparsify.lnp import leading_directions
 from spikesim.sparsify.surgery import cut, synapses_of
 from spikesim.sparsify.timescales import Tuned, gamma_like, time_constants, tune, with_time_constants
 
 Floats = NDArray[np.float64]
-ALL = 600  # rows up to which whole spectra are compared
-SOME = 24  # leading eigenvalues beyond
+ALL = 600  # rows up to which whole spectra are compared; beyond, 32 leading directions
 PENALTY = 10.0
 
 
@@ -80,9 +80,9 @@ def retuned(
 
 
 def _spectrum(model: LinearModel, decay: Floats) -> Floats:
-    """Return real parts of the eigenvalues: all, or the same share of leading ones for any size."""
+    """Return real parts of all eigenvalues, or of a large system the growth of its leading directions."""
     matrix = model.matrix(decay=decay)
-    return np.asarray(leading(matrix, model.n if model.n <= ALL else SOME).real, np.float64)
+    return np.asarray(leading(matrix, model.n).real if model.n <= ALL else leading_directions(matrix)[1], np.float64)
 
 
 def _applied(
