@@ -11,6 +11,7 @@ from pathlib import Path
 
 import continual_plots
 import page_emulator
+import page_pruning
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
@@ -24,7 +25,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for made in (plots, page_emulator, soft_reset_plots, continual_plots):
+    for made in (plots, page_emulator, soft_reset_plots, continual_plots, page_pruning):
         for name in made.draw(DOCS / "images"):
             print(f"docs/images/{name}")
     pages = {
@@ -32,6 +33,7 @@ def main() -> None:
         "benchmarks": benchmarks,
         "methods/soft-reset-mpr": soft_reset,
         "methods/continual": continual,
+        "methods/pruning": page_pruning.pruning,
         "methods/hrsnn": hrsnn,
     }
     for name, text in pages.items():

@@ -29,6 +29,7 @@ $ spikesim run brunel --set n=25000 --ranks 4
 $ spikesim train digits_mlp --data digits --epochs 20 --out trained.h5
 $ spikesim train digits_mlp --epochs 200 --patience 20 --log run.csv --checkpoint run.ckpt.h5
 $ spikesim train --resume run.ckpt.h5
+$ spikesim prune trained.h5 --method lnp --keep 0.15 --keep-neurons 0.5 --out pruned.h5
 $ spikesim learn --scenario permuted-digits --method fine-tune,hlop,joint --seeds 3 --report learned.html
 $ spikesim quantise trained.h5 --data digits --out quantised.h5
 $ spikesim show lif_soft --source numba

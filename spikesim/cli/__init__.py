@@ -25,6 +25,7 @@ VERBS = (
     "resume",
     "sweep",
     "train",
+    "prune",
     "learn",
     "quantise",
     "profile",

@@ -16,6 +16,7 @@ from spikesim.plot.cores import core_bars, core_figure, core_map
 from spikesim.plot.distributions import correlation, isi, rates
 from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
+from spikesim.plot.pruning import connectivity, pruning
 from spikesim.plot.raster import psth, raster
 from spikesim.plot.traces import traces
 
@@ -26,6 +27,7 @@ __all__ = [
     "activity",
     "confusion",
     "confusion_matrix",
+    "connectivity",
     "convergence",
     "core_bars",
     "core_figure",
@@ -34,6 +36,7 @@ __all__ = [
     "divergence",
     "event_frame",
     "isi",
+    "pruning",
     "psth",
     "raster",
     "rates",
