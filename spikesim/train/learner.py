@@ -15,6 +15,7 @@ from spikesim.network import Network
 from spikesim.stimulus import Input
 from spikesim.train.learned import with_learned
 from spikesim.train.readout import Readout
+from spikesim.train.upkeep import Matrix
 
 
 class Outputs(NamedTuple):
@@ -43,6 +44,9 @@ class Learner(Protocol):
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the parameters in groups for an optimiser."""
+
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return the learned matrices of weights."""
 
     def constrain_(self) -> None:
         """Bring parameters back into their range, after an optimiser's step."""
@@ -97,6 +101,15 @@ class NetworkLearner:
         ]
         return [g for g in groups if g["params"]]
 
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return the weights of projections."""
+        edges, found = {e.name: e for e in self.module.graph.edges}, []
+        for name, weight in self.module.matrices().items():
+            edge = edges[name.partition("/")[0]]
+            dims = tuple(weight.shape) if weight.ndim > 1 else (edge.n_pre, edge.n_post)
+            found.append(Matrix(name, weight, dims, edge.post == self.reader.population))
+        return tuple(found)
+
     def constrain_(self) -> None:
         """Bring neuron parameters and delays back into their range."""
         self.module.constrain_()
@@ -148,6 +161,11 @@ class ModuleLearner:
         """Return all parameters."""
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         return [{"params": parameters, "weight_decay": weight_decay}] if parameters else []
+
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return parameters of two or four dimensions; the last one counts as the read-out."""
+        named = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad and p.ndim in (2, 4)]
+        return tuple(Matrix(n, p, tuple(p.shape), k == len(named) - 1) for k, (n, p) in enumerate(named))
 
     def constrain_(self) -> None:
         """Let the spiking layers inside bring their parameters back into range."""
