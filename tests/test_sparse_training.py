@@ -100,7 +100,7 @@ def test_mistakes_get_a_clear_answer():
         GraNet(0.9, score="luck")
     with pytest.raises(UnknownNameError, match="granet"):
         sparsity_named("snip:0.9")
-    with pytest.raises(InvalidValueError, match="granet:0.98"):
+    with pytest.raises(InvalidValueError, match="such as 'granet"):
         sparsity_named("granet")
     with pytest.raises(InvalidValueError, match="too few for one event every 50"):
         train(small(), (X, Y), epochs=1, sparsity=GraNet(0.9, every=50), **SETTINGS)

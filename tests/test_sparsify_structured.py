@@ -105,7 +105,7 @@ SETTINGS = {"batch_size": 16, "steps": 4, "epochs": 4, "validation_fraction": 0.
 
 def half_dead():
     """Return a network of which the first 8 of 16 hidden neurons can never fire."""
-    bias = np.where(np.arange(16) < 8, -60.0, 0.2)
+    bias = np.where(np.arange(16) < 8, -60.0, 6.0)
     return sequential(Input("x", 8, graded=True), dense(16), lif_soft(bias=bias), dense(2), lif_soft(), seed=1)
 
 
@@ -178,7 +178,7 @@ def test_cures_and_masks_go_together_and_end_with_the_same_bits(tmp_path):
 
 
 def test_cures_of_what_has_no_populations():
-    with pytest.raises(InvalidValueError, match="cure needs a Network"):
+    with pytest.raises(InvalidValueError, match="cure needs a Network with spiking populations"):
         train(torch.nn.Linear(8, 2), (X, Y), loss="membrane_cross_entropy", cure=Watch(), **SETTINGS)
     with pytest.raises(InvalidValueError, match=r"(?s)every must be.*tau must be"):
         Redo(every=0, tau=-1.0)

@@ -57,8 +57,10 @@ class Watch:
 
     def attend(self, ground: Ground) -> Healer:
         """Begin with a training."""
-        if not hasattr(ground.module, "graph"):
-            raise InvalidValueError("cure needs a Network, whose populations are known; found a torch.nn.Module")
+        if not ground.hidden:
+            raise InvalidValueError(
+                "cure needs a Network with spiking populations before the last one, found none; leave cure out"
+            )
         self.check(ground)
         return Healer(self, ground)
 
@@ -182,12 +184,10 @@ class Healer:
         self.every = plan.every or max(1, ground.batches // EVENTS)
         self.start = [m.weight.detach().clone() for m in ground.matrices]
         like = self.start[0] if self.start else next(ground.module.parameters())
-        nodes = ground.module.graph.nodes
-        hidden = [n for n in nodes if n.model.spiking]
-        self.counts = {n.name: like.new_zeros((n.n,)).double() for n in hidden}
+        self.counts = {name: like.new_zeros((n,)).double() for name, n in ground.hidden.items()}
         self.samples = like.new_zeros((1,)).double()
         self.done = like.new_zeros((1,)).long()
-        self.ratios = like.new_full((max(ground.batches // self.every, 1), len(hidden) + 1), float("nan")).double()
+        self.ratios = like.new_full((max(ground.batches // self.every, 1), len(self.counts) + 1), float("nan")).double()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return counts, number of batches and samples, and the ratios so far."""
@@ -215,8 +215,7 @@ class Healer:
         if rest or not float(self.samples[0]):
             return
         found = self.look()
-        shares = [found.ratio, *(found.per_layer.get(name, float("nan")) for name in self.counts)]
-        self.ratios[number - 1] = self.ratios.new_tensor(shares)
+        self.ratios[number - 1] = self.ratios.new_tensor([found.ratio, *found.per_layer.values()])
         if int(self.done[0]) < self.ground.batches:  # a cure needs training to follow
             self.plan.act(found, self, np.random.default_rng((self.ground.seed, number)))
         for count in (*self.counts.values(), self.samples):
@@ -225,8 +224,7 @@ class Healer:
     def look(self) -> Dormancy:
         """Return which neurons were dormant since the last look."""
         samples = float(self.samples[0])
-        last = self.ground.module.graph.nodes[-1].name
-        seen = {n: c.cpu().numpy()[None] / samples for n, c in self.counts.items() if n != last or bool(c.any())}
+        seen = {name: count.cpu().numpy()[None] / samples for name, count in self.counts.items()}
         return dormant_ratio(seen, self.plan.tau, r_min=1.0 / samples)
 
     def report(self) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class Trainer:
         self.rule, self.module = rule, task.learner.module
         self.optimiser = _optimiser(task, config)
         batches = config["epochs"] * len(data)
-        ground = Ground(self.module, task.learner.matrices(), self.optimiser, batches, config["seed"])
+        ground = Ground(
+            self.module, task.learner.matrices(), self.optimiser, batches, config["seed"], task.learner.hidden
+        )
         # masks act last, so that nothing that a cure gives life to is where no synapse is
         self.attendants = Attendants({name: config.get(name) for name in ("cure", "sparsity")}, ground)
         self.task = replace(task, watch=self.attendants.watch)

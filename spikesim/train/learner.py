@@ -38,6 +38,8 @@ class Learner(Protocol):
     device: torch.device
     n: int
     """Classes or outputs; 0 if only a pass can tell."""
+    hidden: Mapping[str, int]
+    """Neurons of each spiking population before the last one, by name, as far as populations are known."""
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run samples over time, ``[steps, samples, ...]``, from the initial state."""
@@ -84,6 +86,8 @@ class NetworkLearner:
     def __init__(self, network: Network, module: Any, entry: Input, reader: Readout, fold: bool = True) -> None:
         self.network, self.module, self.entry, self.reader, self.fold = network, module, entry, reader, fold
         self.dtype, self.device, self.n = module.dtype, module.device, reader.n
+        nodes = [n for n in module.graph.nodes if n.model.spiking and n.name != reader.population]
+        self.hidden = {n.name: n.n for n in nodes}
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run the network."""
@@ -146,6 +150,7 @@ class ModuleLearner:
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
         self.module, self.dtype, self.device = module.to(device, dtype), dtype, device
+        self.hidden: Mapping[str, int] = {}
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run the module."""

@@ -8,7 +8,7 @@ and the best weights come back with the masks that they had.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -55,6 +55,8 @@ class Ground:
         Of the whole training.
     seed
         Of the training.
+    hidden
+        Neurons of each spiking population before the last one, by name.
     """
 
     module: nn.Module
@@ -62,6 +64,7 @@ class Ground:
     optimiser: torch.optim.Optimizer
     batches: int
     seed: int
+    hidden: Mapping[str, int] = field(default_factory=dict)
 
 
 class Attendant(Protocol):
