@@ -126,7 +126,7 @@ class Homeostasis(Watch):
     step
         By how much at a time, in the unit of the parameter.
     parameter
-        ``"bias"`` rises, ``"v_th"`` falls. It must be learned, one value per neuron: ``train(..., params={"hidden":
+        ``"bias"`` rises, ``"v_th"`` or ``"th"`` falls. It must be learned, one value per neuron: ``train(..., params={"hidden":
         {"bias": "neuron"}})``.
     """
 
@@ -135,8 +135,8 @@ class Homeostasis(Watch):
 
     def check(self, ground: Ground) -> None:
         """Refuse a training in which no population learns the parameter for each neuron."""
-        if self.parameter not in ("bias", "v_th"):
-            raise InvalidValueError(f"parameter must be 'bias' or 'v_th', found {self.parameter!r}")
+        if self.parameter not in ("bias", "v_th", "th"):
+            raise InvalidValueError(f"parameter must be 'bias', 'v_th' or 'th', found {self.parameter!r}")
         if not self._found(ground):
             raise InvalidValueError(
                 f"homeostasis changes a learned {self.parameter!r} with one value per neuron, and no population before "
