@@ -1,4 +1,4 @@
-"""Sparse training and dormant neurons on handwritten digits: GraNet against gradual pruning and RigL, cures, plasticity.
+"""Sparse training and dormant neurons on handwritten digits: GraNet, gradual pruning, RigL; cures; plasticity.
 
 ::
 

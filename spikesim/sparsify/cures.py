@@ -126,8 +126,8 @@ class Homeostasis(Watch):
     step
         By how much at a time, in the unit of the parameter.
     parameter
-        ``"bias"`` rises, ``"v_th"`` or ``"th"`` falls. It must be learned, one value per neuron: ``train(..., params={"hidden":
-        {"bias": "neuron"}})``.
+        ``"bias"`` rises, ``"v_th"`` or ``"th"`` falls. It must be learned, one value per neuron:
+        ``train(..., params={"hidden": {"bias": "neuron"}})``.
     """
 
     step: float = 0.1

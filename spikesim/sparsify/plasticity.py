@@ -46,7 +46,8 @@ class _Once(Pruner):
     """Prunes before the first batch, swaps after it."""
 
     def __init__(self, plan: OneShot, ground: Ground) -> None:
-        super().__init__(GraNet(**{**vars(plan), "start": 0.0, "every": 1, "until": 1.0, "swap_end": plan.swap}), ground)
+        fixed = {"start": 0.0, "every": 1, "until": 1.0, "swap_end": plan.swap}
+        super().__init__(GraNet(**{**vars(plan), **fixed}), ground)
         weights = {m.name: self.store.weight(m.name) for m in self.store.matrices}
         generator = np.random.default_rng((ground.seed, 0))
         self.store.set(keep_largest(weights, self.masks(), plan.sparsity, generator, plan.scope))
