@@ -1,7 +1,7 @@
 """A spiking actor-critic that begins nearly silent, and what its dormant ratio tells it to do.
 
 An agent finds the goal of a 5 x 5 grid of pixels; the only reward is the goal's. High thresholds keep most of its 64
-neurons silent at first. Compared are a fixed share of random actions, the schedules of DrM (the more neurons are dormant,
+neurons silent at first. Compared are a fixed share of random actions, the schedules of DrM (the more are dormant,
 the more actions are random and the less an optimistic value counts), and these with weights that are mixed with fresh
 ones (Xu et al. 2024, arXiv 2310.19668; there actions are continuous and noise is added to them).
 
