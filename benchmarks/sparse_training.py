@@ -14,6 +14,7 @@ differences are paired. Test samples are looked at once, after training.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -131,9 +132,24 @@ def cures(variant: str, seed: int) -> dict[str, Any]:
     return {"accuracy": [e.accuracy for e in trained.history], "dormant": trained.upkeep["cure"]["dormant"]}
 
 
+# ------------------------------------------------------------------------------------------------------------- agent
+def agent(variant: str, seed: int) -> dict[str, Any]:
+    """Train the spiking actor-critic of the examples."""
+    path = machine.RESULTS.parents[1] / "examples" / "dormant_agent.py"
+    spec = importlib.util.spec_from_file_location("dormant_agent", path)
+    example = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(example)  # type: ignore[union-attr]
+    first, dormant, goals = example.learn(variant, seed, UPDATES)
+    return {"updates": UPDATES, "first": first, "dormant": dormant, "goals": goals}
+
+
+UPDATES = 400
+
+
 EXPERIMENTS: dict[str, tuple[Callable[[str, int], dict[str, Any]], list[str]]] = {
     "sparsity": (sparsity, ["dense", *(f"{name} {share}" for share in SHARES for name in METHODS)]),
     "cures": (cures, list(CURES)),
+    "agent": (agent, ["fixed", "awaken", "awaken and perturb"]),
     "plasticity": (plasticity, [f"{rate}{end}" for rate in RATES for end in ("", " regrown")]),
 }
 
