@@ -27,6 +27,9 @@ from spikesim.sparsify.cures import perturb
 
 SIDE, STEPS, AGENTS, HORIZON, GAMMA = 5, 4, 16, 5, 0.95
 MOVES = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
+AWAKE = 0.7
+"""Dormant ratio below which the agent counts as awake. DrM's 0.2 never comes: 64 neurons are more than the task needs, so
+most stay dormant in an agent that has learned it, and actions would stay random for good (measured)."""
 VARIANTS = ("fixed", "awaken", "awaken and perturb")
 
 
@@ -85,13 +88,13 @@ class Agent:
         if self.variant == "fixed":
             return 0.2
         falling = None if self.awakened is None else max(0.5 - 0.005 * self.awakened, 0.05)
-        return exploration_std(self.beta, awakened=falling)
+        return exploration_std(self.beta, beta_hat=AWAKE, awakened=falling)
 
     def look(self) -> None:
-        """Measure the dormant ratio of the last moves; once it falls below a fifth the agent is awake."""
+        """Measure the dormant ratio of the last moves; once it is low enough the agent is awake."""
         counts = np.concatenate(self.counts)
         self.counts, self.beta = [], dormant_ratio([counts], r_min=1.0 / len(counts)).ratio
-        if self.awakened is None and self.beta < 0.2:
+        if self.awakened is None and self.beta < AWAKE:
             self.awakened = 0
         elif self.awakened is not None:
             self.awakened += 1
@@ -99,7 +102,7 @@ class Agent:
     def mix(self) -> None:
         """Mix the weights with fresh ones, the more neurons are dormant."""
         with torch.no_grad():
-            perturb(self.weights, self.start, perturb_factor(self.beta, a_max=1.0), self.random)
+            perturb(self.weights, self.start, perturb_factor(self.beta, a_min=0.8, a_max=1.0), self.random)
         self.optimiser.state.clear()
 
 
@@ -131,7 +134,7 @@ def learn(variant: str, seed: int, updates: int) -> tuple[float, float, float]:
 
 def _update(agent: Agent, steps: list[tuple[torch.Tensor, ...]], value: torch.Tensor, hope: torch.Tensor) -> None:
     """Take one step of the actor-critic; where an episode was cut off its last value is 0, as at its goal."""
-    share = exploitation_share(agent.beta) if agent.variant != "fixed" else 0.0
+    share = exploitation_share(agent.beta, beta_hat=AWAKE) if agent.variant != "fixed" else 0.0
     after, loss = share * hope + (1 - share) * value, torch.zeros(())
     for chances, action, now, hoped, reward, _, ended in reversed(steps):
         after = reward + GAMMA * (1 - ended) * after

@@ -87,7 +87,7 @@ class NetworkLearner:
         self.network, self.module, self.entry, self.reader, self.fold = network, module, entry, reader, fold
         self.dtype, self.device, self.n = module.dtype, module.device, reader.n
         nodes = [n for n in module.graph.nodes if n.model.spiking and n.name != reader.population]
-        self.hidden = {n.name: n.n for n in nodes}
+        self.hidden: Mapping[str, int] = {n.name: n.n for n in nodes}
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run the network."""
