@@ -247,3 +247,21 @@ def test_pruning_plasticity():
     assert sum(e.synapses for e in lower(found.network).edges) == round(0.2 * 560)
     none = pruning_plasticity(trained, (X, Y), (X, Y), rate=0.0, epochs=1, **{**SETTINGS, "learning_rate": 1e-12})
     assert none.pruned == none.before and none.value == pytest.approx(0.0, abs=0.02)
+
+
+def test_command_line(tmp_path):
+    from typer.testing import CliRunner
+
+    from spikesim.cli import app, register
+
+    register()
+    words = ["train", "digits_mlp", "--epochs", "1", "--steps", "2", "--batch-size", "256", "--json"]
+    out = str(tmp_path / "sparse.h5")
+    done = CliRunner().invoke(app, [*words, "--sparsity", "gradual:0.9", "--out", out])
+    assert done.exit_code == 0 and '"sparsity": 0.9' in done.stdout
+    net = Network.load(out)
+    assert sum(e.synapses for e in lower(net).edges) < 0.101 * sum(
+        net[p.pre].n * net[p.post].n for p in net.projections
+    )
+    wrong = CliRunner().invoke(app, [*words, "--sparsity", "snip:0.9", "--out", out])
+    assert wrong.exit_code != 0
