@@ -18,6 +18,7 @@ from page_benchmarks import benchmarks
 from page_continual import continual
 from page_hrsnn import hrsnn
 from page_soft_reset import soft_reset
+from page_sparse_training import sparse_training
 from page_validation import validation
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -35,6 +36,7 @@ def main() -> None:
         "methods/continual": continual,
         "methods/pruning": page_pruning.pruning,
         "methods/hrsnn": hrsnn,
+        "methods/sparse-training": sparse_training,
     }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())

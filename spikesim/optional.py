@@ -47,6 +47,7 @@ PACKAGES: dict[str, Package] = {
     "neo": _extra("neo", "analysis"),
     "quantities": _extra("quantities", "analysis"),
     "tensorboard": _extra("tensorboard", "logs"),
+    "gymnasium": _extra("gymnasium", "rl"),
     "triton": Package("triton", "pip install triton (Linux only)"),
     "sklearn": _extra("scikit-learn", "sparsify"),
     "rustworkx": _extra("rustworkx", "sparsify"),

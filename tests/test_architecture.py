@@ -16,7 +16,7 @@ LINKS = {"backends", "models", "hw_profiles"}
 
 OPTIONAL = {
     "torch", "snntorch", "norse", "nir", "nirtorch", "lava", "pint", "xarray", "neo", "quantities", "triton",
-    "lz4", "zstandard", "tensorboard", "distributed", "dask",
+    "lz4", "zstandard", "tensorboard", "distributed", "dask", "gymnasium",
 }  # fmt: skip
 # A file is about a library if the library's name is a word of its path: convert/nir.py, backends/torch/x.py,
 # equations/elementary_torch.py. Besides, these are about it in all but name:

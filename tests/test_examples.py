@@ -14,6 +14,8 @@ def test_example_runs(example: Path, tmp_path: Path, require) -> None:
     require("torch")
     require("nir")
     require("snntorch")
+    if "gymnasium" in example.read_text("utf-8"):
+        require("gymnasium")
     done = subprocess.run(
         [sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=False, cwd=tmp_path
     )

@@ -13,6 +13,7 @@ from torch import nn
 from spikesim.backends.torch.delays import DelayedMap, delayed
 from spikesim.backends.torch.events import Seen
 from spikesim.backends.torch.linear import DenseMap, DiagonalMap, LinearMap, SparseMap, linear_map
+from spikesim.backends.torch.neurons import Touching, touching
 from spikesim.backends.torch.norm import Dropout, Norm
 from spikesim.backends.torch.ops import DTYPES, step_constants
 from spikesim.backends.torch.scan import Scan
@@ -229,6 +230,18 @@ class SpikingModule(nn.Module):  # type: ignore[misc]
     def decayed(self) -> list[nn.Parameter]:
         """Return what weight decay is meant for: weights, not norms, delays or neuron parameters."""
         return [p for name, p in self.maps.named_parameters() if not name.endswith("delay")]
+
+    def matrices(self) -> dict[str, nn.Parameter]:
+        """Return the learned weights as they are held, by projection; ``name/k`` for those of a chain."""
+        found: dict[str, nn.Parameter] = {}
+        for edge, linear in zip(self.graph.edges, self.maps, strict=True):
+            weights = [p for name, p in linear.named_parameters() if not name.endswith("delay")]
+            found |= {f"{edge.name}/{k}" if len(weights) > 1 else edge.name: p for k, p in enumerate(weights)}
+        return found
+
+    def touching(self, population: str, chosen: torch.Tensor) -> Touching:
+        """Return which learned weights lead to and from chosen neurons, bool ``[n]``, of a population."""
+        return touching(self, population, chosen)
 
     def constrain_(self) -> None:
         """Bring learned parameters back into the range that they may have; call it after an optimiser's step."""

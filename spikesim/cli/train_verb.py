@@ -57,6 +57,9 @@ def command(
     detach_reset: Annotated[bool, typer.Option(help="No gradient through the reset.")] = False,
     rule: Annotated[str, typer.Option(help="What gradients are made of: bptt, ottt or dsr.")] = "bptt",
     errors: Annotated[str, typer.Option(help="How errors travel back: exact, feedback or sign.")] = "exact",
+    sparsity: Annotated[
+        str | None, typer.Option(help="Synapses removed while it trains, e.g. granet:0.98; granet, gradual or rigl.")
+    ] = None,
     encode: Annotated[str, typer.Option(help=f"How samples become input: {', '.join(ENCODINGS)}.")] = "regular",
     noise: Annotated[float, typer.Option(help="Normal noise added to training samples.")] = 0.0,
     shift: Annotated[int, typer.Option(help="Training images move by up to so many pixels.")] = 0,
@@ -119,7 +122,7 @@ def _train(options: dict[str, Any]) -> None:
     network = find_network(options["network"], parse_settings(options["settings"]), seed)
     same = (
         "epochs steps batch_size learning_rate optimiser weight_decay schedule warmup clip loss readout rate_penalty "
-        "rate_target surrogate detach_reset rule errors keep monitor patience seed mixed_precision device log "
+        "rate_target surrogate detach_reset rule errors sparsity keep monitor patience seed mixed_precision device log "
         "checkpoint"
     )
     trained = train(
@@ -146,6 +149,8 @@ def _train(options: dict[str, Any]) -> None:
     summary = {"model": options["network"], **{n: options[n] for n in names}, "epochs": len(trained.history)}
     summary |= {"test_accuracy": result.accuracy, "seconds": trained.seconds, "out": out}
     summary |= {"products": {name: _way(seen) for name, seen in trained.products.items()}}
+    if pruned := trained.upkeep.get("sparsity"):
+        summary["sparsity"] = pruned["sparsity"]
     summary |= {"spikes_per_sample": result.spikes / len(result.labels), "interrupted": trained.interrupted}
     _show(summary, options)
 

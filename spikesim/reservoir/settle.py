@@ -15,6 +15,7 @@ from spikesim.errors import InvalidValueError
 from spikesim.graph import Graph
 from spikesim.network import Network, Projection
 from spikesim.reservoir.attach import own_input
+from spikesim.synapse import Plasticity
 
 
 def settled(network: Network, x: NDArray[np.float64], hold: int = 5, backend: str = "numba") -> Network:
@@ -48,7 +49,9 @@ def settled(network: Network, x: NDArray[np.float64], hold: int = 5, backend: st
     """
     values = np.asarray(x, np.float64)
     source = own_input(network, values.shape[1]) if values.ndim == 2 else None
-    plastic = [p.name for p in network.projections if p.plasticity is not None and p.plasticity.model.learns]
+    plastic = [
+        p.name for p in network.projections if isinstance(p.plasticity, Plasticity) and p.plasticity.model.learns
+    ]
     if source is None or not plastic:
         raise InvalidValueError(
             f"settled needs a network with a projection that learns, found {plastic or 'none'}, and one graded input "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from spikesim.train.rules import Rule, backpropagate
 from spikesim.train.schedules import Schedule, without_improvement
 from spikesim.train.settings import OPTIMISER_SETTINGS, OPTIMISERS
 from spikesim.train.task import Task
+from spikesim.train.upkeep import Attendants, Ground
 
 SUMS = {"loss": 0.0, "score": 0.0, "samples": 0.0, "seconds": 0.0, "seal": 0.0}
 
@@ -75,10 +77,17 @@ class Trainer:
         config: Mapping[str, Any],
         rule: Rule = backpropagate,
     ) -> None:
-        self.task, self.data, self.validation, self.schedule = task, data, validation, schedule
+        self.data, self.validation, self.schedule = data, validation, schedule
         self.randomness, self.checkpoints, self.logs, self.config = randomness, checkpoints, logs, config
         self.rule, self.module = rule, task.learner.module
         self.optimiser = _optimiser(task, config)
+        batches = config["epochs"] * len(data)
+        ground = Ground(
+            self.module, task.learner.matrices(), self.optimiser, batches, config["seed"], task.learner.hidden
+        )
+        # masks act last, so that nothing that a cure gives life to is where no synapse is
+        self.attendants = Attendants({name: config.get(name) for name in ("cure", "sparsity")}, ground)
+        self.task = replace(task, watch=self.attendants.watch)
         self.history: list[Epoch] = []
         self.batch, self.sums = 0, dict(SUMS)
         self.begun = randomness.state()
@@ -112,7 +121,8 @@ class Trainer:
         if self.validation is None:
             return []
         name = self.config["monitor"] or ("accuracy" if self.data.classes else "rmse")
-        values = [getattr(e, f"validation_{name}") for e in self.history]
+        first = math.ceil(self.attendants.settled * self.config["epochs"])  # what is still being pruned is no candidate
+        values = [getattr(e, f"validation_{name}") for e in self.history[first:]]
         return [-v for v in values] if name == "accuracy" else values
 
     def _epoch(self) -> None:
@@ -155,6 +165,7 @@ class Trainer:
         if self.config["augment"] is not None:
             batch = batch._replace(x=self.config["augment"](batch.x, self.randomness.own))
         loss, score = self.rule(self.task, batch, self.update)
+        self.attendants.call("batch")
         self.batch += 1
         self.sums["loss"] += float(loss) * len(batch.y)
         self.sums["score"] += score
@@ -164,6 +175,7 @@ class Trainer:
 
     def update(self) -> None:
         """Take a step along the gradients, and clear them."""
+        self.attendants.call("gradients")
         if self.config["step_hook"] is None:
             self._step()
         else:
@@ -175,6 +187,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config["clip"])
         self.optimiser.step()
         self.task.learner.constrain_()
+        self.attendants.call("stepped")
 
     def _finish(self, number: int, begin: float) -> None:
         """Validate, keep the best, tell everyone."""
@@ -190,7 +203,8 @@ class Trainer:
         epoch = Epoch(number, loss, validation_loss=held[0], learning_rate=rate, seconds=seconds, **figures)
         self.history.append(epoch)
         self.batch, self.sums = 0, dict(SUMS)
-        if self.config["keep"] == "best" and without_improvement(self.monitored()) == 0:
+        monitored = self.monitored() if self.config["keep"] == "best" else []
+        if monitored and without_improvement(monitored) == 0:
             self.best = {k: v.clone() for k, v in self.module.state_dict().items()}
         for log in self.logs:
             log.add(epoch)

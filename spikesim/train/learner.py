@@ -15,6 +15,7 @@ from spikesim.network import Network
 from spikesim.stimulus import Input
 from spikesim.train.learned import with_learned
 from spikesim.train.readout import Readout
+from spikesim.train.upkeep import Matrix
 
 
 class Outputs(NamedTuple):
@@ -37,6 +38,8 @@ class Learner(Protocol):
     device: torch.device
     n: int
     """Classes or outputs; 0 if only a pass can tell."""
+    hidden: Mapping[str, int]
+    """Neurons of each spiking population before the last one, by name, as far as populations are known."""
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run samples over time, ``[steps, samples, ...]``, from the initial state."""
@@ -46,6 +49,9 @@ class Learner(Protocol):
 
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the parameters in groups for an optimiser."""
+
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return the learned matrices of weights."""
 
     def constrain_(self) -> None:
         """Bring parameters back into their range, after an optimiser's step."""
@@ -83,6 +89,8 @@ class NetworkLearner:
     def __init__(self, network: Network, module: Any, entry: Input, reader: Readout, fold: bool = True) -> None:
         self.network, self.module, self.entry, self.reader, self.fold = network, module, entry, reader, fold
         self.dtype, self.device, self.n = module.dtype, module.device, reader.n
+        nodes = [n for n in module.graph.nodes if n.model.spiking and n.name != reader.population]
+        self.hidden: Mapping[str, int] = {n.name: n.n for n in nodes}
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run the network."""
@@ -104,6 +112,15 @@ class NetworkLearner:
             {"params": [p for p in self.module.parameters() if id(p) not in chosen], "weight_decay": 0.0},
         ]
         return [g for g in groups if g["params"]]
+
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return the weights of projections."""
+        edges, found = {e.name: e for e in self.module.graph.edges}, []
+        for name, weight in self.module.matrices().items():
+            edge = edges[name.partition("/")[0]]
+            dims = tuple(weight.shape) if weight.ndim > 1 else (edge.n_pre, edge.n_post)
+            found.append(Matrix(name, weight, dims, edge.post == self.reader.population))
+        return tuple(found)
 
     def constrain_(self) -> None:
         """Bring neuron parameters and delays back into their range."""
@@ -141,6 +158,7 @@ class ModuleLearner:
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
         self.module, self.dtype, self.device = module.to(device, dtype), dtype, device
+        self.hidden: Mapping[str, int] = {}
 
     def __call__(self, given: torch.Tensor) -> Outputs:
         """Run the module."""
@@ -160,6 +178,11 @@ class ModuleLearner:
         """Return all parameters."""
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         return [{"params": parameters, "weight_decay": weight_decay}] if parameters else []
+
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Return parameters of two or four dimensions; the last one counts as the read-out."""
+        named = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad and p.ndim in (2, 4)]
+        return tuple(Matrix(n, p, tuple(p.shape), k == len(named) - 1) for k, (n, p) in enumerate(named))
 
     def constrain_(self) -> None:
         """Let the spiking layers inside bring their parameters back into range."""

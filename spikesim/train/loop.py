@@ -32,6 +32,7 @@ from spikesim.train.settings import (
 if TYPE_CHECKING:
     from spikesim.train.feeds import Feed
     from spikesim.train.learner import Learner
+    from spikesim.train.upkeep import Upkeep
 
 
 def train(
@@ -68,6 +69,8 @@ def train(
     params: Mapping[str, Sequence[str] | Mapping[str, str]] | None = None,
     delays: Mapping[str, float] | None = None,
     delay_per: str = "synapse",
+    sparsity: Upkeep | str | None = None,
+    cure: Upkeep | None = None,
     fold: bool = True,
     encode: Encode = "constant",
     steps: int = 8,
@@ -127,6 +130,12 @@ def train(
         ``{"layer1": {"bias": "channel"}}`` says how a parameter is shared.
     delays, delay_per
         Projections whose delays are learned, with the longest in seconds; one per ``"synapse"`` or per ``"source"``.
+    sparsity
+        Removes synapses while it trains: :class:`spikesim.sparsify.GraNet`, ``Gradual`` or ``Rigl``, or a name and the
+        share of synapses that are gone in the end, ``"granet:0.98"``. ``keep="best"``, ``patience`` and the schedule
+        ``"plateau"`` then look only at epochs after the last pruning.
+    cure
+        Revives dormant neurons: :class:`spikesim.sparsify.Perturb`, ``Redo`` or ``Homeostasis``; ``Watch`` only counts.
     fold
         Return the network with batch norms folded into weights and biases, and without dropout; False keeps them.
     encode, steps
@@ -168,6 +177,10 @@ def train(
         If torch is not installed.
     """
     config = {k: v for k, v in locals().items() if k not in ("network", "data", "validation")}
+    if isinstance(sparsity, str):
+        from spikesim.sparsify.granet import sparsity_named
+
+        config["sparsity"] = sparsity_named(sparsity)
     check_names(config)
     chosen = loss_by_name(loss, **(loss_settings or {}))
     named = isinstance(network, Network)
@@ -205,10 +218,19 @@ def train(
         by = _rule(learner, learning, reader)
         randomness = Randomness(seed, _generators(learner, data, by), learner.device)
         trainer = Trainer(task, feed, held, plan, randomness, checkpoints, written, config, by)
-        trainer.run(progress)
+        try:
+            trainer.run(progress)
+        finally:
+            upkeep = trainer.attendants.leave()
+        masks = trainer.attendants.masks()
     shown = {k: v for k, v in config.items() if k not in ("progress", "command")}
     products = learner.products()
-    return Trained(learner.result(), tuple(trainer.history), seed, shown, trainer.interrupted, products)
+    result = learner.result()
+    if masks and named:
+        from spikesim.sparsify.masks import without_masked
+
+        result = without_masked(result, masks)
+    return Trained(result, tuple(trainer.history), seed, shown, trainer.interrupted, products, upkeep)
 
 
 def _check_torch() -> None:

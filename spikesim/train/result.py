@@ -73,6 +73,8 @@ class Trained:
     products
         By projection, how its last product was computed: ``density`` of the input, ``crossover`` (the density below
         which going from event to event is faster, measured on this machine) and ``path``.
+    upkeep
+        What ``sparsity`` and ``cure`` did, by these names.
     """
 
     network: Network | Any
@@ -81,6 +83,7 @@ class Trained:
     config: Mapping[str, Any] = field(default_factory=dict)
     interrupted: bool = False
     products: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    upkeep: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +41,8 @@ class Task:
         How samples are presented.
     mixed_precision
         Whether products are computed in bfloat16; states, losses and gradients of states are not.
+    watch
+        Shown the rasters of every batch.
     """
 
     learner: Learner
@@ -51,6 +53,7 @@ class Task:
     encode: Encode
     steps: int
     mixed_precision: bool = False
+    watch: Callable[[Mapping[str, torch.Tensor]], None] | None = None
 
     @property
     def module(self) -> torch.nn.Module:
@@ -89,6 +92,8 @@ class Task:
         batch
             The labels or targets, and lengths.
         """
+        if self.watch is not None:
+            self.watch(rasters)
         device = values.device
         target, lengths = batch.y.to(device), None if batch.lengths is None else batch.lengths.to(device)
         self._check(target, values, lengths)
