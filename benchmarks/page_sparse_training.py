@@ -112,7 +112,8 @@ def collapse(runs: dict[str, Any]) -> str:
         "In the prototype from which the experiment comes (another framework, 2 seeds) gradual pruning collapsed, to "
         f"90.8 % at 98 % and to 16.4 % at 99 %, and GraNet did not. **This does not reproduce**: here gradual pruning "
         f"keeps {kept[0]} % and {kept[1]} %. Its global threshold does starve the middle matrix (the table says how "
-        "far) and silences neurons there, but the wide surrogate lets gradients through, and the rest learns on."
+        "far) and silences neurons there; the rest learns on. Why the prototype's did not was not looked into; its "
+        "surrogate and read-out are not known to be the same."
     )
 
 

@@ -29,7 +29,7 @@ SIDE, STEPS, AGENTS, HORIZON, GAMMA = 5, 4, 16, 5, 0.95
 MOVES = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
 AWAKE = 0.7
 """Dormant ratio below which the agent counts as awake. DrM's 0.2 never comes: 64 neurons are more than the task needs,
-so most stay dormant in an agent that has learned it, and its actions would stay random for good (measured)."""
+so half stay dormant in an agent that has learned it, and its actions would stay random for good (measured)."""
 VARIANTS = ("fixed", "awaken", "awaken and perturb")
 
 
