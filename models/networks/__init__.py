@@ -8,6 +8,7 @@ from spikesim.models.networks.conv_net import conv_net
 from spikesim.models.networks.cuba import cuba
 from spikesim.models.networks.digits_mlp import digits_mlp
 from spikesim.models.networks.microcircuit import microcircuit
+from spikesim.models.networks.plastic_rnn import plastic_rnn
 from spikesim.models.networks.resnet import resnet19, resnet20
 from spikesim.models.networks.vgg import vgg16
 from spikesim.network import Network
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "cuba": cuba,
     "digits_mlp": digits_mlp,
     "microcircuit": microcircuit,
+    "plastic_rnn": plastic_rnn,
     "resnet19": resnet19,
     "resnet20": resnet20,
     "vgg16": vgg16,
@@ -32,6 +34,7 @@ __all__ = [
     "cuba",
     "digits_mlp",
     "microcircuit",
+    "plastic_rnn",
     "resnet19",
     "resnet20",
     "vgg16",
