@@ -9,6 +9,7 @@ from spikesim.models.networks.cuba import cuba
 from spikesim.models.networks.digits_mlp import digits_mlp
 from spikesim.models.networks.microcircuit import microcircuit
 from spikesim.models.networks.plastic_rnn import plastic_rnn
+from spikesim.models.networks.quine import quine
 from spikesim.models.networks.resnet import resnet19, resnet20
 from spikesim.models.networks.vgg import vgg16
 from spikesim.network import Network
@@ -21,6 +22,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "digits_mlp": digits_mlp,
     "microcircuit": microcircuit,
     "plastic_rnn": plastic_rnn,
+    "quine": quine,
     "resnet19": resnet19,
     "resnet20": resnet20,
     "vgg16": vgg16,
@@ -35,6 +37,7 @@ __all__ = [
     "digits_mlp",
     "microcircuit",
     "plastic_rnn",
+    "quine",
     "resnet19",
     "resnet20",
     "vgg16",

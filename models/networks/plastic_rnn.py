@@ -5,7 +5,7 @@
     in -> embed -> hidden -> out        hidden -> hidden, one step later
     out: the answers, ``extra`` free outputs, and one that modulates plasticity
 
-All neurons have a bias. Weights and biases are drawn from ``U(-1, 1) / sqrt(targets)``, as in the authors' code.
+All neurons have a bias. Weights and biases are drawn from ``scale U(-1, 1) / sqrt(targets)``, as in the authors' code.
 
 Reference: Duan et al., ICLR 2023, arXiv 2302.03235 (rate network, ReLU); the neurons are this library's.
 """
@@ -23,7 +23,13 @@ from spikesim.stimulus import Input
 
 
 def plastic_rnn(
-    inputs: int = 6, outputs: int = 1, hidden: int = 24, extra: int = 4, seed: int = 0, dt: float = 1e-3
+    inputs: int = 6,
+    outputs: int = 1,
+    hidden: int = 24,
+    extra: int = 4,
+    scale: float = 1.0,
+    seed: int = 0,
+    dt: float = 1e-3,
 ) -> Network:
     """Build an untrained recurrent network for fast weights.
 
@@ -35,6 +41,8 @@ def plastic_rnn(
         Neurons of the embedding, and of the recurrent layer.
     extra
         Outputs that no target is given for; plasticity may use them.
+    scale
+        What initial weights and biases are multiplied by.
     seed
         Seed of the initial weights.
     dt
@@ -52,7 +60,7 @@ def plastic_rnn(
 
     def drawn(name: str, post: int, pre: int = 1) -> np.ndarray:
         values = Stream(seed, f"plastic_rnn/{name}").uniform(post * pre).reshape(post, pre)
-        return (2.0 * values - 1.0) / np.sqrt(post)
+        return scale * (2.0 * values - 1.0) / np.sqrt(post)
 
     def cell(name: str) -> Population:
         bias = drawn(f"{name}/bias", hidden)[:, 0]
