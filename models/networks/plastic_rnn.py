@@ -53,7 +53,12 @@ def plastic_rnn(
     >>> [(p.name, p.n) for p in plastic_rnn().populations]
     [('embed', 24), ('hidden', 24), ('out', 6)]
     """
-    for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("hidden", hidden, 1), ("extra", extra, 0)):
+    for name, value, low in (
+        ("inputs", inputs, 1),
+        ("outputs", outputs, 1),
+        ("hidden", hidden, 1),
+        ("extra", extra, 0),
+    ):
         if value < low:
             raise InvalidValueError(f"plastic_rnn: {name} must be at least {low}, found {value!r}")
     last = outputs + extra + 1

@@ -36,7 +36,7 @@ STARTS = ("uniform", "he")
 
 
 def quine(
-    hidden: int = 24, classes: int = 0, start: str = "uniform", gain: float = 2.0, seed: int = 0, dt: float = 1e-3
+    hidden: int = 24, classes: int = 0, start: str = "uniform", gain: float = 4.0, seed: int = 0, dt: float = 1e-3
 ) -> Network:
     """Build a spiking network that can be asked for its own weights.
 
@@ -67,14 +67,20 @@ def quine(
             f"{classes!r} and {gain!r}"
         )
     if classes and hidden % 2:
-        raise InvalidValueError(f"with classes half of the currents are the image's: hidden must be even, found {hidden}")
+        raise InvalidValueError(
+            f"with classes half of the currents are the image's: hidden must be even, found {hidden}"
+        )
 
     def drawn(name: str, targets: int) -> Dense:
         return Dense(_drawn(Stream(seed, f"quine/{name}"), (targets, hidden), start))
 
     cell = leaky(beta=0.9, v_th=1.0 / gain, q=1.0 / gain, timing="same")
     return Network(
-        [Population("layer1", hidden, cell), Population("layer2", hidden, cell), Population("out", 1 + classes, li(beta=0.0))],
+        [
+            Population("layer1", hidden, cell),
+            Population("layer2", hidden, cell),
+            Population("out", 1 + classes, li(beta=0.0)),
+        ],
         [
             Projection("coordinate", "layer1", drawn("layer1", hidden), delay=0.0),
             Projection("layer1", "layer2", drawn("layer2", hidden), delay=0.0),

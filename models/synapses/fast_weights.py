@@ -131,9 +131,7 @@ class FastWeights:
             raise InvalidValueError("decay0 must be above 0 for a synapse of its own, found 0; a fast weight must fade")
         eta = self.eta0 / 2 * (-1.0 if self.alpha == "minus" else 1.0)
         # rates over S micro-steps are counts / S, hence a pair of spikes counts 1 / S^2
-        return fast_weights(
-            modulator, eta=eta / self.micro_steps**2, tau=tau, tau_f=tau_f, w_min=-w_max, w_max=w_max
-        )
+        return fast_weights(modulator, eta=eta / self.micro_steps**2, tau=tau, tau_f=tau_f, w_min=-w_max, w_max=w_max)
 
 
 def _whole(value: Any) -> bool:

@@ -263,9 +263,7 @@ class Quine:
             tell(self.history[-1])
         return self.history
 
-    def _gradients(
-        self, epochs: int, optimiser: str, rate: float, tell: Callable[[Selfhood], None] | None
-    ) -> None:
+    def _gradients(self, epochs: int, optimiser: str, rate: float, tell: Callable[[Selfhood], None] | None) -> None:
         def noted(_epoch: Any, _epochs: int) -> None:
             if tell is not None:
                 self._note(len(self.history))
@@ -322,7 +320,9 @@ class _Questions:
         for chosen in _split(random, self.goal.size):
             y = self.goal[chosen, None]
             if self.quine.images is not None:  # the trained outputs are 1 + classes; the label travels in the second
-                y = np.concatenate([y, labels[chosen, None], np.zeros((len(chosen), self.quine.network.populations[-1].n - 2))], 1)
+                y = np.concatenate(
+                    [y, labels[chosen, None], np.zeros((len(chosen), self.quine.network.populations[-1].n - 2))], 1
+                )
             yield self.quine.questions[chosen], y
 
 
