@@ -171,7 +171,8 @@ def test_three_factors_are_the_gradient_with_one_micro_step(rate):
 def test_evaluation_has_its_inner_gradient_and_keeps_no_graph():
     module, x = made("gradient"), episodes()
     with torch.no_grad():
-        assert not (out := module(x)).requires_grad
+        out = module(x)
+    assert not out.requires_grad
     torch.testing.assert_close(out, module(x).detach())
 
 

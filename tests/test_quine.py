@@ -125,7 +125,7 @@ def test_published_scores_follow_from_the_loss():
 @pytest.mark.parametrize("method", ["grad", "hill", "regen+hill"])
 def test_training_is_reproducible_and_reports_norm_and_rho(method):
     first, again = (quine_of(6, seed=3).train(method, 3, learning_rate=5e-3, sigma=0.02) for _ in range(2))
-    assert first == again and [h.epoch for h in first] == [0, 1, 2, 3]
+    assert repr(first) == repr(again) and [h.epoch for h in first] == [0, 1, 2, 3]
     assert all(h.rho == pytest.approx(h.loss / h.norm2) for h in first if h.norm2)
     if not method.startswith("regen"):
         assert first[-1].loss < first[0].loss
@@ -148,7 +148,7 @@ def test_mistakes_are_named():
         quine(4, start="xavier")
     with pytest.raises(InvalidValueError, match="with 2 classes needs images"):
         Quine(quine(4, classes=2))
-    with pytest.raises(InvalidValueError, match="has 36 weights, found 3"):
+    with pytest.raises(InvalidValueError, match="has 36 weights, found \\[3\\]"):
         with_weights(quine(4), [1.0, 2.0, 3.0])
     with pytest.raises(UnknownNameError, match="method of a quine"):
         quine_of(4).train("evolve")

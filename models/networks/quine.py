@@ -111,14 +111,14 @@ def weights_of(network: Network) -> NDArray[np.float64]:
 def with_weights(network: Network, theta: ArrayLike) -> Network:
     """Return a quine with other weights, in the order of :func:`weights_of`."""
     values, first, changed = np.asarray(theta, np.float64), 0, []
+    if values.shape != (weights_of(network).size,):
+        raise InvalidValueError(f"the quine has {weights_of(network).size} weights, found {list(values.shape)}")
     for part in network.projections:
         if isinstance(part.rule, Dense):
             shape = part.rule.weights.shape
             rule = Dense(values[first : first + shape[0] * shape[1]].reshape(shape))
             changed.append(replace(part, rule=rule))
             first += shape[0] * shape[1]
-    if first != values.size:
-        raise InvalidValueError(f"the quine has {first} weights, found {values.size}")
     return network.swap(*changed)
 
 

@@ -142,8 +142,8 @@ class CueReward:
 class Regression:
     """Points of a function are shown, then values at other points are to be told.
 
-    Input ``[x in U(-1, 1), y + N(0, noise), shown now]``; target the clean ``y``, of mean 0 and standard deviation 1 over
-    the episode. ``kind`` is ``"linear"``, or ``"mlp"``: two hidden tanh units with weights from ``N(0, 1)``.
+    Input ``[x in U(-1, 1), y + N(0, noise), shown now]``; target the clean ``y``, of mean 0 and standard deviation 1
+    over the episode. ``kind`` is ``"linear"``, or ``"mlp"``: two hidden tanh units with weights from ``N(0, 1)``.
     """
 
     kind: str = "linear"

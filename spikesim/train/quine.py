@@ -17,7 +17,7 @@ from spikesim.engine import backend
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
 from spikesim.models.networks import quine as spiking_quine
-from spikesim.models.networks.quine import coordinates, rho, weights_of, with_weights
+from spikesim.models.networks.quine import coordinates, rho, with_weights
 from spikesim.network import Network
 from spikesim.rng import Stream
 from spikesim.train.feeds import Batch
@@ -109,8 +109,8 @@ class Quine:
     start
         Scale of the fixed currents, see :func:`spikesim.models.networks.quine.coordinates`.
     images, labels
-        Of the auxiliary task, ``[images, ...]`` and ``[images]``, for a quine with classes: coordinate ``c`` always comes
-        with image ``c mod images``.
+        Of the auxiliary task, ``[images, ...]`` and ``[images]``, for a quine with classes: coordinate ``c`` always
+        comes with image ``c mod images``.
     seed
         Of the order of coordinates and of hill climbing.
 
