@@ -3,7 +3,7 @@
     python benchmarks/plastic_rnn.py [--tasks cue_reward ...] [--seeds 0 1 2 3] [--steps 400]
 
 Runs that have a file are left out, so it can be stopped and started, and several may work side by side on other tasks.
-``--show`` prints the table of what is there.
+``--show`` prints the table of what is there, ``--write`` puts it into the page.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from page_table import put
+
 from spikesim import data
 from spikesim.data.episodes import Copying, CueReward, Episodes, OneShot, Regression
 from spikesim.models.networks import plastic_rnn
 from spikesim.models.synapses import FastWeights
 from spikesim.train import evaluate, fast_weights, train
 
+PAGE = Path(__file__).parents[1] / "docs/methods/plastic-rnn.md"
 FOLDER = Path(__file__).parent / "results" / "plastic_rnn"
 RULES = ("none", "hebbian", "gradient")
 HIDDEN, WIDER, BATCH, PART = 24, 36, 32, 100  # without fast weights 1.5 times the neurons, as in the paper
@@ -90,10 +93,14 @@ def main() -> None:
     parser.add_argument("--rules", nargs="*", default=RULES)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2, 3))
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--show", action="store_true", help="print the table of what is there")
+    parser.add_argument("--write", action="store_true", help="write it into the page")
     chosen = parser.parse_args()
     if chosen.show:
         print(table())
+        return
+    if chosen.write:
+        put(PAGE, table())
         return
     os.nice(5)
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Train small quines in every way the page shows; one JSON file per run.
 
-    python benchmarks/quine.py [--seeds 0 1 2] [--epochs 60] [--show]
+    python benchmarks/quine.py [--seeds 0 1 2] [--epochs 60] [--show | --write]
 
 Runs that have a file are left out, so it can be stopped and started.
 """
@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from page_table import put
+
 from spikesim import data
 from spikesim.models.networks import quine
 from spikesim.train.quine import Quine
 
+PAGE = Path(__file__).parents[1] / "docs/methods/quine.md"
 FOLDER = Path(__file__).parent / "results" / "quine"
 WAYS = (("grad", "uniform"), ("grad", "he"), ("hill", "uniform"), ("regen+grad", "uniform"), ("auxiliary", "uniform"))
 HIDDEN, GENERATIONS = 24, 8
@@ -47,10 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--show", action="store_true", help="print the table of what is there")
+    parser.add_argument("--write", action="store_true", help="write it into the page")
     chosen = parser.parse_args()
     if chosen.show:
         print(table())
+        return
+    if chosen.write:
+        put(PAGE, table())
         return
     os.nice(5)
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def fast_after(module, x):
 
 # ---------------------------------------------------------------------------------------------- the update
 def updated(fast, change, alpha=1.0, pace=0.5, **settings):
-    from spikesim.backends.torch.fast import updated
+    from spikesim.backends.torch.fast_rule import updated
 
     fast, change = (torch.as_tensor(np.atleast_2d(v), dtype=torch.float64) for v in (fast, change))
     return updated(fast, change, torch.as_tensor(alpha), pace, FastWeights(**settings)).numpy()

@@ -14,65 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikesim.backends.torch.linear import DenseMap
+from spikesim.backends.torch.fast_rule import Spike, fast_problems, psi, slopes, updated
 from spikesim.backends.torch.module import SpikingModule
 from spikesim.backends.torch.ops import table
-from spikesim.equations.expression import Expressions, Tape
 from spikesim.equations.scan_source import Surrogate
 from spikesim.errors import InvalidValueError, UnsupportedError
 from spikesim.graph import Graph
 from spikesim.models.synapses.fast_weights import FastWeights
-from spikesim.stimulus import Input
-
-TINY = 1e-24  # within the root, whose derivative at 0 is infinite: a silent sample must stay finite
-
-
-def slopes(surrogate: Surrogate) -> Expressions:
-    """Return a surrogate as expressions: input ``x``, output ``slope``."""
-    tape = Tape()
-    x = tape.symbol("input", "x")
-    return tape.finish({"slope": x.lift(surrogate.function()(x))})
-
-
-class _Spike(torch.autograd.Function):  # type: ignore[misc]
-    """A spike whose backward pass is made of differentiable operations."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, slope: Expressions) -> torch.Tensor:
-        ctx.save_for_backward(x)
-        ctx.slope = slope
-        return (x > 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (x,) = ctx.saved_tensors
-        found = ctx.slope.evaluate({"input": {"x": x}}, table(x.dtype, x.device))["slope"]
-        return gradient * found, None
-
-
-def updated(
-    fast: torch.Tensor,
-    change: torch.Tensor,
-    alpha: torch.Tensor,
-    pace: torch.Tensor | float,
-    rule: FastWeights,
-) -> torch.Tensor:
-    """Return the fast weights after a trial step.
-
-    Parameters
-    ----------
-    fast, change
-        ``w`` and ``D``, ``[samples, synapses]``.
-    alpha
-        Rates of the synapses, ``[synapses]``.
-    pace
-        ``g / 2``, ``[samples, 1]`` or a number.
-    rule
-        Rates and clip.
-    """
-    norm = (change.square().sum(1, keepdim=True) + TINY).sqrt()
-    scale = (rule.clip / norm).clamp(max=1.0)
-    return (1.0 - rule.decay0 * pace) * fast + (rule.eta0 * pace * scale) * (alpha * change)
 
 
 @dataclass
@@ -142,7 +90,7 @@ class FastModule(nn.Module):  # type: ignore[misc]
         chosen = Surrogate(surrogate, tuple(sorted((settings or {"slope": 4.0}).items())))
         biased = {n.name: {"bias": "neuron"} for n in graph.nodes if "bias" in n.params}
         self.slow = SpikingModule(graph, surrogate=surrogate, params=biased, dtype=dtype, fused=False)
-        problems = list(_problems(self.slow, outputs, gate))
+        problems = list(fast_problems(self.slow, outputs, gate))
         if problems:
             raise UnsupportedError(problems, f"network {graph.name!r} cannot have fast weights:")
         self.graph, self.rule, self.outputs, self.rate, self.gate = graph, fast, outputs, rate, gate
@@ -285,7 +233,7 @@ class FastModule(nn.Module):  # type: ignore[misc]
         """Step a population: what it emits, and its states."""
         if self.rate and node.name != self.last:
             return torch.relu(current + constants.get("bias", 0.0)), membranes
-        ops = {**table(current.dtype, current.device), "spike": lambda x: _Spike.apply(x, self.slope)}
+        ops = {**table(current.dtype, current.device), "spike": lambda x: Spike.apply(x, self.slope)}
         port, *others = node.model.inputs
         inputs = {port: current, **{p: current.new_zeros(()) for p in others}}
         found = node.model.dynamics.evaluate({"state": membranes, "input": inputs, "param": constants}, ops)
@@ -331,7 +279,7 @@ class FastModule(nn.Module):  # type: ignore[misc]
                 if edge.pre == node.name and not edge.constant_delay:
                     back = self.slow.maps[k].weight.T + views[k].transpose(1, 2)
                     error = error + torch.bmm(errors[edge.post][:, None], back)[:, 0]
-            errors[node.name] = error * _psi(trace.spikes[node.name], trace.currents[node.name], graph)
+            errors[node.name] = error * psi(trace.spikes[node.name], trace.currents[node.name], graph)
         return self._joined(trace, errors, biases=True)
 
     # ------------------------------------------------------------------------------------------------ results
@@ -340,39 +288,6 @@ class FastModule(nn.Module):  # type: ignore[misc]
         self.slow.constrain_()
 
 
-def _psi(spikes: list[torch.Tensor], currents: list[torch.Tensor], graph: bool) -> torch.Tensor:
-    """Return the mean slope of the spikes for the current of their own micro-step."""
-    pairs = zip(spikes, currents, strict=True)
-    found = [torch.autograd.grad(s.sum(), i, create_graph=graph, retain_graph=True)[0] for s, i in pairs]
-    return torch.stack(found).mean(0)
-
-
 def _detached(state: FastState) -> FastState:
     membranes = {n: {s: x.detach() for s, x in found.items()} for n, found in state.membranes.items()}
     return FastState(membranes, {n: x.detach() for n, x in state.spikes.items()}, state.fast.detach())
-
-
-def _problems(module: SpikingModule, outputs: int, gate: int | None) -> Any:
-    """Yield why a network cannot have fast weights."""
-    graph = module.graph
-    order = {n.name: k for k, n in enumerate(graph.nodes)}
-    if len(graph.sources) != 1 or not isinstance(graph.sources[0], Input):
-        yield f"it needs exactly one Input, found {len(graph.sources)} sources; feed all values through one"
-    elif gate is not None and not 0 <= gate < graph.sources[0].n:
-        yield f"gate must be the number of an input, 0 to {graph.sources[0].n - 1}, found {gate!r}"
-    if not any(e.pre in order and order[e.pre] >= order[e.post] for e in graph.edges):
-        yield "it has no recurrent projection, found layers only; add one, such as layers.recurrent()"
-    last = graph.nodes[-1]
-    if last.model.spiking or not last.model.states:
-        yield f"its last population {last.name!r} must be a read-out with a membrane; end with li(beta=0)"
-    if not 1 <= outputs < last.n:
-        yield f"outputs must be from 1 to {last.n - 1}, for the last of {last.n} neurons modulates; found {outputs!r}"
-    for edge, linear in zip(graph.edges, module.maps, strict=True):
-        if not isinstance(linear, DenseMap) or edge.norm is not None or edge.dropout:
-            yield f"projection {edge.name!r} must be Dense, without norm or dropout; found {type(edge.rule).__name__}"
-        elif edge.constant_delay not in (0, 1):
-            yield f"projection {edge.name!r} must have a delay of 0 or 1 steps, found {edge.max_delay}"
-        elif not edge.constant_delay and edge.pre in order and order[edge.pre] >= order[edge.post]:
-            yield f"projection {edge.name!r} of delay 0 leads backwards; order the populations along the signal"
-    if graph.drives:
-        yield f"it has {len(graph.drives)} drives, which the module does not follow; leave them out"

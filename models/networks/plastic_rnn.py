@@ -65,7 +65,7 @@ def plastic_rnn(
 
     def drawn(name: str, post: int, pre: int = 1) -> np.ndarray:
         values = Stream(seed, f"plastic_rnn/{name}").uniform(post * pre).reshape(post, pre)
-        return scale * (2.0 * values - 1.0) / np.sqrt(post)
+        return np.asarray(scale * (2.0 * values - 1.0) / np.sqrt(post))
 
     def cell(name: str) -> Population:
         bias = drawn(f"{name}/bias", hidden)[:, 0]

@@ -98,8 +98,8 @@ def _drawn(stream: Stream, shape: tuple[int, int], start: str) -> NDArray[np.flo
         raise UnknownNameError("start of a quine:", start, STARTS)
     n = shape[0] * shape[1]
     if start == "uniform":
-        return (2.0 * stream.uniform(n) - 1.0).reshape(shape) / np.sqrt(shape[1])
-    return stream.normal(n).reshape(shape) * np.sqrt(2.0 / shape[1])
+        return np.asarray((2.0 * stream.uniform(n) - 1.0).reshape(shape) / np.sqrt(shape[1]))
+    return np.asarray(stream.normal(n).reshape(shape) * np.sqrt(2.0 / shape[1]))
 
 
 def weights_of(network: Network) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ network's output ``y`` holds, behind the answers, a logit ``m`` that sets the pa
 
 ``alpha`` is one learned rate per synapse; its sign decides whether the network's own loss is descended or ascended.
 With spikes ``pre`` and ``post`` are rates over the micro-steps of a trial step. ``"three_factor"`` is the gradient
-without its way back in time: ``D = pre (psi(v_post) L_post)`` with the errors ``L`` carried back through the weights of the same
-micro-step; it equals ``"gradient"`` with one micro-step.
+without its way back in time: ``D = pre (psi(v_post) L_post)`` with the errors ``L`` carried back through the weights of
+the same micro-step; it equals ``"gradient"`` with one micro-step.
 
 Such a network is trained as a torch module (:func:`spikesim.train.fast_weights`). What a synapse can do by
 itself, event by event, is :func:`fast_weights`: Hebbian growth on traces that a modulator gates, and decay.

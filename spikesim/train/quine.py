@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from spikesim.connect import Dense
 from spikesim.engine import backend
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
@@ -82,8 +83,8 @@ class _Selu(nn.Module):  # type: ignore[misc]
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        rules = [torch.tensor(p.rule.weights.T.copy()).float() for p in network.projections]  # type: ignore[union-attr]
-        self.weights = nn.ParameterList(nn.Parameter(w) for w in rules)
+        rules = [p.rule for p in network.projections if isinstance(p.rule, Dense)]
+        self.weights = nn.ParameterList(nn.Parameter(torch.tensor(r.weights.T.copy()).float()) for r in rules)
 
     def matrices(self) -> list[torch.Tensor]:
         return list(self.weights)
