@@ -15,7 +15,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-
 from page_table import put
 
 from spikesim import data
@@ -38,7 +37,7 @@ def task(name: str):
         x, y = np.concatenate([digits.x_train, digits.x_test]), np.concatenate([digits.y_train, digits.y_test])
         return OneShot(x[y < 7], y[y < 7]), OneShot(x[y >= 7], y[y >= 7])
     made = {
-        "copying": Copying(6),
+        "copying": Copying(12),
         "cue_reward": CueReward(),
         "regression_linear": Regression("linear", 4, 8, 4),
         "regression_mlp": Regression("mlp", 3, 8, 4),

@@ -15,7 +15,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-
 from page_table import put
 
 from spikesim import data
