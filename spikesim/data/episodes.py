@@ -1,7 +1,7 @@
 """Episodes: short tasks drawn anew every time, on which a network must learn while it answers.
 
 A generator is a function of (random numbers, samples) to sequences ``[samples, steps, values]`` and targets
-``[samples, steps, outputs]``, or class numbers ``[samples]``. :class:`Episodes` makes batches of it for
+``[samples, steps, outputs]``. :class:`Episodes` makes batches of it for
 :func:`spikesim.train.train`, others in every epoch, the same ones for the same seed.
 
 Reference: the tasks of Duan et al., ICLR 2023, arXiv 2302.03235; sizes can be chosen. All of them are SYNTHETIC but the
@@ -189,8 +189,8 @@ class Regression:
 class OneShot:
     """One image of each of some classes with its label, then one more whose class is to be told.
 
-    Input ``[pixels, one-hot label]``; the label of the last step is left out and is the target, a class number. Which
-    class has which number is drawn for each episode.
+    Input ``[pixels - their mean, one-hot label]``, target the one-hot label at every step; in the last step it is left
+    out of the input. Which class has which number is drawn for each episode.
 
     Parameters
     ----------
@@ -206,7 +206,8 @@ class OneShot:
     scored = slice(-1, None)
 
     def __init__(self, images: Array, labels: Array, ways: int = 3) -> None:
-        self.images, self.ways = np.asarray(images, np.float64).reshape(len(images), -1), ways
+        flat = np.asarray(images, np.float64).reshape(len(images), -1)
+        self.images, self.ways = flat - flat.mean(), ways  # pixels of one sign make all images alike to a product
         self.groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
         fewest = min((len(g) for g in self.groups), default=0)
         if not 2 <= ways <= len(self.groups) or fewest < 2:
@@ -218,15 +219,17 @@ class OneShot:
 
     def __call__(self, random: np.random.Generator, samples: int) -> tuple[Array, Array]:
         """Draw episodes."""
-        x, y = np.zeros((samples, self.ways + 1, self.inputs)), random.integers(0, self.ways, samples)
+        x, asked = np.zeros((samples, self.ways + 1, self.inputs)), random.integers(0, self.ways, samples)
         pixels = self.images.shape[1]
         for sample in range(samples):
             classes = random.permutation(len(self.groups))[: self.ways]
             for step, way in enumerate(random.permutation(self.ways)):
                 pair = random.choice(self.groups[classes[way]], 2, replace=False)
                 x[sample, step, :pixels], x[sample, step, pixels + way] = self.images[pair[0]], 1.0
-                if way == y[sample]:
+                if way == asked[sample]:
                     x[sample, -1, :pixels] = self.images[pair[1]]
+        y = x[:, :, pixels:].copy()
+        y[np.arange(samples), -1, asked] = 1.0
         return x, y
 
 
