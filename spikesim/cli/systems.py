@@ -43,7 +43,7 @@ def plastic_rnn(task: str = "cue_reward", steps: int = 400, hidden: int = 24, se
 
     known: dict[str, Any] = {
         "cue_reward": CueReward(),
-        "copying": Copying(6),
+        "copying": Copying(12),
         "regression": Regression("linear", 4, 8, 4),
     }
     if task not in known:
