@@ -14,6 +14,7 @@ from spikesim.learning import grid_problems
 from spikesim.neuron import Neuron, NeuronModel
 
 if TYPE_CHECKING:
+    from spikesim.backends.torch.fast import FastModule
     from spikesim.backends.torch.layer import OverTime, SpikingLayer
     from spikesim.backends.torch.module import SpikingModule
     from spikesim.train.readout import Readout
@@ -80,6 +81,12 @@ class TorchBackend:
         from spikesim.backends.torch.layer import SpikingLayer
 
         return SpikingLayer(neuron, shape, **settings)
+
+    def fast(self, graph: Graph, rule: Any, **settings: Any) -> FastModule:
+        """Return the network with fast weights as a module; see :class:`spikesim.backends.torch.fast.FastModule`."""
+        from spikesim.backends.torch.fast import FastModule
+
+        return FastModule(graph, rule, **settings)
 
     def over_time(self, module: Any) -> OverTime:
         """Return a layer without time as one over all steps; see :class:`spikesim.backends.torch.layer.OverTime`."""

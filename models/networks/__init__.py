@@ -9,6 +9,8 @@ from spikesim.models.networks.cuba import cuba
 from spikesim.models.networks.digits_mlp import digits_mlp
 from spikesim.models.networks.hrsnn import chrsnn, hrsnn, mrsnn
 from spikesim.models.networks.microcircuit import microcircuit
+from spikesim.models.networks.plastic_rnn import plastic_rnn
+from spikesim.models.networks.quine import quine
 from spikesim.models.networks.resnet import resnet19, resnet20
 from spikesim.models.networks.vgg import vgg16
 from spikesim.network import Network
@@ -23,6 +25,8 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "hrsnn": hrsnn,
     "microcircuit": microcircuit,
     "mrsnn": mrsnn,
+    "plastic_rnn": plastic_rnn,
+    "quine": quine,
     "resnet19": resnet19,
     "resnet20": resnet20,
     "vgg16": vgg16,
@@ -39,6 +43,8 @@ __all__ = [
     "hrsnn",
     "microcircuit",
     "mrsnn",
+    "plastic_rnn",
+    "quine",
     "resnet19",
     "resnet20",
     "vgg16",

@@ -6,6 +6,7 @@ your own with :func:`spikesim.synapse.synapse`.
 
 from collections.abc import Callable
 
+from spikesim.models.synapses.fast_weights import FastWeights, fast_weights
 from spikesim.models.synapses.hebbian import hebbian
 from spikesim.models.synapses.oja import oja
 from spikesim.models.synapses.r_stdp import r_stdp
@@ -18,6 +19,7 @@ from spikesim.models.synapses.vogels import vogels
 from spikesim.synapse import Plasticity
 
 SYNAPSES: dict[str, Callable[..., Plasticity]] = {
+    "fast_weights": fast_weights,
     "hebbian": hebbian,
     "oja": oja,
     "r_stdp": r_stdp,
@@ -31,6 +33,8 @@ SYNAPSES: dict[str, Callable[..., Plasticity]] = {
 
 __all__ = [
     "SYNAPSES",
+    "FastWeights",
+    "fast_weights",
     "hebbian",
     "oja",
     "r_stdp",

@@ -24,6 +24,7 @@ from spikesim.cli.common import (
     print_json,
     print_table,
 )
+from spikesim.cli.systems import SYSTEMS, show_system
 
 DEFAULT_DURATION = 1.0  # seconds
 
@@ -53,10 +54,16 @@ def command(
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10`, `spikesim run circuit.json`."""
+    """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10`, `spikesim run circuit.json`.
+
+    `spikesim run quine` and `spikesim run plastic_rnn` train these systems and show a table.
+    """
     from spikesim.engine import Options, run
     from spikesim.ranks.communicator import under_mpiexec
 
+    if network in SYSTEMS:
+        show_system(network, parse_settings(settings), seed, json)
+        return
     check_folder(plot)
     circuit = _circuit(network, approximate, json) if network.endswith(".json") else None
     value = find_network(network, parse_settings(settings), seed) if circuit is None else circuit.network

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from spikesim.train.accuracy import accuracy_over_time
 from spikesim.train.evaluation import Evaluation, evaluate
+from spikesim.train.fast import fast_weights, slow_network
 from spikesim.train.loop import train
 from spikesim.train.losses import LOSSES, RateRegulariser, loss
 from spikesim.train.readout import READOUTS
@@ -28,8 +29,10 @@ __all__ = [
     "Trained",
     "accuracy_over_time",
     "evaluate",
+    "fast_weights",
     "loss",
     "over_time",
+    "slow_network",
     "spiking",
     "train",
 ]

@@ -14,7 +14,14 @@ from spikesim.train.losses import Loss, RateRegulariser
 from spikesim.train.readout import Readout
 from spikesim.train.schedules import ENDLESS
 
-OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "nadam": "NAdam", "rmsprop": "RMSprop", "sgd": "SGD"}
+OPTIMISERS = {
+    "adam": "Adam",
+    "adamax": "Adamax",
+    "adamw": "AdamW",
+    "nadam": "NAdam",
+    "rmsprop": "RMSprop",
+    "sgd": "SGD",
+}
 OPTIMISER_SETTINGS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9}}
 KEEP = ("last", "best")
 MONITORS = ("accuracy", "loss", "rmse")
