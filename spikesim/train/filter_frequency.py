@@ -8,7 +8,7 @@ Robustness with Filter Frequency Regularization", TMLR 2023), with an orthonorma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -247,7 +247,7 @@ def train_filters(
     trained = train(module, data, loss=loss, rule=rule, **options)
     module.eval()
     learned = with_learned(network, module.inner, fold=fold)
-    return Trained(learned, trained.history, trained.seed, trained.settings, trained.interrupted, trained.products)
+    return replace(trained, network=learned)
 
 
 def _penalised(module: _WithFilters, penalty: DCTPenalty) -> Callable[..., tuple[Any, float]]:
