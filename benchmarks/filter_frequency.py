@@ -65,9 +65,8 @@ def samples(name: str, seed: int) -> tuple[Any, Any, Any, Any]:
         return found.x_train[:, None], found.y_train, found.x_test[:, None], found.y_test
     found, about = data.load(name), EXPERIMENTS[name]
     chosen = np.random.default_rng(seed).permutation(len(found.x_train))[: about["samples"]]
-    x, test = (
-        p.reshape(-1, 1, 14, 2, 14, 2).mean((3, 5)) / 255.0 for p in (found.x_train[chosen], found.x_test[: about["test"]])
-    )
+    parts = found.x_train[chosen], found.x_test[: about["test"]]
+    x, test = (p.reshape(-1, 1, 14, 2, 14, 2).mean((3, 5)) / 255.0 for p in parts)
     return x, found.y_train[chosen], test, found.y_test[: about["test"]]
 
 

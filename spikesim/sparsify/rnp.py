@@ -29,9 +29,6 @@ from spikesim.train.losses import loss as loss_by_name
 from spikesim.train.readout import predict
 from spikesim.train.samples import samples_of
 
-THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))
-"""The source's sweep: 0 to 0.95."""
-
 
 @dataclass(frozen=True)
 class MaskReport:
@@ -183,7 +180,7 @@ class RNP:
         data: Any,
         *,
         drop: float = 0.02,
-        allowed: Sequence[float] = THRESHOLDS,
+        allowed: Sequence[float] | None = None,
     ) -> float:
         """Choose the largest threshold that costs at most ``drop`` of the accuracy, from clean samples alone.
 
@@ -196,7 +193,7 @@ class RNP:
         drop
             Accuracy that may be lost.
         allowed
-            Thresholds to choose from.
+            Thresholds to choose from; by default the masks' own values, 2.5 % of the filters apart.
 
         Returns
         -------
@@ -204,12 +201,15 @@ class RNP:
             -1, which prunes nothing, if every threshold costs more.
         """
         x, y = _pair(data)
+        if allowed is None:
+            masks = np.concatenate(list(report.masks.values()))
+            allowed = np.unique(np.quantile(masks, np.arange(0.0, 1.0, 0.025), method="lower")).tolist()
         whole = float(np.mean(self.predictions(network, x) == y))
 
         def costs(threshold: float) -> float:
             return whole - float(np.mean(self.predictions(self.prune(network, report, threshold), x) == y))
 
-        return largest(allowed, lambda t: costs(t) <= drop + 1e-12)
+        return largest(allowed, lambda threshold: costs(threshold) <= drop + 1e-12)
 
     @staticmethod
     def prune(network: Network, report: MaskReport, threshold: float, *, keep_shift: bool = False) -> Network:
@@ -281,4 +281,4 @@ def _pair(data: Any) -> tuple[NDArray[np.float64], NDArray[Any]]:
     return samples.scaled(slice(None)), samples.y
 
 
-__all__ = ["RNP", "THRESHOLDS", "MaskReport", "largest", "predictions", "trade_off"]
+__all__ = ["RNP", "MaskReport", "largest", "predictions", "trade_off"]
