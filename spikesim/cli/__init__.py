@@ -25,6 +25,8 @@ VERBS = (
     "resume",
     "sweep",
     "train",
+    "analyse",
+    "defend",
     "quantise",
     "profile",
     "map",
