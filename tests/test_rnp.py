@@ -97,8 +97,8 @@ def test_the_gradient_of_a_mask_is_that_of_finite_differences(digits, norm):
     module = backend("torch").module(lower(net, folded=False), dtype="float64")
     x = torch.as_tensor(digits[0][:6]).expand(3, -1, -1, -1, -1)
 
-    def loss():
-        return module({"image": x}, record=["layer2/v"])["layer2/v"].square().mean()
+    def loss():  # of the membranes: neurons that never fire send nothing on
+        return module({"image": x}, record=["layer1/v"])["layer1/v"].square().mean()
 
     rule = Masks([FIRST], *digits, rate=0.1, alpha=1.0, stop=None, batch_size=1000)
     module.eval()
@@ -115,20 +115,22 @@ def test_the_gradient_of_a_mask_is_that_of_finite_differences(digits, norm):
             rule.set(FIRST, moved)
             sides.append(loss().item())
             rule.set(FIRST, mask)
-        assert found[k] == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6)
+        assert found[k] == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6) and found[k] != 0
 
 
 def test_masks_stay_from_0_to_1(trained, digits):
     defence = RNP(mask_rate=5.0, mask_epochs=3, batch_size=50, presented=PRESENTED)
-    masks, accuracy = defence.recover(trained, digits)
+    masks, accuracy = defence.recover(network(), digits)
     assert masks[FIRST].min() >= 0 and masks[FIRST].max() <= 1 and masks[FIRST].min() < 1 and len(accuracy) == 3
 
 
 # ------------------------------------------------------------------------------------------------ stages
-def test_unlearning_raises_the_loss_step_by_step(trained, digits):
+def test_unlearning_raises_the_loss_step_by_step(digits):
+    # spikes would make the loss jump
+    smooth = sp.sequential(sp.Input("image", (1, 8, 8), graded=True), conv2d(10, 8), batch_norm(), li(beta=0.5))
     rule = Ascent(*digits, stop=0.0)
     how = {"optimiser": "sgd", "learning_rate": 1e-3, "schedule": "constant", "validation_fraction": 0.0}
-    found = train(trained, digits, rule=rule, epochs=5, batch_size=1000, **how, **PRESENTED)
+    found = train(smooth, digits, rule=rule, epochs=5, batch_size=1000, **how, **PRESENTED)
     losses = [e.loss for e in found.history]
     assert all(b > a for a, b in zip(losses, losses[1:], strict=False))
 
@@ -151,7 +153,7 @@ def known(trigger_shift):
     kernels[3, 0, :2, :2] = 1
     norm = BatchNorm(scale=np.ones(4), shift=np.array([-2.0, -2, -2, trigger_shift]), var=1 - 1e-5)
     votes = np.zeros((3, 4))
-    votes[range(3), range(3)], votes[0, 3] = 36.0, 100.0
+    votes[range(3), range(3)], votes[0, 3] = 36.0, 300.0
     layers = (conv2d(4, 3, padding=1, weights=kernels), norm, lif_soft(), pool(6), dense(3, votes), li(beta=0.0))
     return sp.sequential(sp.Input("image", (1, 6, 6), graded=True), *layers)
 
