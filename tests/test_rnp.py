@@ -94,7 +94,7 @@ def test_predictions_are_those_of_the_engines(trained, digits):
 @pytest.mark.parametrize("norm", [True, False])
 def test_the_gradient_of_a_mask_is_that_of_finite_differences(digits, norm):
     net = network(norm, cell=li(beta=0.5))
-    module = backend("torch").module(lower(net, folded=False), dtype="float64")
+    module = backend("torch").module(lower(net, folded=False), dtype="float64", fused=False)
     x = torch.as_tensor(digits[0][:6]).expand(3, -1, -1, -1, -1)
 
     def loss():  # of the membranes: neurons that never fire send nothing on

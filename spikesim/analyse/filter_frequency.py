@@ -56,7 +56,7 @@ def filter_spectrum(weights: ArrayLike, n: int = SIZE) -> Array:
     w = _kernels(weights)
     if n < max(w.shape[2:]):
         raise InvalidValueError(f"filters of {w.shape[2]} x {w.shape[3]} do not fit into n = {n}; raise n")
-    return np.abs(np.fft.fft2(w, (n, n))) ** 2
+    return np.asarray(np.abs(np.fft.fft2(w, (n, n))) ** 2)
 
 
 @cache
@@ -181,13 +181,13 @@ def dct_basis(n: int) -> Array:
     i, x = np.arange(n)[:, None], np.arange(n)[None, :]
     basis = np.sqrt(2.0 / n) * np.cos(np.pi * (2 * x + 1) * i / (2 * n))
     basis[0] /= np.sqrt(2.0)
-    return basis
+    return np.asarray(basis)
 
 
 def dct2(weights: ArrayLike) -> Array:
     """Return the DCT-II coefficients of filters, ``[filters, channels, height, width]``."""
     w = _kernels(weights)
-    return np.einsum("iy,ocyx,jx->ocij", dct_basis(w.shape[2]), w, dct_basis(w.shape[3]))
+    return np.asarray(np.einsum("iy,ocyx,jx->ocij", dct_basis(w.shape[2]), w, dct_basis(w.shape[3])))
 
 
 def low_projection(height: int, width: int, kind: str = "dct") -> Array:
@@ -209,17 +209,17 @@ def low_projection(height: int, width: int, kind: str = "dct") -> Array:
     if kind == "binomial":
         if (height, width) != (3, 3):
             raise InvalidValueError(f"low part 'binomial' is for filters of 3 x 3, found {height} x {width}; use 'dct'")
-        return np.multiply.outer(BINOMIAL, np.ones((3, 3)))
+        return np.asarray(np.multiply.outer(BINOMIAL, np.ones((3, 3))))
     a, b = dct_basis(height), dct_basis(width)
     most = 1 if kind == "dct" else 0
     kept = (np.arange(height)[:, None] + np.arange(width)[None, :] <= most).astype(np.float64)
-    return np.einsum("iy,jx,ij,ip,jq->yxpq", a, b, kept, a, b)
+    return np.asarray(np.einsum("iy,jx,ij,ip,jq->yxpq", a, b, kept, a, b))
 
 
 def split_filters(weights: ArrayLike, kind: str = "dct") -> tuple[Array, Array]:
     """Return low and high part of filters; they sum to the filters. With ``"binomial"`` the high part is mean-free."""
     w = _kernels(weights)
-    low = np.einsum("yxpq,ocpq->ocyx", low_projection(*w.shape[2:], kind), w)
+    low: Array = np.einsum("yxpq,ocpq->ocyx", low_projection(w.shape[2], w.shape[3], kind), w)
     return low, w - low
 
 
@@ -307,7 +307,8 @@ def effective_spectrum(weights: ArrayLike, temporal: ArrayLike, n: int = SIZE) -
     n
         See :func:`filter_spectrum`.
     """
-    return np.einsum("t,ouv->otuv", np.asarray(temporal, np.float64), filter_spectrum(weights, n).sum(1))
+    power = filter_spectrum(weights, n).sum(1)
+    return np.asarray(np.multiply.outer(power, np.asarray(temporal, np.float64)).transpose(0, 3, 1, 2))
 
 
 def _kernels(weights: Any) -> Array:

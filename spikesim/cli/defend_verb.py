@@ -27,6 +27,7 @@ def command(
     poison: Annotated[
         float, typer.Option(help="First train the network with this share of poisoned samples, to have what to defend.")
     ] = 0.0,
+    training: Annotated[int, typer.Option(help="Samples of the training with poisoned ones, at most.")] = 3000,
     target: Annotated[int, typer.Option(help="Class that the trigger means.")] = 0,
     row: Annotated[int | None, typer.Option(help="First row of the 3 x 3 trigger; the last ones by default.")] = None,
     column: Annotated[int | None, typer.Option(help="First column of the trigger.")] = None,
@@ -58,7 +59,7 @@ def command(
     net, found = find_network(network, parse_settings(settings)), _images(data, seed)
     attack = Backdoor(Patch(row=row, column=column), target, poison, classes=len(found.classes), seed=seed)
     presented = {"steps": steps, "loss": loss}
-    clean, rest = _clean(found, samples, seed)
+    clean, rest = _clean(found, samples, training, seed)
     if poison:
         net = _attacked(net, rest, attack, epochs, seed, presented)
     learned, held = ((clean[0][p], clean[1][p]) for p in (slice(samples // 3, None), slice(0, samples // 3)))
@@ -92,14 +93,14 @@ def _images(name: str, seed: int) -> Any:
     return found.scaled()
 
 
-def _clean(found: Any, samples: int, seed: int) -> tuple[Any, Any]:
-    """Return the defender's samples, and all others."""
+def _clean(found: Any, samples: int, training: int, seed: int) -> tuple[Any, Any]:
+    """Return the defender's samples, and some of the others."""
     from spikesim.rng import Stream
 
     if samples >= len(found.y_train):
         raise InvalidValueError(f"--samples is {samples}; allowed is below {len(found.y_train)}, the training samples")
     order = Stream(seed, "cli/defend").permutation(len(found.y_train))
-    parts = order[:samples], order[samples:]
+    parts = order[:samples], order[samples : samples + training]
     own, rest = ((found.x_train[p], found.y_train[p]) for p in parts)
     return own, rest
 

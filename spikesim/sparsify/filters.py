@@ -68,10 +68,10 @@ def masked(network: Network, masks: Scores) -> Network:
     masks
         Factors, ``[filters]``.
     """
-    return network.swap(*(_gained(network[name], mask) for name, mask in _fitting(network, masks).items()))
+    return network.swap(*(_gained(network[name], gain) for name, gain in _fitting(network, masks).items()))
 
 
-def _gained(projection: Any, gain: NDArray[np.float64]) -> Projection:
+def _gained(projection: Any, gain: NDArray[np.float64]) -> Any:
     if projection.norm is None:
         return replace(projection, rule=scaled(projection.rule, gain))
     norm = projection.norm.spread(len(gain))

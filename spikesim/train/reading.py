@@ -40,7 +40,7 @@ class Reading(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.reader, self.entry = read_out(network, readout), the_input(network)
         engine: Any = backend("torch")
-        weights = None if learn else []
+        weights: list[str] | None = None if learn else []
         self.inner = engine.module(lower(network, folded=False), weights=weights, dtype=dtype, **settings)
         self.train(learn)
 
