@@ -1,6 +1,5 @@
 """Reconstructive neuron pruning: masks, ascent, recovery, threshold; a network whose trigger channel is known."""
 
-
 from dataclasses import replace
 
 import numpy as np
@@ -81,7 +80,7 @@ def test_more_is_pruned_at_higher_thresholds_and_nothing_below_zero():
 def test_all_pruned_answers_one_class(trained, digits):
     net = switched_off(trained, {FIRST: np.ones(5, bool)})
     assert len(set(predictions(net, digits[0], **PRESENTED))) == 1
-    curve = trade_off(trained, by_magnitude(trained), (0, 5), lambda n: (predictions(n, digits[0], **PRESENTED)))
+    curve = trade_off(trained, by_magnitude(trained), (0, 5), lambda n: predictions(n, digits[0], **PRESENTED))
     assert np.array_equal(curve[0][1], predictions(trained, digits[0], **PRESENTED)) and len(set(curve[1][1])) == 1
 
 
@@ -132,7 +131,7 @@ def test_unlearning_raises_the_loss_step_by_step(digits):
     how = {"optimiser": "sgd", "learning_rate": 1e-3, "schedule": "constant", "validation_fraction": 0.0}
     found = train(smooth, digits, rule=rule, epochs=5, batch_size=1000, **how, **PRESENTED)
     losses = [e.loss for e in found.history]
-    assert all(b > a for a, b in zip(losses, losses[1:], strict=False))
+    assert (np.diff(losses) > 0).all()
 
 
 def test_the_defence_of_an_honest_network_costs_at_most_two_points(trained, digits):

@@ -63,7 +63,7 @@ def filter_spectrum(weights: ArrayLike, n: int = SIZE) -> Array:
 def radius(n: int) -> Array:
     """Return the distance of each bin of an ``n x n`` DFT to frequency 0, in bins, ``[n, n]``."""
     each = np.minimum(np.arange(n), n - np.arange(n))
-    return np.hypot(each[:, None], each[None, :])
+    return np.asarray(np.hypot(each[:, None], each[None, :]))
 
 
 def low_share(weights: ArrayLike, n: int = SIZE, r0: float | None = None) -> Array:

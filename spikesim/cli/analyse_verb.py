@@ -19,7 +19,7 @@ def _together() -> None:
 @command.command()
 def filters(
     network: NetworkName,
-    size: Annotated[int, typer.Option(help="Side to which filters are padded with zeros: that of the image, say.")] = 32,
+    size: Annotated[int, typer.Option(help="Side to which filters are padded: that of the image, say.")] = 32,
     r0: Annotated[float | None, typer.Option(help="Radius of low frequencies in bins; a quarter of the side.")] = None,
     settings: Settings = None,
     json: Json = False,

@@ -55,9 +55,7 @@ def blur(x: ArrayLike, times: int) -> Images:
     for axis in (-2, -1) * times:
         wide = np.pad(images, [(0, 0)] * (images.ndim + axis) + [(1, 1)] + [(0, 0)] * (-1 - axis))
         n = images.shape[axis]
-        images = sum(
-            (w * np.take(wide, range(k, k + n), axis) for k, w in enumerate(BINOMIAL)), np.zeros_like(images)
-        )
+        images = sum((w * np.take(wide, range(k, k + n), axis) for k, w in enumerate(BINOMIAL)), np.zeros_like(images))
     return images
 
 

@@ -152,9 +152,7 @@ def by_magnitude(network: Network, projections: Sequence[str] | None = None) -> 
 
 def at_random(network: Network, seed: int, projections: Sequence[str] | None = None) -> dict[str, NDArray[np.float64]]:
     """Return a random score per filter, uniform from 0 to 1."""
-    return {
-        name: Stream(seed, f"sparsify/{name}").uniform(n) for name, n in filters(network, projections).items()
-    }
+    return {name: Stream(seed, f"sparsify/{name}").uniform(n) for name, n in filters(network, projections).items()}
 
 
 def _fitting(network: Network, values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
