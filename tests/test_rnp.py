@@ -1,13 +1,16 @@
 """Reconstructive neuron pruning: masks, ascent, recovery, threshold; a network whose trigger channel is known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import spikesim as sp
 from spikesim import data
+from spikesim.cli import app, register
 from spikesim.data.triggers import Backdoor, Patch
 from spikesim.engine import backend
 from spikesim.errors import InvalidValueError, NetworkError, UnknownNameError
@@ -200,3 +203,46 @@ def test_what_is_refused(trained, digits):
     with pytest.raises(InvalidValueError, match="raise unlearn_rate"):
         RNP(unlearn_rate=1e-9, unlearn_epochs=1, presented=PRESENTED).fit(trained, digits)
     assert np.array_equal(at_random(trained, 1)[FIRST], at_random(trained, 1)[FIRST])
+
+
+# ------------------------------------------------------------------------------------------------ command line
+def test_defend_prunes_a_file_and_says_what_it_cost(trained, tmp_path):
+    trained.save(tmp_path / "suspect.h5")
+    words = [
+        "defend",
+        tmp_path / "suspect.h5",
+        "--samples",
+        90,
+        "--steps",
+        2,
+        "--mask-epochs",
+        2,
+        "--unlearn-rate",
+        0.05,
+    ]
+    found = json.loads(call(*words, "--out", tmp_path / "pruned.h5", "--json"))
+    assert found["unlearned"]["accuracy"] < found["given"]["accuracy"] and sum(found["predicted"]) == 60
+    off = masked(trained, {FIRST: np.ones(5)})[FIRST].norm.scale != 0
+    kept = sp.Network.load(tmp_path / "pruned.h5")[FIRST].norm.spread(5).scale != 0
+    assert off.all() and 5 - kept.sum() == found["pruned"]
+    with pytest.raises(InvalidValueError, match="outside the image of 8 x 8"):
+        call(*words, "--row", 7, "--out", tmp_path / "no.h5")
+    with pytest.raises(InvalidValueError, match="allowed is from 30"):
+        call("defend", tmp_path / "suspect.h5", "--samples", 5)
+
+
+def test_analyse_filters_prints_shares(trained, tmp_path):
+    trained.save(tmp_path / "net.h5")
+    found = json.loads(call("analyse", "filters", tmp_path / "net.h5", "--size", 8, "--json"))
+    assert found["projection"] == FIRST and len(found["shares"]) == 5
+    assert "mean low share" in call("analyse", "filters", tmp_path / "net.h5")
+
+
+def call(*words):
+    """Run a verb in this process; a user's mistake comes out as its exception."""
+    if not app.registered_commands:
+        register()
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout

@@ -109,8 +109,8 @@ def _attacked(net: Any, samples: Any, attack: Any, epochs: int, seed: int, prese
     from spikesim.train import train
 
     made = attack.poison(*samples)
-    how = {"epochs": epochs, "learning_rate": 1e-2, "validation_fraction": 0.0, "fold": False, "seed": seed}
-    return train(net, (made.x, made.y), progress=True, **how, **presented).network
+    how: dict[str, Any] = {"learning_rate": 1e-2, "validation_fraction": 0.0, "fold": False, **presented}
+    return train(net, (made.x, made.y), epochs=epochs, seed=seed, progress=True, **how).network
 
 
 def _figures(defence: Any, net: Any, found: Any, attack: Any) -> tuple[float, float]:
