@@ -155,10 +155,11 @@ def write(name: str, stored: dict[str, Any]) -> None:
 def report(name: str) -> str:
     """Return a table in Markdown: accuracy in per cent by kind of corruption, mean over severities and seeds."""
     runs = machine.read(name, STORED).get("runs", [])
-    seeds = sorted({r["seed"] for r in runs})
+    if not runs:
+        return f"{name}: nothing is stored"
     kinds = ["clean", *(k for k in CORRUPTIONS if k != "lose_events"), "mean", "lose_events"]
-    lines = [f"{name}, {len(seeds)} seeds", "", f"| first filters | low share | {' | '.join(kinds)} | mean - free |"]
-    lines.append("|" + "---|" * (len(kinds) + 3))
+    lines = [f"{name}:", "", f"| first filters | seeds | low share | {' | '.join(kinds)} | mean - free |"]
+    lines.append("|" + "---|" * (len(kinds) + 4))
     base = {r["seed"]: mean_of(r, "mean") for r in runs if r["variant"] == "free"}
     for variant in EXPERIMENTS[name]["variants"]:
         own = [r for r in runs if r["variant"] == variant]
@@ -166,7 +167,7 @@ def report(name: str) -> str:
             cells = [f"{100 * np.mean([mean_of(r, k) for r in own]):.1f}" for k in kinds]
             gained = np.array([mean_of(r, "mean") - base[r["seed"]] for r in own if r["seed"] in base])
             share = f"{np.mean([r['low_share'] for r in own]):.2f}"
-            lines.append(f"| {variant} | {share} | {' | '.join(cells)} | {interval(gained)} |")
+            lines.append(f"| {variant} | {len(own)} | {share} | {' | '.join(cells)} | {interval(gained)} |")
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def report(name: str) -> str:
     if not runs:
         return f"{name}: nothing is stored"
     stages = [f"{stage.replace('_', ' ')} {pair([r[stage] for r in runs])}" for stage in STAGES]
-    lines = [f"{name}, {len(runs)} seeds, clean accuracy / attack success: {', '.join(stages)}"]
+    lines = [f"{name}, seeds: {len(runs)}, clean accuracy / attack success: {', '.join(stages)}"]
     for title, kind in (("filters pruned", "curves"), ("pruned, then fine-tuned", "tuned")):
         lines += ["", f"| {title} | RNP | magnitude | random |", "|---|---|---|---|"]
         for n, _ in runs[0][kind]["rnp"]:
