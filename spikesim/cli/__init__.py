@@ -27,6 +27,8 @@ VERBS = (
     "train",
     "prune",
     "learn",
+    "analyse",
+    "defend",
     "quantise",
     "profile",
     "map",
