@@ -224,7 +224,7 @@ def net(rule, weight=0.5, **more):
 
 @pytest.mark.parametrize("name", SYNAPSES)
 def test_rules_survive_a_file(name, tmp_path):
-    rule = r_stdp("in") if name == "r_stdp" else SYNAPSES[name]()
+    rule = SYNAPSES[name]("in") if name in ("r_stdp", "subspace") else SYNAPSES[name]()
     net(rule).save(tmp_path / "net.h5")
     again = Network.load(tmp_path / "net.h5")
     assert again == net(rule) and again.projections[0].plasticity.model == rule.model

@@ -201,8 +201,8 @@ def follow(
     ...     dw="y0*x1 - x0*y1", x1_impulse=16, x1_tau=10, y1_impulse=16, y1_tau=10, arithmetic="float"
     ... )
     >>> times = np.arange(20)
-    >>> float(follow(stdp, [[20]], [times == 10], [times == 15]).w.round(9))
-    29.704490555
+    >>> follow(stdp, [[20]], [times == 10], [times == 15]).w.round(9).tolist()
+    [[29.704490555]]
     """
     sources, targets = np.asarray(pre, bool), np.asarray(post, bool)
     (n_pre, columns), n_post = sources.shape, targets.shape[0]
