@@ -83,7 +83,7 @@ def scaled_to(terms: Floats, target: float, floor: float = 0.0) -> Floats:
 
     Examples
     --------
-    >>> scaled_to(np.array([1.0, 1.0, 8.0]), 2.0).tolist()
+    >>> scaled_to(np.array([1.0, 1.0, 8.0]), 2.0).round(6).tolist()
     [0.5, 0.5, 1.0]
     """
     m = len(terms)
