@@ -8,7 +8,7 @@ import pytest
 
 from spikesim.distributions import Uniform
 from spikesim.equations.expression import Expressions, Symbol, Tape
-from spikesim.equations.primitives import exp, spike
+from spikesim.equations.primitives import exp, spike, where
 from spikesim.equations.response import respond
 from spikesim.equations.show import equations_latex, equations_text
 from spikesim.equations.surrogates import SURROGATES, phi, surrogate
@@ -99,6 +99,14 @@ def test_branching_on_a_symbol_names_the_remedy() -> None:
         @neuron
         def bad(v: Any, i: Any, p: Any) -> Any:
             return (spike(v), v) if v > 1 else (spike(v), 0.0)
+
+
+def test_equality_of_a_symbol_is_refused_and_not_false() -> None:
+    with pytest.raises(UnsupportedError, match=r"neuron 'bad': .* with `==` or `!=`; use `\(a >= b\) & \(a <= b\)`"):
+
+        @neuron
+        def bad(v: Any, i: Any, p: Any) -> Any:
+            return spike(v), where(i == 1.0, v, 0.0)
 
 
 def test_math_functions_name_the_remedy() -> None:

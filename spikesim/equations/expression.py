@@ -216,6 +216,13 @@ class Symbol:
             ]
         )
 
+    def __eq__(self, other: object) -> bool:  # Python's own would be False, and `where` would take the other branch
+        raise UnsupportedError(
+            ["a step function cannot compare a value that changes with `==` or `!=`; use `(a >= b) & (a <= b)`"]
+        )
+
+    __hash__ = object.__hash__
+
     def __float__(self) -> float:
         raise UnsupportedError(
             [
