@@ -19,7 +19,6 @@ EXPERIMENTS = {
     "digits": "Permuted digits, 5 tasks",
     "mnist": "Permuted MNIST, 10 tasks",
     "fashion": "Permuted Fashion-MNIST, 10 tasks",
-    "mnist-once": "Permuted MNIST, 10 tasks, each sample once",
 }
 SHOWN = ("ACC", "BWT", "forgetting", "learning accuracy", "intransigence", "FWT", "AIA")
 Row = dict[str, Any]
