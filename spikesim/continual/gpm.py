@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.continual.hlop import away_from, like
+from spikesim.continual.subspace import away_from, like
 from spikesim.errors import InvalidValueError
 
 
