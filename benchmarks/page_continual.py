@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from continual import EXPERIMENTS as PLANNED
+from continual_speed_table import speed
 from continual_summary import EXPERIMENTS, SHOWN, Row, cell, stored, table_of
 from tables import about, table
 
@@ -31,6 +32,7 @@ def continual() -> str:
     text = TEXT.read_text("utf-8")
     parts = {
         "sections": "\n\n".join(section(name, found[name], tables[name]) for name in found),
+        "speed": speed(),
         "verdicts": verdicts(tables),
         "published": published(tables.get("mnist", {})),
         "effects": effects(tables),
