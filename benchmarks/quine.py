@@ -1,8 +1,8 @@
 """Train small quines in every way the page shows; one JSON file per run.
 
-    python benchmarks/quine.py [--seeds 0 1 2] [--epochs 60] [--show | --write]
+    python benchmarks/quine.py [--seeds 0 1 2] [--ways grad ...] [--epochs 60] [--show | --write]
 
-Runs that have a file are left out, so it can be stopped and started.
+Runs that have a file are left out, so it can be stopped and started, and several may work side by side on other seeds.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
+    parser.add_argument("--ways", nargs="*", default=tuple(dict.fromkeys(w for w, _ in WAYS)))
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--show", action="store_true", help="print the table of what is there")
     parser.add_argument("--write", action="store_true", help="write it into the page")
@@ -62,7 +63,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for seed, (way, start), net in product(chosen.seeds, WAYS, ("selu", "spiking")):
         path = FOLDER / f"{net}-{way.replace('+', '-')}-{start}-{seed}.json"
-        if path.exists():
+        if way not in chosen.ways or path.exists():
             continue
         found = one(net, way, start, seed, chosen.epochs)
         part = path.with_suffix(f".{os.getpid()}")
