@@ -118,7 +118,7 @@ class FastWeights:
         self.check_modulator(modulator)
         # rates over S micro-steps are counts / S, hence a pair of spikes counts 1 / S^2
         eta = self.eta0 / 2 * (-1.0 if self.alpha == "minus" else 1.0) / self.micro_steps**2
-        how = {"tau": tau, "w_min": -w_max, "w_max": w_max}
+        how: dict[str, Any] = {"tau": tau, "w_min": -w_max, "w_max": w_max}
         if modulator:  # it brings the decay as well, so nothing else may make the weight fade
             return fast_weights(modulator, eta=eta, decay=self.decay0 / 2, tau_f=NEVER * dt, **how)
         # what a trial step adds fades from the next one on, a state at once
@@ -212,8 +212,8 @@ def fast_weights(modulator: str = "", **params: Any) -> Plasticity:
     modulator
         Source or population whose output gates growth and ``decay``; none by default.
     **params
-        ``eta``, ``tau`` (s), ``tau_f`` (s); with a modulator ``decay`` (0); ``w_min`` (-1) and ``w_max`` (1), which also
-        limit what is sent.
+        ``eta``, ``tau`` (s), ``tau_f`` (s); with a modulator ``decay`` (0); ``w_min`` (-1) and ``w_max`` (1), which
+        also limit what is sent.
 
     Examples
     --------

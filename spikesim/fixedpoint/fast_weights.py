@@ -119,7 +119,9 @@ def _check(fast: FastWeights, modulator: str, scale: float, tau: float, unit: in
     if fast.rule == "hebbian" and not fast.eta0 and not fast.decay0:
         problems.append("eta0 and decay0 are both 0, so nothing changes; leave plasticity out")
     if not fast.modulated and fast.micro_steps not in EVERY:
-        problems.append(f"the chip learns in every 2^K-th step: micro_steps must be 1, 2 .. 512, found {fast.micro_steps}")
+        problems.append(
+            f"the chip learns in every 2^K-th step: micro_steps must be 1, 2 .. 512, found {fast.micro_steps}"
+        )
     if problems:
         raise UnsupportedError(problems, "fast weights cannot learn on Loihi:")
     fast.check_modulator(modulator)
