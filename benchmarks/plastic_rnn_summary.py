@@ -150,9 +150,9 @@ def draw(runs: list[Run], steps: int, path: Path) -> None:
         # an episode of one-shot images is short, so it has twice as many batches
         at = np.arange(parts + 1) * (2 if task == "one_shot" else 1) * steps / parts
         score = "accuracy" if task == "one_shot" else "test error"
-        learning_curves(curves, at, x="batches", y=score, log=task != "one_shot", dashed=dashed, ax=ax)
+        learning_curves(curves, at, x="batches", y=score, log=task == "cue_reward", dashed=dashed, ax=ax)
         if task != "one_shot":
-            ax.set_ylim(top=3 * CHANCE[task])
+            ax.set_ylim(top=2 * CHANCE[task])
         ax.axhline(CHANCE[task], color=FAINT, lw=1.0, ls=":")
         ax.set_title(task, fontsize=SMALL + 1.5, loc="right")
         handles, labels = ax.get_legend_handles_labels()

@@ -101,6 +101,8 @@ def quine(
             right.plot(norm, loss, color=colour, lw=1.2, ls="--" if name in dashed else "-")
             right.plot(norm[-1:], loss[-1:], "o", ms=4, color=colour)
     right.set(xscale="log", yscale="log")
+    least = 1e-3 * min((run[0].min() for part in parts.values() for run in part if run[0].min() > 0), default=1.0)
+    right.set(xlim=(max(least, right.get_xlim()[0]), None), ylim=(max(least, right.get_ylim()[0]), None))
     ends = max(right.get_xlim()[0], right.get_ylim()[0]), min(right.get_xlim()[1], right.get_ylim()[1])
     right.plot(ends, ends, color=style.FAINT, lw=1.0, ls=":")
     style.note(right, "dot: the end; dotted line: rho = 1")
