@@ -308,8 +308,17 @@ def test_networks_that_cannot_have_fast_weights_are_refused_with_all_reasons():
         FastWeights("hebian")
     with pytest.raises(InvalidValueError, match=r"decay0.*found 2\.0\neta0|eta0.*\ndecay0.*found 2\.0"):
         FastWeights(eta0=-1.0, decay0=2.0)
-    with pytest.raises(InvalidValueError, match="hidden must be at least 1"):
-        plastic_rnn(hidden=0)
+    for hidden in (0, 2.5):
+        with pytest.raises(InvalidValueError, match=f"hidden must be at least 1.*found {hidden}"):
+            plastic_rnn(hidden=hidden)
+    with pytest.raises(InvalidValueError, match=r"found \[0, 2, 5\]"):
+        made("none")(torch.zeros(0, 2, 5))
+    with pytest.raises(InvalidValueError, match="must be a tensor, found ndarray"):
+        made("none")(np.zeros((3, 2, 5)))
+    with pytest.raises(InvalidValueError, match="rule must be a FastWeights or the name of one, found 5"):
+        module_of(NET, 5, outputs=1)
+    with pytest.raises(UnsupportedError, match=r"gate must be .* found 0\.5[\s\S]*found 1\.5"):
+        module_of(NET, outputs=1.5, gate=0.5)
 
 
 def test_episodes_hold_what_they_promise():
@@ -338,3 +347,7 @@ def test_episodes_hold_what_they_promise():
     assert not np.array_equal(first[0], next(iter(same))[0])
     with pytest.raises(InvalidValueError, match="2 to 4 ways"):
         OneShot(images, labels, ways=9)
+    with pytest.raises(InvalidValueError, match="found 12 images and 3 labels"):
+        OneShot(images, labels[:3])
+    with pytest.raises(InvalidValueError, match=r"length must be a whole number of at least 1, found 2\.5"):
+        Copying(2.5)

@@ -77,9 +77,9 @@ class FastWeights:
         problems = [
             f"{name} of fast weights must be {allowed}, found {value!r}"
             for name, value, allowed, fits in (
-                ("eta0", self.eta0, "at least 0", self.eta0 >= 0),
-                ("decay0", self.decay0, "from 0 to 1", 0 <= self.decay0 <= 1),
-                ("clip", self.clip, "above 0 (inf: none)", self.clip > 0),
+                ("eta0", self.eta0, "a number of at least 0", _number(self.eta0) and 0 <= self.eta0 < float("inf")),
+                ("decay0", self.decay0, "a number from 0 to 1", _number(self.decay0) and 0 <= self.decay0 <= 1),
+                ("clip", self.clip, "above 0 (inf: none)", _number(self.clip) and self.clip > 0),
                 ("micro_steps", self.micro_steps, "a whole number from 1", _whole(self.micro_steps)),
             )
             if not fits
@@ -146,6 +146,10 @@ class FastWeights:
         if bool(modulator) != self.modulated:
             found, remedy = (repr(modulator), "pass modulated=True") if modulator else ("none", "name the modulator")
             raise InvalidValueError(f"modulated={self.modulated} does not fit the modulator, found {found}; {remedy}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:

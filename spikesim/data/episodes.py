@@ -206,6 +206,10 @@ class OneShot:
     scored = slice(-1, None)
 
     def __init__(self, images: Array, labels: Array, ways: int = 3) -> None:
+        if not len(images) or len(images) != len(labels):
+            raise InvalidValueError(
+                f"one-shot episodes need a label per image, found {len(images)} images and {len(labels)} labels"
+            )
         flat = np.asarray(images, np.float64).reshape(len(images), -1)
         self.images, self.ways = flat - flat.mean(), ways  # pixels of one sign make all images alike to a product
         self.groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
@@ -305,6 +309,10 @@ def episode_task(name: str) -> tuple[Any, Any]:
 
 
 def _at_least(what: str, values: dict[str, tuple[Any, int]]) -> None:
-    problems = [f"{what}: {n} must be at least {low}, found {v!r}" for n, (v, low) in values.items() if not v >= low]
+    problems = [
+        f"{what}: {n} must be a whole number of at least {low}, found {v!r}"
+        for n, (v, low) in values.items()
+        if not (isinstance(v, int | np.integer) and v >= low)
+    ]
     if problems:
         raise InvalidValueError("\n".join(problems))
