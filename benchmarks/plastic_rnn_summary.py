@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from scipy.stats import ttest_rel
+from scipy.stats import binomtest, ttest_rel
 
 from spikesim.data.episodes import TASKS
 from spikesim.plot import learning_curves
@@ -98,13 +98,20 @@ def _sentences(runs: list[Run], steps: int) -> Iterator[str]:
     """Yield what follows for the paper's conclusion, and which curves have not settled."""
     for group, tasks in GROUPS.items():
         found: dict[str, list[str]] = {"hebbian": [], "gradient": [], "": []}
+        pairs: list[float] = []
         for task, net in product(tasks, NETS):
             better, p = _pair(runs, steps, task, net, ("hebbian", "gradient"))
             if len(better) > 1:
                 ahead = "" if not p < CLEAR else "hebbian" if better.mean() > 0 else "gradient"
                 found[ahead].append(f"{task} {net}")
+                pairs += [float(b) for b in better if b]
         shown = [f"Hebbian ahead in {_list(found['hebbian'])}", f"gradient ahead in {_list(found['gradient'])}"]
-        yield f"- **{group}** (p < {CLEAR}): {'; '.join(shown)}; not decided: {_list(found[''])}."
+        wins = sum(b > 0 for b in pairs)
+        sign = binomtest(wins, len(pairs)).pvalue if pairs else float("nan")
+        yield (
+            f"- **{group}** (p < {CLEAR}): {'; '.join(shown)}; not decided: {_list(found[''])}. Hebbian ahead in "
+            f"{wins} of {len(pairs)} pairs of runs (sign test, p = {sign:.2g})."
+        )
     moving = [
         f"{task} {net} {rule}"
         for task, net, rule in product(TASKS, NETS, RULES[1:])
