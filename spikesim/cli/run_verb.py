@@ -64,7 +64,7 @@ def command(
 
     check_folder(plot)
     if network in SYSTEMS:
-        given = {"--backend": backend, "--duration": duration, "--threads": threads, "--represent": represent}
+        given: dict[str, Any] = {"--backend": backend, "--duration": duration, "--threads": threads, "--represent": represent}
         given |= {"--out": out, "--checkpoint-every": checkpoint_every, "--resume": resume, "--ranks": ranks > 1}
         given |= {"--dtype": dtype != "float64", "--device": device != "cpu", "--approximate": approximate}
         show_system(network, parse_settings(settings), seed, json, plot, [name for name, v in given.items() if v])
