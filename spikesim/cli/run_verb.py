@@ -64,9 +64,10 @@ def command(
 
     check_folder(plot)
     if network in SYSTEMS:
-        given: dict[str, Any] = {"--backend": backend, "--duration": duration, "--threads": threads, "--represent": represent}
-        given |= {"--out": out, "--checkpoint-every": checkpoint_every, "--resume": resume, "--ranks": ranks > 1}
+        given: dict[str, Any] = {"--backend": backend, "--duration": duration, "--threads": threads, "--out": out}
+        given |= {"--checkpoint-every": checkpoint_every, "--resume": resume, "--ranks": ranks > 1}
         given |= {"--dtype": dtype != "float64", "--device": device != "cpu", "--approximate": approximate}
+        given["--represent"] = represent
         show_system(network, parse_settings(settings), seed, json, plot, [name for name, v in given.items() if v])
         return
     circuit = _circuit(network, approximate, json) if network.endswith(".json") else None
