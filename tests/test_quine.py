@@ -180,11 +180,13 @@ def command(*words):
 
 def test_the_command_shows_the_table(tmp_path):
     picture = tmp_path / "quine.png"
-    done = command("--set", "hidden=4", "--set", "epochs=1", "--json", "--plot", str(picture))
+    ways = "ways=grad,regen+grad,auxiliary"
+    done = command("--set", "hidden=4", "--set", "epochs=1", "--set", ways, "--json", "--plot", str(picture))
     assert done.exit_code == 0 and picture.stat().st_size > 5000, done.output
     rows = json.loads(done.output)["rows"]
     assert {(r["net"], r["method"]) for r in rows} >= {("spiking", "grad"), ("selu", "regen+grad")}
     assert all({"loss", "norm2", "rho"} <= {*r} for r in rows)
+    assert all((r["accuracy"] is not None) == (r["method"] == "auxiliary") for r in rows)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,7 @@ def test_the_command_shows_the_table(tmp_path):
     [
         (["--set", "width=4"], UnknownNameError, "hidden"),
         (["--set", "epochs=0", "--set", "hidden=-1"], InvalidValueError, "hidden must be at least 1.*\\n.*epochs must"),
+        (["--set", "ways=grad,evolve"], UnknownNameError, "way of a quine: 'evolve'"),
         (["--set", "hidden=2.5"], InvalidValueError, "hidden of 'quine' must be a whole number, found 2.5"),
         (["--backend", "loihi", "--out", "x.h5"], InvalidValueError, "--backend is for simulations.*\\n--out is"),
     ],

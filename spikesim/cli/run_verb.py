@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10`, `spikesim run circuit.json`.
 
-    `spikesim run quine` (--set hidden=, epochs=, generations=, steps=) and `spikesim run plastic_rnn` (--set task=,
-    steps=, hidden=, parts=, rules=hebbian,gradient) train these systems and show a table; --plot draws their curves.
+    `spikesim run quine` (--set hidden=, epochs=, generations=, steps=, ways=grad,auxiliary) and `spikesim run
+    plastic_rnn` (--set task=, steps=, hidden=, parts=, rules=hebbian,gradient) train these systems and show a table;
+    --plot draws their curves.
     """
     from spikesim.engine import Options, run
     from spikesim.ranks.communicator import under_mpiexec

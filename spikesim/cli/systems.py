@@ -12,30 +12,60 @@ from spikesim.errors import DivergedError, InvalidValueError, UnknownNameError
 Rows = list[dict[str, Any]]  # what is a list is a curve: in the JSON and the picture, not in the table
 
 
-def quine(hidden: int = 24, epochs: int = 20, generations: int = 4, steps: int = 8, seed: int = 0) -> Rows:
+WAYS = ("grad", "hill", "regen", "regen+grad", "regen+hill", "auxiliary")
+
+
+def quine(
+    hidden: int = 24,
+    epochs: int = 20,
+    generations: int = 4,
+    steps: int = 8,
+    seed: int = 0,
+    ways: str = "grad,hill,regen+grad",
+) -> Rows:
     """Train small quines by gradients, hill climbing and regeneration; loss, norm and rho before and after."""
+    _at_least(quine, {"hidden": (hidden, 1), "epochs": (epochs, 1), "generations": (generations, 1)})
+    chosen = ways.split(",")
+    for way in chosen:
+        if way not in WAYS:
+            raise UnknownNameError("way of a quine:", way, WAYS)
+    rows: Rows = []
+    for net in ("selu", "spiking"):
+        for way in chosen:
+            count = generations if way.startswith("regen") else min(epochs, 5) if way == "hill" else epochs
+            for start in ("uniform", "he") if way == "grad" else ("uniform",):
+                rows += _one_quine(net, way, start, count, hidden, steps, seed)
+    return rows
+
+
+def _one_quine(net: str, way: str, start: str, count: int, hidden: int, steps: int, seed: int) -> Rows:
+    """Train one quine; rows of before and after."""
+    from spikesim.data import load
     from spikesim.models.networks import quine as network
     from spikesim.train.quine import Quine
 
-    _at_least(quine, {"hidden": (hidden, 1), "epochs": (epochs, 1), "generations": (generations, 1)})
-    rows: Rows = []
-    for net in ("selu", "spiking"):
-        for method, start, count in (
-            ("grad", "uniform", epochs),
-            ("grad", "he", epochs),
-            ("hill", "uniform", min(epochs, 5)),
-            ("regen+grad", "uniform", generations),
-        ):
-            made = Quine(network(hidden, start=start, seed=seed), steps, net == "selu", start, seed=seed)
-            try:
-                made.train(method, count)
-            except DivergedError:  # a result as well: the last row is the generation before
-                method += " (diverged)"
-            curve = [[h.loss, h.norm2] for h in made.history]
-            for h in (made.history[0], made.history[-1]):
-                figures = {"loss": h.loss, "norm2": h.norm2, "rho": h.rho if h.norm2 else None}
-                rows.append({"net": net, "method": method, "start": start, "epoch": h.epoch, **figures, "curve": curve})
-    return rows
+    further: dict[str, Any] = {}
+    digits: Any = None
+    if way == "auxiliary":
+        digits = load("digits").scaled()
+        further = {"images": digits.x_train, "labels": digits.y_train}
+    value = network(hidden, 0 if digits is None else 10, start, seed=seed)
+    made = Quine(value, steps, net == "selu", start, seed=seed, **further)
+    accuracies = [None if digits is None else made.accuracy(digits.x_test, digits.y_test)]
+    name = way
+    try:
+        made.train("grad" if way == "auxiliary" else way, count)
+    except DivergedError:  # a result as well: the last row is the generation before
+        name += " (diverged)"
+    accuracies.append(None if digits is None else made.accuracy(digits.x_test, digits.y_test))
+    curve = [[h.loss, h.norm2] for h in made.history]
+    return [
+        {
+            "net": net, "method": name, "start": start, "epoch": h.epoch, "loss": h.loss, "norm2": h.norm2,
+            "rho": h.rho if h.norm2 else None, "accuracy": accuracy, "curve": curve,
+        }
+        for h, accuracy in zip((made.history[0], made.history[-1]), accuracies, strict=True)
+    ]  # fmt: skip
 
 
 def plastic_rnn(
@@ -157,5 +187,5 @@ def show_system(
     if json:
         print_json({"system": name, "rows": rows})
         return
-    header = [key for key in rows[0] if not isinstance(rows[0][key], list)]
+    header = [key for key in rows[0] if any(not isinstance(r[key], list | None) for r in rows)]
     print_table(name, header, [["" if row[key] is None else row[key] for key in header] for row in rows])
