@@ -141,7 +141,10 @@ class _Mapping:
     def _event(self, event: str, found: Mapping[str, Polynomial]) -> Iterator[str]:
         if event == "send":
             if found["sent"] != Polynomial.of("w"):
-                yield "send: it delivers something other than the weight"
+                yield (
+                    "send: it delivers something other than the weight; a projection of its own can hold what changes, "
+                    "as in spikesim.fixedpoint.fast_weights"
+                )
             return
         for name, value in found.items():
             change = value + Polynomial.of(name).times(-1.0)
