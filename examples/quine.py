@@ -34,9 +34,8 @@ def main(epochs: int = 10) -> None:
     asked = np.broadcast_to(coordinates(network)[-HIDDEN:], (8, HIDDEN, HIDDEN))
     rates = sp.run(network, steps=8, inputs={"coordinate": asked}, backend="torch")["layer2"].dense().mean(0)
     gain, weights = self_reading(rates)
-    print(
-        f"read-out by eigenvector: norm {np.linalg.norm(weights):.3f}, rho {rho(gain * rates @ weights, weights):.1e}"
-    )
+    error = rho(gain * rates @ weights, weights)
+    print(f"read-out by eigenvector: norm {np.linalg.norm(weights):.3f}, rho {error:.1e}")
     right = learned[-1].rho < learned[0].rho
     print(f"knows itself better than before: {'right' if right else 'wrong'}")
 
