@@ -41,6 +41,11 @@ def _curves(runs: list[Run], steps: int, task: str, net: str, rule: str) -> dict
     return {r["seed"]: [r["start"], *r["curve"]] for r in runs if _of(r) == which}
 
 
+def _times(task: str) -> int:
+    """Return how many batches a step of the settings is: an episode of one-shot images is short, so it has two."""
+    return 2 if task == "one_shot" else 1
+
+
 def _of(run: Run) -> tuple[str, str, str, int]:
     return run["task"], run["net"], run["rule"], run["steps"]
 
@@ -130,14 +135,14 @@ def _longer(runs: list[Run], steps: int) -> str:
     if not cells:
         return ""
     lines = [
-        f"| task | network | rule | after {steps} | after half | at the end | batches | runs |",
+        "| task | network | rule | as above | after half | at the end | batches | runs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for task, net, rule, long in cells:
         curves = np.array(list(_curves(runs, long, task, net, rule).values()))
         last = curves.shape[1] - 1
         shown = [f"{curves[:, k].mean():.3f}" for k in (last * steps // long, last // 2, last)]
-        lines.append(f"| {task} | {net} | {rule} | {' | '.join(shown)} | {long} | {len(curves)} |")
+        lines.append(f"| {task} | {net} | {rule} | {' | '.join(shown)} | {long * _times(task)} | {len(curves)} |")
     return "\n".join(lines)
 
 
@@ -154,8 +159,7 @@ def draw(runs: list[Run], steps: int, path: Path) -> None:
                 curves[f"{rule}, {net}"] = np.array(list(found.values()))
         dashed = [name for name in curves if name.endswith("rate")]
         parts = max(c.shape[1] for c in curves.values()) - 1
-        # an episode of one-shot images is short, so it has twice as many batches
-        at = np.arange(parts + 1) * (2 if task == "one_shot" else 1) * steps / parts
+        at = np.arange(parts + 1) * _times(task) * steps / parts
         score = "accuracy" if task == "one_shot" else "test error"
         learning_curves(curves, at, x="batches", y=score, log=task == "cue_reward", dashed=dashed, ax=ax)
         if task != "one_shot":
