@@ -233,10 +233,12 @@ class FineTune:
 
     def _hooks(self) -> dict[str, Any]:
         """Return what looks on while a task is learned: the protection, which leaves heads alone, and the penalty."""
-        step = self.step_hook()
-        step = self._writes.around(step) if self.count_writes else step
         hook = self._but_heads(self.protect) if self.protect is not None and self.with_heads else self.protect
-        return {"hook": hook, "step_hook": step}
+        return {"hook": hook, "step_hook": self.counted(self.step_hook())}
+
+    def counted(self, hook: Any) -> Any:
+        """Return a step hook that counts writes too, if these are counted; ``hook`` may be None."""
+        return self._writes.around(hook) if self.count_writes else hook
 
     def _but_heads(self, hook: Any, answer: Callable[[Any], Any] = lambda gradient: None) -> Any:
         """Return a hook that sees everything but the heads, whose gradients are answered otherwise."""
@@ -248,8 +250,7 @@ class FineTune:
     def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
         """Return a network trained on samples, with some settings changed; it does not become the learner's own."""
         # the seed is the same for every task: feedback weights, which are drawn from it, must stay
-        counted = {"step_hook": self._writes.around(None)} if self.count_writes else {}
-        settings = {**self.settings, "seed": self.seed, **counted, **changes}
+        settings = {**self.settings, "seed": self.seed, "step_hook": self.counted(None), **changes}
         if self.frozen_neurons and self.learned:
             settings = {k: v for k, v in settings.items() if k not in FIRST_TASK_ONLY}
         trained = train(network, samples, **settings)

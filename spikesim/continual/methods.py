@@ -249,13 +249,15 @@ class AfecPenalty:
     Parameters
     ----------
     base
-        ``"ewc"``, ``"mas"`` or ``"si"``.
+        ``"ewc"``, ``"mas"`` or ``"si"``; ``"none"`` for no pull towards old weights.
     settings
         Of the base: those of :class:`EwcPenalty`, ...
     forgetting
         Factor of the pull towards the expanded weights.
     start
         ``"fresh"``, ``"main"`` or ``"continue"``.
+    mode
+        ``"sequential"`` or ``"interleaved"``.
     replay
         Samples of old tasks that are kept and trained beside; 0 for none.
     """
@@ -264,15 +266,16 @@ class AfecPenalty:
     settings: Mapping[str, Any] = field(default_factory=dict)
     forgetting: float = 10.0
     start: str = "fresh"
+    mode: str = "sequential"
     replay: int = 0
     told: ClassVar[bool] = False
 
     def build(self, network: Start, **training: Any) -> Learner:
         """Return the learner."""
-        if self.base not in PENALTIES:
-            raise UnknownNameError("base of AFEC:", self.base, list(PENALTIES))
-        base = PENALTIES[self.base](**self.settings)
-        penalty = Afec(base, self.forgetting, start=self.start)
+        if self.base not in (*PENALTIES, "none"):
+            raise UnknownNameError("base of AFEC:", self.base, [*PENALTIES, "none"])
+        base = None if self.base == "none" else PENALTIES[self.base](**self.settings)
+        penalty = Afec(base, self.forgetting, start=self.start, mode=self.mode)
         if self.replay:
             return Replay(network, size=self.replay, penalty=penalty, **training)
         return FineTune(network, penalty=penalty, **training)
