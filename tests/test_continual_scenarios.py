@@ -77,7 +77,8 @@ def test_relabelled_tasks_show_the_same_samples_in_other_groups():
         for k, groups_of in enumerate(scenario.of_classes):
             found, sizes = scenario.experience(k), np.bincount(groups_of)
             assert len(sizes) == outputs and np.ptp(sizes) <= 1
-            assert np.array_equal(found.task.x, PLAIN) and np.array_equal(found.task.y, np.array(groups_of)[FEW.y_train])
+            assert np.array_equal(found.task.x, PLAIN)
+            assert np.array_equal(found.task.y, np.array(groups_of)[FEW.y_train])
             assert np.array_equal(found.y_test, np.array(groups_of)[FEW.y_test])
     assert not Relabelled(FEW, tasks=2, kind="domain").told
     with pytest.raises(InvalidValueError, match=r"found 'class'(.|\n)*groups must be from 2 to 10, found 11"):

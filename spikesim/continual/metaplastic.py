@@ -284,6 +284,10 @@ class Metaplastic(FineTune):
             changed.append(replace(p, rule=with_matrix(p.rule, signs * self.sizes[name])))
         return network.swap(*changed)
 
+    def now(self) -> Network:
+        """Return the network with the synapses of this moment, also amid a task (norms as they were before it)."""
+        return self._binarised(self.network)
+
     def learn(self, task: Task) -> None:
         """Learn a task."""
         for synapses in self.synapses.values():

@@ -156,7 +156,7 @@ def _relabelled(
     name: str, tasks: int = 5, kind: str = "task", seed: int = 0, groups: int | None = None,
     samples: int | None = None, tests: int | None = None, size: int | None = None, normalised: bool = True,
 ) -> Named:  # fmt: skip
-    """Give the classes other labels in every task, the same for several with groups=2, so tasks contradict each other."""
+    """Give the classes other labels in every task (groups=2: the same for several), so tasks contradict each other."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, normalised)
     return Named(Relabelled(data, tasks, kind, seed, groups), data.x_train.shape[1:])
 
