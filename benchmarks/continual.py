@@ -165,12 +165,14 @@ def conflicting(strengths: Mapping[str, float], forgetting: Mapping[str, float])
     return {**found, "afec on ewc, in turns": Way("afec", taking_turns)}
 
 
-def binary(epochs: Mapping[str, int]) -> dict[str, Way]:
-    """Return metaplastic synapses of several ``m`` (relative to the hidden weights), by training length."""
+def synapses(epochs: Mapping[str, int]) -> dict[str, Way]:
+    """Return metaplastic synapses by training length: some ``m`` relative to the hidden weights, and the authors'."""
+    settings: dict[str, Mapping[str, Any]] = {f"m {m:g}": {"m": m} for m in (0.0, 0.5, 1.0, 2.0, 4.0)}
+    settings["m 1.35 per weight"] = {"m": 1.35, "per": "weight"}
     return {
-        f"m {m:g}, {length}": Way("metaplastic", {"m": m}, {**BITS, "epochs": n}, along=True)
+        f"{label}, {length}": Way("metaplastic", chosen, {**BITS, "epochs": n}, along=True)
         for length, n in epochs.items()
-        for m in (0.0, 0.5, 1.0, 1.35, 2.0)
+        for label, chosen in settings.items()
     }
 
 
@@ -190,7 +192,7 @@ EXPERIMENTS = {
     ),
     "long": Experiment(
         "permuted-digits", {"tasks": 2}, "200-200", {"batch_size": 32, "steps": 6},
-        binary({"short": 8, "long": 40}), seeds=5,
+        synapses({"short": 8, "long": 40}), seeds=5,
     ),
 }  # fmt: skip
 

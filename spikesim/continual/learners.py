@@ -185,10 +185,10 @@ class FineTune:
             If the scenario hides the task that a head is for, and whatever :func:`spikesim.train.train` raises.
         """
         samples = self._samples(task)
-        self.network = self.network_for(task.number)
+        self.network = self._untaught(task)
         if self.penalty is not None:
-            self.penalty.begin_task(self, task, samples)
-        self.network = self.teach(self.network, samples, **self._hooks())
+            self.penalty.begin_task(self, self._shown(task), samples)
+        self.network = self._taught(self.teach(self.network, samples, **self._hooks()), task)
         if self.protect is not None:
             self.protect.end_task(lambda hook: self._observe((task.x, task.y), hook))
         if self.penalty is not None:
@@ -215,6 +215,18 @@ class FineTune:
     def _samples(self, task: Task) -> Any:
         """Return what is trained on."""
         return task.x, task.y
+
+    def _shown(self, task: Task) -> Task:
+        """Return the task with the labels that it is trained with."""
+        return task
+
+    def _untaught(self, task: Task) -> Network:
+        """Return the network that a task is to be taught to."""
+        return self.network_for(task.number)
+
+    def _taught(self, network: Network, task: Task) -> Network:
+        """Return the network that a task was taught to, with the head of the task."""
+        return network
 
     def network_for(self, number: int | None) -> Network:
         """Return the network with the head of a task."""
