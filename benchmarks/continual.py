@@ -188,7 +188,7 @@ EXPERIMENTS = {
     "conflict": Experiment(
         "relabelled-digits", {"tasks": 5, "groups": 2}, "40-40",
         {"epochs": 8, "batch_size": 32, "learning_rate": 0.02, "schedule": "constant", "steps": 6, "heads": True},
-        conflicting({"ewc": 1e3, "mas": 0.1, "si": 1.0}, {"ewc": 100.0, "mas": 100.0, "si": 100.0}), seeds=5,
+        conflicting({"ewc": 1e3, "mas": 0.1, "si": 1.0}, {"ewc": 30.0, "mas": 10.0, "si": 10.0}), seeds=5,
     ),
     "long": Experiment(
         "permuted-digits", {"tasks": 2}, "200-200", {"batch_size": 32, "steps": 6},
