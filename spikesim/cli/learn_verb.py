@@ -22,7 +22,7 @@ def command(
         str, typer.Option(help="Methods, separated by commas: `spikesim list methods`; or all.")
     ] = "hlop",
     tasks: Annotated[int | None, typer.Option(help="How many tasks.")] = None,
-    seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8.")] = "1",
+    seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8; `4,` is one.")] = "1",
     network: Annotated[
         str, typer.Option(help="Sizes of hidden layers, such as 800-800, or an HDF5 file of a network.")
     ] = "100",
