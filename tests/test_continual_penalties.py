@@ -372,13 +372,15 @@ def test_every_method_is_made_by_name():
         assert learner.name and (learner.memory == 0 or name in ("metaplastic", "clnp"))
     afec = method("afec", base="si", settings={"strength": 3.0}, replay=10).build(net, **BRIEF)
     assert afec.penalty.base.strength == 3.0 and isinstance(afec, Replay)
-    assert method("afec", base="none", mode="interleaved").build(net, **BRIEF).penalty.mode == "interleaved"
+    assert method("afec", base=None, mode="interleaved").build(net, **BRIEF).penalty.mode == "interleaved"
     with pytest.raises(UnknownNameError, match="did you mean 'ewc'"):
         method("ewk")
     with pytest.raises(UnknownNameError, match="did you mean 'strength'"):
         method("ewc", strenght=1)
     with pytest.raises(UnknownNameError, match="base of AFEC"):
         method("afec", base="hlop").build(net)
+    with pytest.raises(InvalidValueError, match="without a base has no settings"):
+        method("afec", base=None, settings={"strength": 1.0}).build(net)
 
 
 def test_mistakes_are_told():
