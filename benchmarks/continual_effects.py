@@ -88,21 +88,22 @@ def compared(found: Mapping[str, Runs], which: str) -> str:
         _in_words(pairs, "learning accuracy", "New tasks are learned"),
         _in_words(pairs, "ACC", "All tasks together are known, at the end,"),
     ]
-    return f"{table(head, rows)}\n\n{' '.join(said)}"
+    words = " ".join(filter(None, said)) or "One seed each, so nothing follows."
+    return f"{table(head, rows)}\n\n{words}"
 
 
 def _in_words(pairs: Mapping[tuple[str, str], dict[str, Change]], figure: str, what: str) -> str:
     """Say in how many comparisons a figure is better, worse, or neither."""
     several = {key: c[figure].sign for key, c in pairs.items() if len(c[figure].each) > 1}
     if not several:
-        return f"{what} with one seed each, so nothing can be said."
+        return ""
     parts = []
     for sign, word in ((1, "better"), (-1, "worse")):
         if keys := [key for key, s in several.items() if s == sign]:
             parts.append(f"{word} in {len(keys)} ({'; '.join(f'{EXPERIMENTS[n]}: {m}' for n, m in keys)})")
     rest = sum(s == 0 for s in several.values())
     parts += [f"neither beyond two standard errors in {rest}"] if rest else []
-    return f"{what} {', '.join(parts)} of {len(several)} comparisons with several seeds."
+    return f"{what} {', '.join(parts)} of {len(several)} with several seeds."
 
 
 # ------------------------------------------------------------------------------------------------ long training

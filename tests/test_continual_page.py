@@ -86,7 +86,7 @@ def test_effects_are_paired_differences(scripts):
     found = {"conflict": {"ewc": ewc, "afec on ewc": afec, "afec on mas": afec}, "digits": {"ewc": ewc}}
     text = effects.compared(found, "afec")
     assert "| Relabelled digits, 5 tasks, told | afec on ewc | ewc | 3 | +2.10 ± 0.03 |" in text
-    assert "New tasks are learned better in 1 (Relabelled digits, 5 tasks, told: afec on ewc) of 1 comparison" in text
+    assert "are learned better in 1 (Relabelled digits, 5 tasks, told: afec on ewc) of 1 with several seeds" in text
     assert "mas" not in text and effects.compared({"digits": {"ewc": ewc}}, "afec") == "Not run yet."
 
 
