@@ -108,9 +108,9 @@ def _in_words(pairs: Mapping[tuple[str, str], dict[str, Change]], figure: str, w
 
 # ------------------------------------------------------------------------------------------------ long training
 def lengths(runs: Runs) -> dict[str, dict[str, list[Row]]]:
-    """Return the runs of the experiment with long training by length, then by ``m``."""
+    """Return the runs of the experiment with long training by length, the shortest first, then by ``m``."""
     found: dict[str, dict[str, list[Row]]] = {}
-    for label, rows in sorted(runs.items(), key=lambda item: (" per " in item[0], item[0])):
+    for label, rows in sorted(runs.items(), key=lambda item: (len(item[1][0]["curve"]), " per " in item[0], item[0])):
         m, _, length = label.rpartition(", ")
         found.setdefault(length, {})[m] = rows
     return found

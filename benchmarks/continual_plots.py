@@ -50,7 +50,6 @@ def _along(runs: Mapping[str, list[Row]]) -> Figure:
             curves = along(rows)
             at = 1 + np.arange(curves.shape[1])
             ax.plot(at, curves.mean(0), color=colour, linewidth=1.4, label=m)
-            ax.fill_between(at, curves.min(0), curves.max(0), color=colour, alpha=0.08, linewidth=0)
         ax.set_ylim(0, 100)
         style.label(ax, f"epochs on the new task ({length})", "accuracy on the old task (%)")
         style.legend(ax)

@@ -21,7 +21,7 @@ from spikesim.continual import (
     run,
     spike_patterns,
 )
-from spikesim.continual.named import scenario_rows, some
+from spikesim.continual.named import scenario_rows, some, usual_kind
 from spikesim.continual.sets import stretched
 from spikesim.data import Dataset, load
 from spikesim.data.corruptions import CORRUPTIONS, corrupt
@@ -186,6 +186,8 @@ def test_every_scenario_of_digits_by_name():
     spikes = named("spike-patterns", tasks=2, samples=4, tests=2)
     assert spikes.scenario.outputs == 4 and not spikes.graded and spikes.training == {"encode": "sequence"}
     assert all(summary for _, summary in scenario_rows())
+    kinds = {name: usual_kind(name) for name in ("relabelled-digits", "permuted-digits", "mixed-digits", "none")}
+    assert list(kinds.values()) == ["task", "domain", None, None]
 
 
 def test_vowels_by_speaker(tmp_path, monkeypatch):
