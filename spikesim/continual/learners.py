@@ -78,7 +78,7 @@ class FineTune:
         it cannot protect, learn in the first task only.
     penalty
         A :class:`~spikesim.continual.consolidation.Penalty`, such as ``Ewc(1e3)``, which pulls weights towards old
-        ones.
+        ones. Its pull is not projected: beside a protection, responses to old activity stay only nearly as they were.
     heads
         One last layer per task: its population and projections are set aside after a task and taken out for its
         samples. Needs scenarios that tell the task. A head is not protected, because no later task changes it.
