@@ -39,7 +39,7 @@ class Relabelled(OfDataset):
     >>> from spikesim.data import load
     >>> scenario = Relabelled(load("digits"), tasks=3, groups=2, seed=1)
     >>> scenario.outputs, scenario.of_classes[0]
-    (2, (1, 0, 1, 1, 0, 1, 1, 0, 0, 0))
+    (2, (0, 0, 1, 0, 1, 0, 1, 1, 0, 1))
     """
 
     tasks: int = 5
