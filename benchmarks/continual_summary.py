@@ -20,6 +20,8 @@ EXPERIMENTS = {
     "mnist": "Permuted MNIST, 10 tasks",
     "fashion": "Permuted Fashion-MNIST, 10 tasks",
     "mnist-once": "Permuted MNIST, 10 tasks, each sample once",
+    "conflict": "Relabelled digits, 5 tasks, told",
+    "long": "Permuted digits, 2 tasks, binary synapses",
 }
 SHOWN = ("ACC", "BWT", "forgetting", "learning accuracy", "intransigence", "FWT", "AIA")
 Row = dict[str, Any]
