@@ -146,51 +146,6 @@ def write(name: str, stored: dict[str, Any]) -> None:
     part.replace(STORED / f"{name}.json")
 
 
-def runs_of(name: str) -> list[dict[str, Any]]:
-    """Return all stored runs of an experiment."""
-    files = sorted(STORED.glob(f"{name}-*.json"), key=lambda file: int(file.stem.rsplit("-", 1)[1]))
-    return [run for file in files for run in machine.read(file.stem, STORED)["runs"]]
-
-
-# -------------------------------------------------------------------------------------------------------------- report
-def report(name: str) -> str:
-    """Return a table in Markdown: accuracy in per cent by kind of corruption, mean over severities and seeds."""
-    runs = runs_of(name)
-    if not runs:
-        return f"{name}: nothing is stored"
-    kinds = ["clean", *(k for k in CORRUPTIONS if k != "lose_events"), "mean", "lose_events"]
-    lines = [f"{name}:", "", f"| first filters | seeds | low share | {' | '.join(kinds)} | mean - free |"]
-    lines.append("|" + "---|" * (len(kinds) + 4))
-    base = {r["seed"]: mean_of(r, "mean") for r in runs if r["variant"] == "free"}
-    for variant in VARIANTS:
-        own = [r for r in runs if r["variant"] == variant]
-        if own:
-            cells = [f"{100 * np.mean([mean_of(r, k) for r in own]):.1f}" for k in kinds]
-            gained = np.array([mean_of(r, "mean") - base[r["seed"]] for r in own if r["seed"] in base])
-            share = f"{np.mean([r['low_share'] for r in own]):.2f}"
-            lines.append(f"| {variant} | {len(own)} | {share} | {' | '.join(cells)} | {interval(gained)} |")
-    return "\n".join(lines)
-
-
-def mean_of(run: dict[str, Any], kind: str) -> float:
-    """Return a run's accuracy of one kind, over severities; ``"mean"``: over all corruptions of images."""
-    accuracy = run["accuracy"]
-    if kind == "mean":
-        return float(np.mean([mean_of(run, k) for k in CORRUPTIONS if k != "lose_events"]))
-    return float(np.mean([accuracy["clean"]] if kind == "clean" else [accuracy[f"{kind} {s}"] for s in SEVERITIES]))
-
-
-def interval(gained: Any) -> str:
-    """Return a paired difference in points with its 95 % interval (Student); bold where 0 is outside."""
-    from scipy import stats
-
-    if len(gained) < 2 or not np.any(gained):
-        return ""
-    middle, half = 100 * gained.mean(), 100 * stats.sem(gained) * stats.t.ppf(0.975, len(gained) - 1)
-    text = f"{middle:+.1f} ± {half:.1f}"
-    return f"**{text}**" if abs(middle) > half else text
-
-
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
@@ -199,7 +154,9 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print the tables of what is stored")
     chosen = parser.parse_args()
     if chosen.report:
-        print("\n\n".join(report(name) for name in EXPERIMENTS))
+        from page_filter_frequency import tables
+
+        print(tables())
         return
     import torch
 
