@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tables import table
 
-from spikesim.plot.style import COLOURS, INK, NORMAL, SMALL, label, new_axes
+from spikesim.plot.style import COLOURS, FAINT, INK, NORMAL, SMALL, label, new_axes
 
 RESULTS = Path(__file__).parent / "results/rnp"
 TEXT = Path(__file__).with_name("page_rnp.md")
@@ -105,33 +105,37 @@ def _reached(curve: dict[int, Any], whole: float) -> str:
 # ------------------------------------------------------------------------------------------------------------- picture
 def draw(folder: Path) -> list[str]:
     """Draw clean accuracy against attack success, one point for each number of filters pruned."""
-    found = {name: runs for name, runs in stored().items() if len(runs) > 1} or stored()
+    found = stored()
     if not found:
         return []
-    figure = Figure(figsize=(3.5 * len(found), 3.5), layout="constrained")
+    columns, rows = min(3, len(found)), -(-len(found) // 3)
+    figure = Figure(figsize=(max(5.6, 3.2 * columns), 0.7 + 3.0 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
-    for k, (ax, (name, runs)) in enumerate(zip(axes, found.items(), strict=True)):
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(found) :]:
+        ax.remove()
+    for k, (ax, (name, runs)) in enumerate(zip(axes, found.items(), strict=False)):
         new_axes(ax)
         ax.add_patch(_goal(100 * float(np.mean([r["attacked"][0] for r in runs]))))
         for way, colour in zip(WAYS, COLOURS, strict=False):
             _curve(ax, figures(runs, way), colour, WAYS[way])
-        label(ax, x="attack success, %", y="" if k else "clean accuracy, %")
+        _curve(ax, figures(runs, "rnp", "tuned"), COLOURS[4], "RNP, then fine-tuned (0: fine-tuning alone)")
+        label(ax, x="attack success, %", y="" if k % columns else "clean accuracy, %")
         ax.set_title(f"{TITLES[name]}, {len(runs)} seed{'s' * (len(runs) > 1)}", fontsize=NORMAL, color=INK, loc="left")
         ax.set_xlim(-4, 104)
         ax.set_ylim(20, 102)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=4, frameon=False, fontsize=SMALL, labelcolor=INK)
+    figure.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=SMALL, labelcolor=INK)
     path = folder / "rnp_trade_off.png"
     figure.savefig(path, dpi=110, facecolor="white")
-    Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
     return [path.name]
 
 
 def _goal(whole: float) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((-4, whole - LOSS), SUCCESS + 4, 120, color=COLOURS[2], alpha=0.12, linewidth=0)
+    return Rectangle((-4, whole - LOSS), SUCCESS + 4, 120, color=FAINT, alpha=0.18, linewidth=0)
 
 
 def _curve(ax: Any, curve: dict[int, Any], colour: str, name: str) -> None:
