@@ -27,12 +27,12 @@ def command(
     poison: Annotated[
         float, typer.Option(help="First train the network with this share of poisoned samples, to have what to defend.")
     ] = 0.0,
-    training: Annotated[int, typer.Option(min=1, help="Samples of the training with poisoned ones, at most.")] = 3000,
+    training: Annotated[int, typer.Option(help="Samples of the training with poisoned ones, at most.")] = 3000,
     target: Annotated[int, typer.Option(help="Class that the trigger means.")] = 0,
     row: Annotated[int | None, typer.Option(help="First row of the 3 x 3 trigger; the last ones by default.")] = None,
     column: Annotated[int | None, typer.Option(help="First column of the trigger.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the training with poisoned samples.")] = 10,
-    steps: Annotated[int, typer.Option(min=1, help="Time steps per sample.")] = 4,
+    epochs: Annotated[int, typer.Option(help="Of the training with poisoned samples.")] = 10,
+    steps: Annotated[int, typer.Option(help="Time steps per sample.")] = 4,
     loss: Annotated[str, typer.Option(help="How the network is judged.")] = "membrane_cross_entropy",
     mask: Annotated[
         list[str] | None, typer.Option(help="A convolution with masks, by name; repeatable, all by default.")
@@ -51,8 +51,10 @@ def command(
     A third of the clean samples is held out to choose how much to prune. Attack success is of the 3 x 3 trigger.
     """
     check_folder(out)
-    if samples < 30:
-        raise InvalidValueError(f"--samples is {samples}; allowed is from 30, a third of which chooses the threshold")
+    problems = [f"--samples is {samples}; allowed is from 30, a third of which chooses the threshold"] * (samples < 30)
+    problems += [f"--training is {training}; allowed is from 1"] * (training < 1)
+    if problems:
+        raise InvalidValueError("\n".join(problems))
     from spikesim.data.triggers import Backdoor, Patch
     from spikesim.sparsify.filters import filters
     from spikesim.sparsify.rnp import RNP
