@@ -45,6 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "q = 1": {"proportion": 1.0},
     "modulation": {"modulation": {"bands": 4, "sigma": 0.0}},
     "modulation, perturbed": {"modulation": {"bands": 4, "sigma": 0.2}},
+    "modulation, perturbed, n = 3": {"modulation": {"n": 3, "bands": 3, "sigma": 0.3}},
     "penalty": {"penalty": DCTPenalty("dct_weighted", 1e-2)},
 }
 EXPERIMENTS: dict[str, dict[str, Any]] = {

@@ -20,8 +20,8 @@ RESULTS = Path(__file__).parent / "results/filter_frequency"
 TEXT = Path(__file__).with_name("page_filter_frequency.md")
 NAMES = ("digits", "fashion-mnist")
 FIXED = {"q = 0": 0.0, "q = 0.25": 0.25, "q = 0.5": 0.5, "q = 0.75": 0.75, "q = 1": 1.0}
-ORDER = ("free", *FIXED, "modulation", "modulation, perturbed", "penalty")
-OTHERS = {"modulation, perturbed": COLOURS[1], "penalty": COLOURS[2]}
+ORDER = ("free", *FIXED, "modulation", "modulation, perturbed", "modulation, perturbed, n = 3", "penalty")
+OTHERS = {"modulation, perturbed, n = 3": COLOURS[1], "penalty": COLOURS[2]}
 SEVERITIES = (1, 3, 5)
 KINDS = ("clean", *(k for k in CORRUPTIONS if k != "lose_events"), "mean", "lose_events")
 Runs = dict[str, dict[int, dict[str, Any]]]
@@ -108,7 +108,8 @@ def verdict(name: str, runs: Runs) -> list[str]:
         f"- **{name}, robustness against proportion**, mean over corruptions: worse than the free network is seen for "
         f"{', '.join(worse) or 'none'}; better for {', '.join(better) or 'none'}, of {', '.join(tested)}."
     )
-    lines += _way(name, runs, "modulation, perturbed", "modulation")
+    for variant in ("modulation, perturbed", "modulation, perturbed, n = 3"):
+        lines += _way(name, runs, variant, "modulation")
     return lines + _way(name, runs, "penalty", "")
 
 
