@@ -43,7 +43,8 @@ STEPS, BINS = 4, 10
 WIDTH = 512
 MASKED = "layer2->layer3"
 COUNTS = (0, 32, 64, 96, 128, 160, 192, 256, 320)
-TUNED = (0, 96, 160, 256)
+TUNED = (0, 128, 192, 256, 320)
+FINE_TUNING = (6, 2e-2)  # epochs, learning rate
 SETTINGS = {"mask_rate": 0.05, "mask_epochs": 3, "batch_size": 50}
 TRIGGERS: dict[str, Any] = {
     "mnist": Patch(),
@@ -146,7 +147,7 @@ class Case:
 
     def tuned(self, net: Network) -> tuple[float, float]:
         """Return the figures after fine-tuning on the clean samples of the defence."""
-        return self.figures(self.train(net, self.clean, 3, 2e-3))
+        return self.figures(self.train(net, self.clean, *FINE_TUNING))
 
     def by_trigger(self) -> dict[str, Any]:
         """Return minus how much more each filter fires with the trigger: an order that no defender can know."""
@@ -200,7 +201,7 @@ def sweep(name: str, seed: int) -> None:
     """Run and store what is missing."""
     stored = f"{name}-{seed}"
     if not machine.read(stored, STORED):
-        about = {"settings": {**SETTINGS, "width": WIDTH}, "machine": machine.machine(), "versions": machine.versions()}
+        about = {"settings": {**SETTINGS, "width": WIDTH, "tuning": FINE_TUNING}, "machine": machine.machine(), "versions": machine.versions()}
         write(stored, {**about, **one(name, seed)})
         print(json.dumps(machine.read(stored, STORED)["curves"]["rnp"]), stored, flush=True)
 
