@@ -201,7 +201,8 @@ def sweep(name: str, seed: int) -> None:
     """Run and store what is missing."""
     stored = f"{name}-{seed}"
     if not machine.read(stored, STORED):
-        about = {"settings": {**SETTINGS, "width": WIDTH, "tuning": FINE_TUNING}, "machine": machine.machine(), "versions": machine.versions()}
+        settings = {**SETTINGS, "width": WIDTH, "fine_tuning": FINE_TUNING}
+        about = {"settings": settings, "machine": machine.machine(), "versions": machine.versions()}
         write(stored, {**about, **one(name, seed)})
         print(json.dumps(machine.read(stored, STORED)["curves"]["rnp"]), stored, flush=True)
 
