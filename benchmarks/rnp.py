@@ -43,8 +43,8 @@ STEPS, BINS = 4, 10
 WIDTH = 512
 MASKED = "layer2->layer3"
 COUNTS = (0, 32, 64, 96, 128, 160, 192, 256, 320)
-TUNED = (0, 128, 192, 256, 320)
-FINE_TUNING = (6, 2e-2)  # epochs, learning rate
+TUNED = (0, 128, 256)
+FINE_TUNING = (10, 1e-2)  # epochs, learning rate
 SETTINGS = {"mask_rate": 0.05, "mask_epochs": 3, "batch_size": 50}
 TRIGGERS: dict[str, Any] = {
     "mnist": Patch(),
