@@ -144,7 +144,7 @@ def draw(folder: Path) -> list[str]:
     found = {n: r for n in NAMES if (r := stored(n)) and sum(gained(r, v).size > 1 for v in FIXED) > 1}
     if not found:
         return []
-    figure = Figure(figsize=(4.4 * len(found), 3.5), layout="constrained")
+    figure = Figure(figsize=(max(5.8, 4.4 * len(found)), 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     for k, (ax, (name, runs)) in enumerate(
         zip(np.atleast_1d(figure.subplots(1, len(found))), found.items(), strict=True)
