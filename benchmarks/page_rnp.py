@@ -83,14 +83,13 @@ def verdict(name: str, runs: list[Run]) -> str:
         f"{WAYS[way]} {_reached(figures(runs, way), whole)}" for way in ("rnp", "by trigger", "magnitude", "random")
     ]
     tuned = figures(runs, "rnp", "tuned")
-    best = [(n, *f.mean(0)) for n, f in tuned.items() if n]
-    good = [b for b in best if b[2] < SUCCESS and whole - b[1] <= LOSS]
-    if good:
-        after = f"RNP with {good[0][0]} pruned and fine-tuning keeps {good[0][1]:.1f} / {good[0][2]:.1f}"
-    else:
-        n, clean, success = min(best, key=lambda b: b[2])
-        after = f"fine-tuning after RNP ends at {clean:.1f} / {success:.1f} at best ({n} pruned)"
-    return f"- **{TITLES[name]}** ({len(runs)} seed{'s' * (len(runs) > 1)}): {'; '.join(parts)}; {after}."
+    most = max(tuned)
+    after = {f"{way} with {most} pruned": figures(runs, way, "tuned")[most] for way in ("rnp", "random")}
+    ends = [f"{way.replace('rnp', 'RNP')} {_pair(f / 100)}" for way, f in {"alone": tuned[0], **after}.items()]
+    return (
+        f"- **{TITLES[name]}** ({len(runs)} seed{'s' * (len(runs) > 1)}, {_pair([r['attacked'] for r in runs])} attacked): "
+        f"{'; '.join(parts)}. After fine-tuning: {', '.join(ends)}."
+    )
 
 
 def _reached(curve: dict[int, Any], whole: float) -> str:
