@@ -86,8 +86,9 @@ def verdict(name: str, runs: list[Run]) -> str:
     most = max(tuned)
     after = {f"{way} with {most} pruned": figures(runs, way, "tuned")[most] for way in ("rnp", "random")}
     ends = [f"{way.replace('rnp', 'RNP')} {_pair(f / 100)}" for way, f in {"alone": tuned[0], **after}.items()]
+    seeds = f"{len(runs)} seed{'s' * (len(runs) > 1)}"
     return (
-        f"- **{TITLES[name]}** ({len(runs)} seed{'s' * (len(runs) > 1)}, {_pair([r['attacked'] for r in runs])} attacked): "
+        f"- **{TITLES[name]}** ({seeds}, {_pair([r['attacked'] for r in runs])} attacked): "
         f"{'; '.join(parts)}. After fine-tuning: {', '.join(ends)}."
     )
 
