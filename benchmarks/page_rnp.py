@@ -123,7 +123,7 @@ def draw(folder: Path) -> list[str]:
         label(ax, x="attack success, %", y="" if k % columns else "clean accuracy, %")
         ax.set_title(f"{TITLES[name]}, {len(runs)} seed{'s' * (len(runs) > 1)}", fontsize=NORMAL, color=INK, loc="left")
         ax.set_xlim(-4, 104)
-        ax.set_ylim(20, 102)
+        ax.set_ylim(60, 102)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=SMALL, labelcolor=INK)
     path = folder / "rnp_trade_off.png"
