@@ -256,8 +256,40 @@ def test_what_is_wrong_is_said_at_once():
         prune(recurrent(), "nois")
     with pytest.raises(UnknownNameError, match="r->r"):
         prune(recurrent(), projections=["r-r"])
-    with pytest.raises(InvalidValueError, match="train"):
+    with pytest.raises(InvalidValueError, match=r"granet.*samples with labels.*reservoir"):
         prune(recurrent(), "granet")
+    with pytest.raises(InvalidValueError, match=r"noise does not.*leave them out"):
+        prune(recurrent(), "noise", data=(np.zeros((2, 2)), np.zeros(2, int)))
+    with pytest.raises(InvalidValueError, match="keep_neurons must be 1"):
+        prune(recurrent(), "granet", keep_neurons=0.5, data=())
+
+
+def test_granet_trains_the_given_network_while_it_is_pruned(require):
+    """Exactly the share is left, of the chosen projection only, and learned; weights start from those given."""
+    require("torch")
+    from spikesim.train import evaluate
+
+    rng = np.random.default_rng(0)
+    net = Network(
+        [Population("hidden", 24, leaky(beta=0.9)), Population("out", 2, leaky(beta=0.9))],
+        [
+            Projection("in", "hidden", Dense(rng.normal(0.0, 0.5, (24, 6)))),
+            Projection("hidden", "out", Dense(rng.normal(0.0, 0.5, (2, 24)))),
+        ],
+        [Input("in", 6, graded=True)],
+    )
+    y = rng.integers(0, 2, 128)
+    x = rng.random((128, 6)) * np.where(y[:, None] == np.arange(6) // 3, 1.0, 0.2)
+    options = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "validation_fraction": 0.0}
+    found = prune(net, "granet", keep=0.25, projections=["in->hidden"], data=(x, y), training=options)
+    report = found.report
+    assert report.synapses == (144, 36) and report.method == "granet" and report.neurons == (26, 26)
+    assert found.network["in->hidden"].rule.weights.nnz == 36
+    assert np.count_nonzero(found.network["hidden->out"].rule.weights) == 48
+    assert evaluate(found.network, x, y).accuracy > 0.9 and "trained for 4 epochs" in str(report)
+    still = prune(net, "granet", keep=0.25, data=(x, y), training={**options, "learning_rate": 1e-12}).network
+    old, new = net["in->hidden"].rule.weights, still["in->hidden"].rule.weights.toarray()
+    assert ((np.abs(new - old) < 1e-6) | (np.abs(new) < 1e-6)).all() and (np.abs(new) > 0.1).any()
 
 
 def test_plastic_delayed_populations_of_a_published_kind():
@@ -311,3 +343,10 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert "neurons: 43 -> 23" in done.output and (tmp_path / "p.png").exists()
     assert Network.load(out).population("r").n == 20
+    np.savez(tmp_path / "x.npz", **{"in": np.random.default_rng(0).random((60, 2))})
+    call[3] = "activity"
+    done = CliRunner().invoke(app, [*call, "--data", str(tmp_path / "x.npz"), "--out", str(out)])
+    assert done.exit_code == 0 and Network.load(out).population("r").n == 20
+    call[3] = "random"
+    done = CliRunner().invoke(app, [*call, "--data", "digits"])
+    assert done.exit_code != 0 and "random sees the network and noise" in str(done.exception)
