@@ -15,7 +15,7 @@ from spikesim.models.neurons import leaky, li, lif
 from spikesim.recording import same_spikes
 from spikesim.sparsify import Synapses, cut, prune
 from spikesim.sparsify.delocalise import delocalise, modes
-from spikesim.sparsify.linear import linearise
+from spikesim.sparsify.linear import linearise, with_noise
 from spikesim.sparsify.lnp import lyapunov_weights, neuron_exponents
 from spikesim.sparsify.surgery import synapses_of
 from spikesim.sparsify.timescales import gamma_like, tune
@@ -112,6 +112,22 @@ def test_the_linear_system_of_leaky_neurons():
     off = model.matrix().toarray() - np.diag((model.decay - 1.0) / MS)
     np.testing.assert_allclose(off, w * model.gain / MS, rtol=1e-9, atol=1e-9)
     assert 0.01 < model.rates.mean() < 0.2 and (model.gain > 0).all()
+
+
+def test_the_linear_system_of_neurons_with_a_delayed_reset():
+    """snnTorch's neuron: the reset is a second spike of the membrane before; gains are those of a plain fit to it."""
+    rng = np.random.default_rng(0)
+    w = rng.normal(0.0, 0.15, (20, 20))
+    net = Network([Population("a", 20, leaky(beta=0.9))], [Projection("a", "a", Dense(w), delay=MS)], dt=MS)
+    model = linearise(net, ["a->a"])
+    v_and_s = run(with_noise(net, model.noise).with_(probes=(Probe("a", ("v",)),)), steps=400)
+    v, s = v_and_s.traces["a"]["v"].values.squeeze(), v_and_s["a"].dense().squeeze()
+    fit = [np.polyfit(v[:, k], s[:, k], 1)[0] for k in range(20)]
+    np.testing.assert_allclose(model.gain, np.maximum(fit, 0.05 * np.mean(fit)), rtol=1e-6)
+    a = 0.9 - model.gain
+    np.testing.assert_allclose(model.decay, np.abs(a), rtol=1e-9)
+    off = model.matrix().toarray() - np.diag((model.decay - 1.0) / MS)
+    np.testing.assert_allclose(off, ((1 - np.abs(a)) / (1 - a))[:, None] * w * model.gain / MS, rtol=1e-6, atol=1e-6)
 
 
 def test_lyapunov_weights_are_harmonic_means_over_both_neighbourhoods():
