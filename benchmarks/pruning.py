@@ -78,12 +78,12 @@ def dense(family: str, seed: int) -> Network:
     found: Network | None = None
     for channels in sorted(set(CHANNELS.values())):
         one = FAMILIES[family](NEURONS, channels, seed=seed)
-        source, way = one["series"], one["series->recurrent"]
-        named = replace(source, name=f"series{channels}")
-        projection = replace(way, pre=named.name, name=f"{named.name}->recurrent")
+        named = replace(one["series"], name=f"series{channels}")
+        ways = [p for p in one.projections if p.pre == "series"]
+        moved = [replace(p, pre=named.name, name=p.name.replace("series", named.name)) for p in ways]
         if found is None:
             found = replace(one, stimuli=(), projections=tuple(p for p in one.projections if p.pre != "series"))
-        found = found.add(named, projection)
+        found = found.add(named, *moved)
     assert found is not None
     return found
 

@@ -183,7 +183,11 @@ def linearise(
 
 
 def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dict[str, float]:
-    """Double the noise until the populations that can fire do so at 20 Hz on average."""
+    """Raise the noise until the populations that can fire do so at 20 Hz on average, and half of their neurons at all.
+
+    The second is asked up to a noise whose mean alone takes the usual neuron to its threshold: a few neurons with a
+    large bias must not stand for all, nor neurons that nothing can wake make the others run away.
+    """
     from spikesim.engine import run
 
     can = [p.name for p in network.populations if p.model.spiking]
@@ -193,6 +197,7 @@ def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dic
         recording = run(with_noise(network.with_(seed=seed), sd), steps=steps)
         wanted = min(RATE * network.dt, 0.1)
         quiet = [n for n in can if len(recording[n]) < wanted * steps * recording[n].n]
+        quiet += [n for n in can if n not in quiet and sd[n] < scale[n] and _mostly_silent(recording[n])]
         if can and not quiet:
             return sd
         sd |= {name: 1.5 * sd[name] for name in quiet}
@@ -202,6 +207,11 @@ def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dic
             "thresholds, or prune by method='magnitude' or 'random'"
         )
     return sd
+
+
+def _mostly_silent(spikes: Any) -> bool:
+    """Tell whether fewer than half of the neurons fired."""
+    return int((spikes.counts() > 0).sum()) < spikes.n / 2
 
 
 class _Response:
