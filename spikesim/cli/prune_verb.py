@@ -66,6 +66,11 @@ def command(
 
     check_folder(out)
     check_folder(picture)
+    if network.endswith(".nir"):
+        raise InvalidValueError(
+            f"a NIR file holds no time step, found {network!r}; bring it here first: spikesim convert {network} "
+            "--to h5 --dt 1e-3"
+        )
     value = find_network(network, parse_settings(settings))
     seen = _Seen(value, method, data, time_steps, encode, epochs, seed)
     training = {"learning_rate": learning_rate, "loss": loss, "progress": not json}
