@@ -61,7 +61,10 @@ for _name in LINES:
         (ACTIVITY if _name in ACTIVITY else AGNOSTIC)[f"{_name}, keep {_keep:.0%}"] = {
             **{**AGNOSTIC, **ACTIVITY}[_name], "keep": _keep
         }  # fmt: skip
-CORE = ("dense", "lnp", "lnp, step 1", "activity", EQUAL, "activity, neurons only", "noise", "random", "random, half")
+CORE = (
+    "dense", "lnp", "lnp, step 1", "lnp, steps 1 2 4", "activity", EQUAL, "activity, neurons only", "noise", "random",
+    "random, half",
+)  # fmt: skip
 ABLATION = tuple(v for v in (*AGNOSTIC, *ACTIVITY) if "keep" not in v)
 POINTS = tuple(v for v in (*AGNOSTIC, *ACTIVITY) if "keep" in v)
 QUICK = ("lorenz", "roessler", "japanese-vowels")
