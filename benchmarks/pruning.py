@@ -150,13 +150,13 @@ def at_operations(network: Network, inputs: dict[str, np.ndarray], goal: int, se
     return best[1]
 
 
-def fill(family: str, seed: int) -> None:
-    """Compute what is missing of one file."""
+def fill(family: str, seed: int, only: list[str]) -> None:
+    """Compute what is missing of one file, of some variants if they are named."""
     file = FOLDER / f"{family}-{seed}.json"
     rows = json.loads(file.read_text("utf-8")) if file.exists() else []
     done = {(r["variant"], r["task"]) for r in rows}
     for variants, tasks in PASSES[family]:
-        for variant in variants:
+        for variant in (v for v in variants if v in only or not only):
             missing = [t for t in tasks if (variant, t) not in done]
             made = maker(family, variant, seed) if missing else None
             for name in missing:
@@ -207,10 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", nargs="+", default=list(PASSES), choices=list(PASSES))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(10)))
+    parser.add_argument("--only", action="append", default=[], help="a variant; repeatable; all by default")
     asked = parser.parse_args()
     for family in asked.families:
         for seed in asked.seeds:
-            fill(family, seed)
+            fill(family, seed, asked.only)
 
 
 if __name__ == "__main__":
