@@ -18,6 +18,19 @@ TASKS = ("lorenz", "roessler", "japanese-vowels", "sequential-mnist")
 FAMILIES = ("hrsnn", "mrsnn", "chrsnn")
 OURS = ("lnp", "lnp, steps 1 2 4")
 EQUAL = "activity, equal operations"
+PAIRS = {
+    "Lyapunov weights in place of weights": ("lnp", "lnp, e = w"),
+    "step 2, half of the neurons": ("lnp, steps 1 2", "lnp, step 1"),
+    "step 3, added edges": ("lnp, steps 1 2 3", "lnp, steps 1 2"),
+    "step 3 beside the others": ("lnp", "lnp, steps 1 2 4"),
+    "step 4, time constants": ("lnp, steps 1 2 4", "lnp, steps 1 2"),
+    "step 1 against the dense network": ("lnp, step 1", "dense"),
+    "step 1 against magnitude, all neurons": ("lnp, step 1", "magnitude"),
+    "LNP against magnitude, half": ("lnp", "magnitude, half"),
+    "LNP against random, half": ("lnp", "random, half"),
+    "noise-prune against random": ("noise", "random"),
+    "noise-prune against weight": ("noise", "weight"),
+}
 Cells = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
 
 
@@ -35,6 +48,7 @@ def pruning() -> str:
         "verdict": verdict(found),
         "goals": goals(found),
         "matched": matched(found),
+        "ablation": ablation(found),
         "scale": scale_table(read("scale")),
     }
     for name, part in parts.items():
@@ -147,6 +161,12 @@ def verdict(found: Cells) -> str:
                     gains = [_against(found, family, task, ours, o) for o in ("dense", "activity", EQUAL)]
                     body.append((family.upper(), task, ours, str(len(found[family, task, ours])), *gains))
     return table(("family", "task", "network", "seeds", "over dense", "over activity", "over activity, equal"), body)
+
+
+def ablation(found: Cells) -> str:
+    """Return what one choice in place of another gains on HRSNNs, by task."""
+    body = [(what, *(_against(found, "hrsnn", t, *pair) for t in TASKS)) for what, pair in PAIRS.items()]
+    return table(("what", *TASKS), body)
 
 
 def goals(found: Cells) -> str:
