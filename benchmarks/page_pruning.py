@@ -49,6 +49,7 @@ def pruning() -> str:
         "goals": goals(found),
         "matched": matched(found),
         "ablation": ablation(found),
+        "heterogeneity": heterogeneity(found),
         "scale": scale_table(read("scale")),
     }
     for name, part in parts.items():
@@ -170,20 +171,29 @@ def ablation(found: Cells) -> str:
 
 
 def goals(found: Cells) -> str:
-    """Count the tasks of HRSNNs on which the goals are met; no worse means not significantly so, at 5 %."""
+    """Count the tasks on which the goals are met; no worse means not significantly so, at 5 %."""
     lines = []
-    for ours in OURS:
-        tasks = [t for t in TASKS if ("hrsnn", t, ours) in found]
-        gains = {t: [compared(found["hrsnn", t, ours], found["hrsnn", t, o]) for o in ("dense", EQUAL)] for t in tasks}
-        level = [t for t, (d, _) in gains.items() if d[0] >= 0 or not d[1] < 0.05]
-        above = [t for t, (_, a) in gains.items() if a[0] > 0]
-        sure = [t for t in above if gains[t][1][1] < 0.05]
-        lines.append(
-            f"- `{ours}`: not significantly worse than dense on {len(level)} of {len(tasks)} tasks "
-            f"({', '.join(level) or 'none'}); better on average than activity pruning at equal operations on "
-            f"{len(above)} ({', '.join(above) or 'none'}), significantly on {len(sure)} ({', '.join(sure) or 'none'})."
-        )
+    for family in FAMILIES[:2]:
+        for ours in OURS:
+            of = {t: [compared(found[family, t, ours], found[family, t, o]) for o in ("dense", EQUAL)] for t in TASKS}
+            level = [t for t, (d, _) in of.items() if d[0] >= 0 or not d[1] < 0.05]
+            above = [t for t, (_, a) in of.items() if a[0] > 0]
+            sure = [t for t in above if of[t][1][1] < 0.05]
+            said = [f"{len(tasks)} ({', '.join(tasks) or 'none'})" for tasks in (level, above, sure)]
+            lines.append(
+                f"- {family.upper()}, `{ours}`: of {len(TASKS)} tasks not significantly worse than dense on {said[0]}; "
+                f"better on average than activity pruning at equal operations on {said[1]}, significantly on {said[2]}."
+            )
     return "\n".join(lines)
+
+
+def heterogeneity(found: Cells) -> str:
+    """Return what heterogeneous time constants gain over equal ones, dense and pruned, by task."""
+    body = []
+    for variant in ("dense", "lnp", "activity", "random, half"):
+        gains = [compared(found["hrsnn", t, variant], found["mrsnn", t, variant]) for t in TASKS]
+        body.append((variant, *(f"{better:+.3f} (p = {p:.2g})" for better, p, _ in gains)))
+    return table(("network", *TASKS), body)
 
 
 def matched(found: Cells) -> str:
