@@ -19,7 +19,6 @@ EXPERIMENTS = {
     "digits": "Permuted digits, 5 tasks",
     "mnist": "Permuted MNIST, 10 tasks",
     "fashion": "Permuted Fashion-MNIST, 10 tasks",
-    "mnist-once": "Permuted MNIST, 10 tasks, each sample once",
     "conflict": "Relabelled digits, 5 tasks, told",
     "long": "Permuted digits, 2 tasks, binary synapses",
 }

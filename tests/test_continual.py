@@ -6,7 +6,7 @@ from scipy.linalg import subspace_angles
 
 from spikesim.continual import Gpm, Hlop, Subspace, figures
 from spikesim.continual.gpm import principal_rows
-from spikesim.continual.hlop import away_from
+from spikesim.continual.subspace import away_from
 from spikesim.errors import InvalidValueError, UnknownNameError
 
 N, K = 60, 8

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spikesim.continual import Subspace
-from spikesim.continual.hlop import SATURATION
 from spikesim.continual.lateral import Lateral
+from spikesim.continual.subspace import SATURATION
 from spikesim.engine import run
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.models.synapses import subspace

@@ -341,3 +341,27 @@ def test_mistakes_of_learners_are_told():
         run(Permuted(few(), tasks=2), FineTune(net, protect=Hlop({"layer1->layer2": 40}), **{**SETTINGS, "epochs": 1}))
     with pytest.raises(UnknownNameError, match="did you mean 'image->layer1'"):
         run(Permuted(few(), tasks=2), FineTune(net, protect=Hlop({"image->layer": 4}), **{**SETTINGS, "epochs": 1}))
+
+
+def test_a_protection_is_shown_no_more_samples_than_it_wants():
+    """Evenly from all of a task; and nothing is learned from them."""
+
+    class Look:
+        name, memory, most = "look", 0, 10
+
+        def begin(self, seed):
+            self.rows = []
+
+        def __call__(self, projection, rows, gradient):
+            return None
+
+        def end_task(self, observe):
+            observe(lambda name, rows, gradient: self.rows.append((name, rows.clone())) or gradient * 0)
+
+    task = Permuted(few(45), 1).experience(0).task
+    look = Look()
+    learner = FineTune(net(hidden=8), protect=look, **{**SETTINGS, "epochs": 1})
+    learner.learn(task)
+    seen = torch.cat([rows for name, rows in look.rows if name == "image->layer1"]).numpy()
+    wanted = task.x[::4][:10].reshape(10, -1)
+    np.testing.assert_allclose(sorted(map(tuple, seen)), sorted(map(tuple, wanted)), rtol=1e-5, atol=1e-6)

@@ -98,9 +98,7 @@ def numbers_of(net, norm):
 def test_what_cannot_stay_off_is_refused(digits):
     net = network(cell=lif_soft())
     net = switched_off(net, {FIRST: np.array([True, False, False, False, False])})
-    with pytest.raises(
-        InvalidValueError, match=r"'layer1/bias' is one number(.|\n)*share it by 'channel'"
-    ):
+    with pytest.raises(InvalidValueError, match=r"'layer1/bias' is one number(.|\n)*share it by 'channel'"):
         train(net, digits, sparsity=StayOff(), params={"layer1": {"bias": "shared"}}, epochs=1, **PRESENTED)
     module = torch.nn.Linear(64, 10)
     with pytest.raises(InvalidValueError, match="StayOff needs a Network"):
@@ -236,9 +234,7 @@ def test_what_is_refused(trained, digits):
         masked(trained, {FIRST: np.ones(4)})
     with pytest.raises(InvalidValueError, match=r"clip is 0(.|\n)*stop is 1.5"):
         RNP(clip=0, stop=1.5)
-    with pytest.raises(
-        InvalidValueError, match="found 9 clean samples for 10 classes; allowed is one of each"
-    ):
+    with pytest.raises(InvalidValueError, match="found 9 clean samples for 10 classes; allowed is one of each"):
         RNP().fit(trained, (digits[0][:9], digits[1][:9]))
     with pytest.raises(InvalidValueError, match="raise unlearn_rate"):
         RNP(unlearn_rate=1e-9, unlearn_epochs=1, presented=PRESENTED).fit(trained, digits)

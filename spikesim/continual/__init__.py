@@ -10,7 +10,7 @@ from spikesim.continual.costs import Costs, costs
 from spikesim.continual.counters import Counters
 from spikesim.continual.ewc import Ewc
 from spikesim.continual.gpm import Gpm
-from spikesim.continual.hlop import Hlop, Subspace
+from spikesim.continual.hlop import Hlop
 from spikesim.continual.labels import Relabelled
 from spikesim.continual.learners import FineTune, Learner
 from spikesim.continual.mas import Mas
@@ -30,6 +30,7 @@ from spikesim.continual.si import SynapticIntelligence
 from spikesim.continual.single import SingleTask
 from spikesim.continual.streams import ClassesAndConditions, Stream
 from spikesim.continual.studies import load_study, study
+from spikesim.continual.subspace import Subspace
 
 __all__ = [
     "CONDITIONS",

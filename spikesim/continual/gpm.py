@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikesim.continual.hlop import away_from, like
+from spikesim.continual.subspace import away_from, like
 from spikesim.errors import InvalidValueError
 
 
@@ -70,7 +70,7 @@ class Gpm:
     rows
         So many directions per task instead, for every projection.
     most
-        Rows that are kept for the decomposition of a task, the first of one more pass over its samples.
+        Rows that are kept for the decomposition of a task, and samples that are looked at for them once more.
 
     Attributes
     ----------

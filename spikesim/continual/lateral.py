@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.connect import AllToAll, Dense, OneToOne
-from spikesim.continual.hlop import SATURATION, Subspace, like
+from spikesim.continual.subspace import SATURATION, Subspace, like
 from spikesim.engine import compile as compile_network
 from spikesim.equations.primitives import spike, where
 from spikesim.errors import InvalidValueError

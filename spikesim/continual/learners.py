@@ -62,7 +62,14 @@ class Protection(Protocol):
         """Return the gradient to use, or None; see :class:`spikesim.train.rules.Hook`."""
 
     def end_task(self, observe: Callable[[Any], None]) -> None:
-        """Keep what matters of a task. ``observe(hook)`` shows its samples to a hook without learning anything."""
+        """Keep what matters of a task.
+
+        Parameters
+        ----------
+        observe
+            ``observe(hook)`` shows its samples to a hook without learning anything; so many of them, if the protection
+            has an attribute ``most``.
+        """
 
 
 class FineTune:
@@ -190,7 +197,8 @@ class FineTune:
             self.penalty.begin_task(self, self._shown(task), samples)
         self.network = self._taught(self.teach(self.network, samples, **self._hooks()), task)
         if self.protect is not None:
-            self.protect.end_task(lambda hook: self._observe((task.x, task.y), hook))
+            some = _some(task, getattr(self.protect, "most", None))
+            self.protect.end_task(lambda hook: self._observe(some, hook))
         if self.penalty is not None:
             self.penalty.end_task(self, task)
         if self.with_heads and task.number is not None:
@@ -276,6 +284,12 @@ class FineTune:
         hook = self._but_heads(hook, lambda gradient: gradient * 0) if self.with_heads else hook
         free = {name: None for name in (*FIRST_TASK_ONLY, "log", "step_hook")}
         self.teach(self.network, samples, hook=hook, epochs=1, keep="last", **free)
+
+
+def _some(task: Task, most: int | None) -> Labelled:
+    """Return samples of a task, evenly from all of them if they are more than is wanted."""
+    every = 1 if most is None else max(1, len(task.x) // most)
+    return task.x[::every][:most], task.y[::every][:most]
 
 
 def _readout(settings: Mapping[str, Any]) -> str:
