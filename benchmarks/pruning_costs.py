@@ -32,6 +32,7 @@ def draw(found: Mapping[tuple[str, str, str], Mapping[int, Mapping[str, Any]]], 
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    from PIL import Image
 
     figure = Figure(figsize=(10.5, 5.6), layout="constrained")
     grid = figure.subplots(len(COSTS), len(TASKS), squeeze=False)
@@ -50,6 +51,7 @@ def draw(found: Mapping[tuple[str, str, str], Mapping[int, Mapping[str, Any]]], 
             ax.set_title(f"HRSNN, {task}", fontsize=9)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LINES) + 1, fontsize=8)
     figure.savefig(file, dpi=80)
+    Image.open(file).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def _line(ax: Any, points: list[Mapping[int, Mapping[str, Any]]], cost: str, metric: str, **style: Any) -> None:
