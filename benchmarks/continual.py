@@ -26,7 +26,7 @@ from typing import Any
 import machine
 import numpy as np
 
-from spikesim.continual import METHODS, Plan, Result, Task
+from spikesim.continual import METHODS, Metaplastic, Plan, Result, Task, run
 
 STORED = machine.RESULTS / "continual"
 
@@ -49,6 +49,8 @@ class Way:
         Run it in the variant that tells the task at test time, with a head for each.
     at_end
         Joint training once on all tasks, and not anew after each: only the last row of the matrix is measured.
+    along
+        The first task is also tested after each epoch on the second; for metaplastic synapses.
     """
 
     method: str
@@ -57,6 +59,7 @@ class Way:
     network: str = ""
     told: bool = False
     at_end: bool = False
+    along: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,28 @@ def ways(hlops: Mapping[str, Way], share: float, epochs: int, joint: int, digits
 PROJECTIONS = ("image->layer1", "layer1->layer2", "layer2->layer3")
 
 
+def conflicting(strengths: Mapping[str, float], forgetting: Mapping[str, float]) -> dict[str, Way]:
+    """Return what AFEC is compared with where tasks contradict each other: penalties, each without and with it."""
+    found = {"fine-tune": Way("fine-tune"), "single-task": Way("single-task", training={"heads": False})}
+    for base, strength in strengths.items():
+        settings = {"strength": strength}
+        found[base] = Way(base, settings)
+        found[f"afec on {base}"] = Way("afec", {"base": base, "settings": settings, "forgetting": forgetting[base]})
+    taking_turns = {**found["afec on ewc"].settings, "mode": "interleaved"}
+    return {**found, "afec on ewc, in turns": Way("afec", taking_turns)}
+
+
+def synapses(epochs: Mapping[str, int]) -> dict[str, Way]:
+    """Return metaplastic synapses by training length: some ``m`` relative to the hidden weights, and the authors'."""
+    settings: dict[str, Mapping[str, Any]] = {f"m {m:g}": {"m": m} for m in (0.0, 0.5, 1.0, 2.0, 4.0)}
+    settings["m 1.35 per weight"] = {"m": 1.35, "per": "weight"}
+    return {
+        f"{label}, {length}": Way("metaplastic", chosen, {**BITS, "epochs": n}, along=True)
+        for length, n in epochs.items()
+        for label, chosen in settings.items()
+    }
+
+
 def hlops(sizes: str, rows: Sequence[Any], **rates: Sequence[float]) -> dict[str, Way]:
     """Return HLOP with each training rule: lateral rates by rule, one per projection; see the page for the choice.
 
@@ -182,13 +207,22 @@ EXPERIMENTS = {
         "permuted-fashion-mnist", {"tasks": 10, "samples": 12000, "tests": 2000}, "800-800",
         {**IMAGE_TRAINING, "learning_rate": 0.02, "hook_rows": 192}, ways(FASHION_HLOPS, 0.9, 3, 4, digits=False),
     ),
+    "conflict": Experiment(
+        "relabelled-digits", {"tasks": 5, "groups": 2}, "40-40",
+        {"epochs": 8, "batch_size": 32, "learning_rate": 0.02, "schedule": "constant", "steps": 6, "heads": True},
+        conflicting({"ewc": 1e3, "mas": 0.1, "si": 1.0}, {"ewc": 30.0, "mas": 10.0, "si": 10.0}), seeds=5,
+    ),
+    "long": Experiment(
+        "permuted-digits", {"tasks": 2}, "200-200", {"batch_size": 32, "steps": 6},
+        synapses({"short": 8, "long": 40}), seeds=5,
+    ),
 }  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------------- runs
 def path_of(name: str, label: str, seed: int, folder: Path = STORED) -> Path:
     """Return where a run is stored."""
-    return folder / name / f"{label.replace(', ', '-')}-{seed}.json"
+    return folder / name / f"{label.replace(',', '').replace(' ', '-')}-{seed}.json"
 
 
 def once(name: str, label: str, seed: int, folder: Path = STORED) -> dict[str, Any]:
@@ -198,10 +232,16 @@ def once(name: str, label: str, seed: int, folder: Path = STORED) -> dict[str, A
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_suffix(".h5")
     begin = time.time()
-    result = at_end(plan) if way.at_end else plan.run(checkpoint=state, progress=said(name, label, seed))
+    more: dict[str, Any] = {}
+    if way.at_end:
+        result = at_end(plan)
+    elif way.along:
+        result, more["curve"] = along(plan)
+    else:
+        result = plan.run(checkpoint=state, progress=said(name, label, seed))
     row = {
         "experiment": name, "label": label, "plan": plan.described(), "scenario": result.scenario,
-        **{k: listed(v) for k, v in result.arrays.items()}, "wall_s": round(time.time() - begin, 1),
+        **{k: listed(v) for k, v in (result.arrays | more).items()}, "wall_s": round(time.time() - begin, 1),
         "machine": machine.machine(), "versions": machine.versions(),
     }  # fmt: skip
     part = path.with_suffix(".part")
@@ -234,6 +274,28 @@ def at_end(plan: Plan) -> Result:
     blank = np.full(len(scenario), np.nan)
     memory = np.full(len(scenario), learner.memory)
     return Result(scenario.name, learner.name, plan.seed, matrix, blank, memory, np.array([seconds]))
+
+
+def along(plan: Plan) -> tuple[Result, list[list[float]]]:
+    """Run metaplastic synapses; return also the accuracies on all tasks after every epoch on the last.
+
+    Returns
+    -------
+    result, curve
+        Accuracies ``[epochs, tasks]``.
+    """
+    scenario, learner = plan.make()
+    assert isinstance(learner, Metaplastic)
+    tests = [scenario.experience(k) for k in range(len(scenario))]
+    seen: list[list[float]] = []
+
+    def look(epoch: object, epochs: int) -> None:
+        now = learner.now()
+        seen.append([float(learner.run(now, e.x_test, e.y_test).accuracy) for e in tests])
+
+    learner.settings["progress"] = look
+    result = run(scenario, learner, plan.seed)
+    return result, seen[-int(plan.training["epochs"]) :]
 
 
 def listed(value: Any) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from continual_summary import matrices, stored
+from continual_effects import along, lengths
+from continual_summary import Row, matrices, stored
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from spikesim.plot import style
 from spikesim.plot.continual import accuracy_curves, accuracy_matrix
 
 MATRICES = ("fine-tune", "ewc", "gpm", "hlop")
@@ -19,6 +22,9 @@ def draw(folder: Path) -> list[str]:
     """Write the pictures whose results are stored; return their names."""
     made = {}
     for name, runs in stored().items():
+        if name == "long":
+            made["continual_along"] = _along(runs)
+            continue
         curves = {label: m for label, rows in runs.items() if not np.isnan((m := matrices(rows))[:, 0, 0]).any()}
         if len(curves) < 2:
             continue
@@ -31,6 +37,23 @@ def draw(folder: Path) -> list[str]:
         figure.savefig(path, dpi=110, facecolor="white")
         Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
     return [f"{name}.png" for name in made]
+
+
+def _along(runs: Mapping[str, list[Row]]) -> Figure:
+    """Draw how the old task is forgotten while the new one is learned, for each length of training."""
+    by_length = lengths(runs)
+    figure = Figure(figsize=(3.9 * len(by_length), 3.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    for ax, (length, by_m) in zip(np.atleast_1d(figure.subplots(1, len(by_length))), by_length.items(), strict=True):
+        ax = style.new_axes(ax)
+        for colour, (m, rows) in zip(style.colours(len(by_m)), by_m.items(), strict=True):
+            curves = along(rows)
+            at = 1 + np.arange(curves.shape[1])
+            ax.plot(at, curves.mean(0), color=colour, linewidth=1.4, label=m)
+        ax.set_ylim(0, 100)
+        style.label(ax, f"epochs on the new task ({length})", "accuracy on the old task (%)")
+        style.legend(ax)
+    return figure
 
 
 def _side_by_side(shown: dict[str, np.ndarray]) -> Figure:

@@ -19,6 +19,8 @@ EXPERIMENTS = {
     "digits": "Permuted digits, 5 tasks",
     "mnist": "Permuted MNIST, 10 tasks",
     "fashion": "Permuted Fashion-MNIST, 10 tasks",
+    "conflict": "Relabelled digits, 5 tasks, told",
+    "long": "Permuted digits, 2 tasks, binary synapses",
 }
 SHOWN = ("ACC", "BWT", "forgetting", "learning accuracy", "intransigence", "FWT", "AIA")
 Row = dict[str, Any]

@@ -100,13 +100,17 @@ def score(network: Network, task: str, seed: int) -> dict[str, Any]:
 
 def energy(network: Network, seed: int) -> dict[str, Any]:
     """Return the energy per value of Lorenz, recurrent part and input, in microjoule: low, nominal, high."""
-    scores = reservoir.evaluate(network, "lorenz", seed)
+    total = energy_per_value(reservoir.evaluate(network, "lorenz", seed), 5)
+    return {"task": ENERGY, "seed": seed, "energy": total["nominal"], **total}
+
+
+def energy_per_value(scores: reservoir.Scores, hold: int) -> dict[str, float]:
+    """Return what recurrent part and input take per value of the series, each held for so many steps (microjoule)."""
     bill = profile(scores.recording, scores.network, DEVICE).bills[DEVICE]
     if bill.total is None:
         raise SystemExit(f"{DEVICE}: {bill.why_no_total}")
-    values = scores.recording.steps / 5 / 1e6
-    total = {k: getattr(bill.total, f"{k}_j") / values for k in ("low", "nominal", "high")}
-    return {"task": ENERGY, "seed": seed, "energy": total["nominal"], **total}
+    values = scores.recording.steps / hold / 1e6  # of one sample: bills are per sample
+    return {k: getattr(bill.total, f"{k}_j") / values for k in ("low", "nominal", "high")}
 
 
 def fill(networks: list[str], tasks: list[str], seeds: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from continual import EXPERIMENTS as PLANNED
+from continual_effects import compared, synapses
 from continual_speed_table import speed
 from continual_summary import EXPERIMENTS, SHOWN, Row, cell, stored, table_of
 from tables import about, table
@@ -31,11 +32,14 @@ def continual() -> str:
     tables = {name: table_of(runs) for name, runs in found.items()}
     text = TEXT.read_text("utf-8")
     parts = {
-        "sections": "\n\n".join(section(name, found[name], tables[name]) for name in found),
+        "sections": "\n\n".join(section(name, found[name], tables[name]) for name in found if name != "long"),
         "speed": speed(),
         "verdicts": verdicts(tables),
         "published": published(tables.get("mnist", {})),
-        "effects": effects(tables),
+        "afec": compared(found, "afec"),
+        "binary": compared(found, "metaplastic"),
+        "synapses": synapses(found.get("long", {})),
+        "lengthy": lengthy(found.get("long", {})),
         "unfinished": unfinished(found),
         "about": about(newest(found)),
     }
@@ -122,32 +126,12 @@ def published(figures: Table) -> str:
     return table(("method", "ACC, recalled", "BWT, recalled", "ACC here", "BWT here"), rows)
 
 
-PAIRS = (
-    ("afec", "ewc", "AFEC against EWC"),
-    ("metaplastic", "binary", "metaplastic against plain binary synapses"),
-)
-
-
-def effects(tables: dict[str, Table]) -> str:
-    """Say where AFEC and metaplasticity help and where they do not."""
-    lines = []
-    for one, other, title in PAIRS:
-        for name, figures in tables.items():
-            for label in (m for m in figures if m.partition(",")[0] == one):
-                base = label.replace(one, other, 1)
-                if base in figures:
-                    lines.append(f"- {title}, {EXPERIMENTS[name]}: {_difference(figures[label], figures[base])}")
-    return "\n".join(lines) or "Not run yet."
-
-
-def _difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str:
-    said = []
-    for name in ("ACC", "learning accuracy", "BWT"):
-        count = min(len(one[name]), len(other[name]))
-        change = one[name][:count] - other[name][:count]
-        spread = f" ± {change.std(ddof=1) / np.sqrt(count):.2f} (standard error)" if count > 1 else ", one seed"
-        said.append(f"{name} {change.mean():+.2f}{spread}")
-    return "; ".join(said) + "."
+def lengthy(runs: dict[str, list[Row]]) -> str:
+    """Return configuration and picture of the experiment with long training."""
+    if not runs:
+        return ""
+    picture = "![Accuracy on the old task against epochs on the new one](../images/continual_along.png)"
+    return f"{configuration(runs)}\n\n{picture}\n\n"
 
 
 def unfinished(found: dict[str, dict[str, list[Row]]]) -> str:

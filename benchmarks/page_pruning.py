@@ -8,19 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pruning_costs
 from scipy import stats
 from tables import table
 
 RESULTS = Path(__file__).parent / "results/pruning"
 TEXT = Path(__file__).with_name("page_pruning.md")
 TASKS = ("lorenz", "roessler", "japanese-vowels", "sequential-mnist")
+FAMILIES = ("hrsnn", "mrsnn", "chrsnn")
+OURS = ("lnp", "lnp, steps 1 2 4")
+EQUAL = "activity, equal operations"
+PAIRS = {
+    "Lyapunov weights in place of weights": ("lnp", "lnp, e = w"),
+    "step 2, half of the neurons": ("lnp, steps 1 2", "lnp, step 1"),
+    "step 3, added edges": ("lnp, steps 1 2 3", "lnp, steps 1 2"),
+    "step 3 beside the others": ("lnp", "lnp, steps 1 2 4"),
+    "step 4, time constants": ("lnp, steps 1 2 4", "lnp, steps 1 2"),
+    "step 1 against the dense network": ("lnp, step 1", "dense"),
+    "step 1 against magnitude, all neurons": ("lnp, step 1", "magnitude"),
+    "LNP against magnitude, half": ("lnp", "magnitude, half"),
+    "LNP against random, half": ("lnp", "random, half"),
+    "noise-prune against random": ("noise", "random"),
+    "noise-prune against weight": ("noise", "weight"),
+}
 Cells = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
 
 
 def pruning() -> str:
     """Return the document."""
     text = TEXT.read_text("utf-8")
-    spectrum, found = read("spectrum"), cells(read("tasks"))
+    spectrum, found = read("spectrum"), task_cells()
     leverage = max(abs(r["sum"] - r["exact"]) for r in spectrum["leverage"])
     parts = {
         "spectrum": spectrum_table(spectrum["rows"]),
@@ -29,6 +46,10 @@ def pruning() -> str:
         "leverage": f"{leverage:.1g}",
         "tasks": task_tables(found),
         "verdict": verdict(found),
+        "goals": goals(found),
+        "matched": matched(found),
+        "ablation": ablation(found),
+        "heterogeneity": heterogeneity(found),
         "scale": scale_table(read("scale")),
     }
     for name, part in parts.items():
@@ -37,14 +58,15 @@ def pruning() -> str:
 
 
 def draw(folder: Path) -> list[str]:
-    """Draw the picture of the page: an HRSNN before and after LNP."""
+    """Draw the pictures of the page: an HRSNN before and after LNP; scores against costs."""
     from spikesim.models.networks import hrsnn
     from spikesim.sparsify import prune
 
     figure = prune(hrsnn(120, seed=0), "lnp", seed=0).report.plot()[0].get_figure(root=True)
     if figure is not None:
         figure.savefig(folder / "pruned.png", dpi=70)
-    return ["pruned.png"]
+    pruning_costs.draw(task_cells(), folder / "pruning_costs.png")
+    return ["pruned.png", "pruning_costs.png"]
 
 
 def read(name: str) -> Any:
@@ -75,12 +97,13 @@ def ratio(rows: list[dict[str, Any]]) -> str:
     return f"{min(each):.0f} to {max(each):.0f}"
 
 
-def cells(rows: list[dict[str, Any]]) -> Cells:
-    """Return the rows by (family, task, variant), then seed."""
+def task_cells() -> Cells:
+    """Return the rows of all networks on all tasks by (family, task, variant), then seed."""
     found: Cells = defaultdict(dict)
-    for r in rows:
-        found[r["family"], r["task"], r["variant"]][r["seed"]] = r
-    return found
+    for file in sorted((RESULTS / "tasks").glob("*.json")):
+        for r in json.loads(file.read_text("utf-8")):
+            found[r["family"], r["task"], r["variant"]][r["seed"]] = r
+    return dict(found)
 
 
 def gain(row: dict[str, Any]) -> float:
@@ -98,13 +121,13 @@ def compared(a: dict[int, dict[str, Any]], b: dict[int, dict[str, Any]]) -> tupl
 
 def task_tables(found: Cells) -> str:
     parts = []
-    for family in ("hrsnn", "mrsnn"):
+    for family in FAMILIES:
         for task in TASKS:
-            rows = {v: c for (f, t, v), c in found.items() if (f, t) == (family, task) and len(c) > 1}
-            if "dense" not in rows:
+            of = {v: c for (f, t, v), c in found.items() if (f, t) == (family, task) and "keep" not in v}
+            if "dense" not in of:
                 continue
-            body = [_row(v, c, rows["dense"]) for v, c in rows.items()]
-            head = ("network", "seeds", "score", "against dense, same seeds", "p", "neurons", "synapses", "operations")
+            body = [_row(v, c, of["dense"]) for v, c in of.items()]
+            head = ("network", "seeds", "score", "against dense", "p", "neurons", "synapses", "operations", "energy")
             parts.append(f"{family.upper()}, {task}:\n\n{table(head, body)}")
     return "\n\n".join(parts)
 
@@ -113,29 +136,75 @@ def _row(variant: str, c: dict[int, dict[str, Any]], dense: dict[int, dict[str, 
     values = np.abs([gain(r) for r in c.values()])
     better, p, _ = compared(c, dense)
     against = "" if variant == "dense" else f"{better:+.3f}"
-    mean = {k: np.mean([r[k] for r in c.values()]) for k in ("neurons", "synapses", "sops")}
-    score = f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
+    mean = {k: np.mean([r[k] for r in c.values()]) for k in ("neurons", "synapses", "sops", "energy")}
+    score = f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(c) > 1 else f"{values.mean():.3f}"
     counts = (f"{mean[k]:.0f}" for k in ("neurons", "synapses", "sops"))
-    return variant, str(len(c)), score, against, "" if np.isnan(p) else f"{p:.2g}", *counts
+    said = "" if np.isnan(p) else f"{p:.2g}"
+    return variant, str(len(c)), score, against, said, *counts, f"{1000 * mean['energy']:.0f}"
+
+
+def _against(found: Cells, family: str, task: str, ours: str, other: str) -> str:
+    """Say by how much one network is better than another, paired by seed: ``+0.033 (p = 0.02)``."""
+    key = family, task, ours
+    if key not in found or (family, task, other) not in found:
+        return ""
+    better, p, _ = compared(found[key], found[family, task, other])
+    return f"{better:+.3f}" if np.isnan(p) else f"{better:+.3f} (p = {p:.2g})"
 
 
 def verdict(found: Cells) -> str:
-    """Say, with numbers, whether the goals are met."""
+    """Return what LNP gains over the dense network and over activity pruning, by family and task."""
+    body = []
+    for family in FAMILIES:
+        for task in TASKS:
+            for ours in OURS:
+                if (family, task, ours) in found:
+                    gains = [_against(found, family, task, ours, o) for o in ("dense", "activity", EQUAL)]
+                    body.append((family.upper(), task, ours, str(len(found[family, task, ours])), *gains))
+    return table(("family", "task", "network", "seeds", "over dense", "over activity", "over activity, equal"), body)
+
+
+def ablation(found: Cells) -> str:
+    """Return what one choice in place of another gains on HRSNNs, by task."""
+    body = [(what, *(_against(found, "hrsnn", t, *pair) for t in TASKS)) for what, pair in PAIRS.items()]
+    return table(("what", *TASKS), body)
+
+
+def goals(found: Cells) -> str:
+    """Count the tasks on which the goals are met; no worse means not significantly so, at 5 %."""
     lines = []
-    for task in TASKS:
-        rows = {v: c for (f, t, v), c in found.items() if (f, t) == ("hrsnn", task)}
-        for other in ("dense", "activity"):
-            if "lnp" in rows and other in rows:
-                better, p, seeds = compared(rows["lnp"], rows[other])
-                share = np.mean([r["sops"] for r in rows["lnp"].values()]) / np.mean(
-                    [r["sops"] for r in rows[other].values()]
-                )
-                word = "better" if better > 0 else "worse"
-                lines.append(
-                    f"- {task}: LNP is {abs(better):.3f} {word} than {other} (p = {p:.2g}, {seeds} seeds) with "
-                    f"{share:.0%} of its operations."
-                )
+    for family in FAMILIES[:2]:
+        for ours in OURS:
+            of = {t: [compared(found[family, t, ours], found[family, t, o]) for o in ("dense", EQUAL)] for t in TASKS}
+            level = [t for t, (d, _) in of.items() if d[0] >= 0 or not d[1] < 0.05]
+            above = [t for t, (_, a) in of.items() if a[0] > 0]
+            sure = [t for t in above if of[t][1][1] < 0.05]
+            said = [f"{len(tasks)} ({', '.join(tasks) or 'none'})" for tasks in (level, above, sure)]
+            lines.append(
+                f"- {family.upper()}, `{ours}`: of {len(TASKS)} tasks not significantly worse than dense on {said[0]}; "
+                f"better on average than activity pruning at equal operations on {said[1]}, significantly on {said[2]}."
+            )
     return "\n".join(lines)
+
+
+def heterogeneity(found: Cells) -> str:
+    """Return what heterogeneous time constants gain over equal ones, dense and pruned, by task."""
+    body = []
+    for variant in ("dense", "lnp", "activity", "random, half"):
+        gains = [compared(found["hrsnn", t, variant], found["mrsnn", t, variant]) for t in TASKS]
+        body.append((variant, *(f"{better:+.3f} (p = {p:.2g})" for better, p, _ in gains)))
+    return table(("network", *TASKS), body)
+
+
+def matched(found: Cells) -> str:
+    """Return the operations of LNP over those of activity pruning that was to do as many, over all seeds."""
+    ratios = [
+        found[f, t, "lnp"][seed]["sops"] / row["sops"]
+        for (f, t, v), rows in found.items()
+        for seed, row in rows.items()
+        if v == EQUAL
+    ]
+    return f"{min(ratios):.2f} to {max(ratios):.2f}, {np.mean(ratios):.2f} on average"
 
 
 def scale_table(rows: list[dict[str, Any]]) -> str:

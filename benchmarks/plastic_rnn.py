@@ -3,7 +3,8 @@
     python benchmarks/plastic_rnn.py [--tasks cue_reward ...] [--seeds 0 1 2 3] [--steps 400]
 
 Runs that have a file are left out, so it can be stopped and started, and several may work side by side on other tasks.
-``--show`` prints the table of what is there, ``--write`` puts it into the page.
+``--show`` prints the tables of what is there, ``--write`` puts them into the page and draws its picture. Runs of more
+than 400 batches are a table of their own.
 """
 
 from __future__ import annotations
@@ -16,36 +17,19 @@ from pathlib import Path
 
 import numpy as np
 from page_table import put
+from plastic_rnn_summary import draw, stored, text
 
-from spikesim import data
-from spikesim.data.episodes import Copying, CueReward, Episodes, OneShot, Regression
+from spikesim.data.episodes import TASKS, Episodes, OneShot, episode_task
 from spikesim.models.networks import plastic_rnn
 from spikesim.models.synapses import FastWeights
 from spikesim.train import evaluate, fast_weights, train
 
-PAGE = Path(__file__).parents[1] / "docs/methods/plastic-rnn.md"
+DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = Path(__file__).parent / "results" / "plastic_rnn"
 RULES = ("none", "hebbian", "gradient")
+STEPS = 400
 HIDDEN, WIDER, BATCH, PART = 24, 36, 32, 100  # without fast weights 1.5 times the neurons, as in the paper
 TEST = {"samples": 256, "batches": 2, "seed": 10_000}  # the same fresh episodes for all runs
-
-
-def task(name: str):
-    """Return the generators of training and test episodes."""
-    if name == "one_shot":
-        digits = data.load("digits").scaled()
-        x, y = np.concatenate([digits.x_train, digits.x_test]), np.concatenate([digits.y_train, digits.y_test])
-        return OneShot(x[y < 7], y[y < 7]), OneShot(x[y >= 7], y[y >= 7])
-    made = {
-        "copying": Copying(12),
-        "cue_reward": CueReward(),
-        "regression_linear": Regression("linear", 4, 8, 4),
-        "regression_mlp": Regression("mlp", 3, 8, 4),
-    }[name]
-    return made, made
-
-
-TASKS = ("cue_reward", "one_shot", "copying", "regression_linear", "regression_mlp")
 
 
 def score(module, test) -> float:
@@ -59,7 +43,7 @@ def score(module, test) -> float:
 
 def one(name: str, net: str, rule: str, seed: int, steps: int) -> dict:
     """Train one network; its score before training and after every part."""
-    learn, test = task(name)
+    learn, test = episode_task(name)
     network = plastic_rnn(learn.inputs, learn.outputs, WIDER if rule == "none" else HIDDEN, scale=1.7, seed=seed)
     fast = FastWeights(rule, eta0=0.5, decay0=0.5)
     module = fast_weights(network, fast, outputs=learn.outputs, rate=net == "rate", gate=learn.gate, seed=seed)
@@ -90,20 +74,22 @@ def main() -> None:
     parser.add_argument("--nets", nargs="*", default=("rate", "spiking"))
     parser.add_argument("--rules", nargs="*", default=RULES)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2, 3))
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--show", action="store_true", help="print the table of what is there")
     parser.add_argument("--write", action="store_true", help="write it into the page")
     chosen = parser.parse_args()
     if chosen.show:
-        print(table())
+        print(text(stored(FOLDER), STEPS))
         return
     if chosen.write:
-        put(PAGE, table())
+        put(DOCS / "methods/plastic-rnn.md", text(stored(FOLDER), STEPS))
+        draw(stored(FOLDER), STEPS, DOCS / "images/plastic_rnn.png")
         return
     os.nice(5)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for seed, name, net, rule in product(chosen.seeds, chosen.tasks, chosen.nets, chosen.rules):
-        path = FOLDER / f"{name}-{net}-{rule}-{seed}.json"
+        longer = "" if chosen.steps == STEPS else f"-{chosen.steps}"
+        path = FOLDER / f"{name}-{net}-{rule}-{seed}{longer}.json"
         if path.exists():
             continue
         result = one(name, net, rule, seed, chosen.steps)
@@ -111,20 +97,6 @@ def main() -> None:
         part.write_text(json.dumps(result) + "\n")
         part.replace(path)
         print(path.stem, [round(v, 4) for v in result["curve"]], flush=True)
-
-
-def table() -> str:
-    """Return mean and standard deviation over the seeds as a table of Markdown."""
-    found = [json.loads(p.read_text()) for p in sorted(FOLDER.glob("*.json"))]
-    lines = ["| task | network | " + " | ".join(RULES) + " |", "|---|---|---|---|---|"]
-    for name, net in product(TASKS, ("rate", "spiking")):
-        cells = []
-        for rule in RULES:
-            last = [r["curve"][-1] for r in found if (r["task"], r["net"], r["rule"]) == (name, net, rule)]
-            spread = f" ± {np.std(last, ddof=1):.3f}" if len(last) > 1 else ""
-            cells.append(f"{np.mean(last):.3f}{spread} ({len(last)})" if last else "–")
-        lines.append(f"| {name} | {net} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

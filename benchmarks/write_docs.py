@@ -1,4 +1,4 @@
-"""Write validation, benchmarks, soft reset and continual learning, pages with pictures, from the stored results.
+"""Write the pages that follow from stored results, with their pictures.
 
 ::
 
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import continual_plots
 import page_emulator
+import page_filter_frequency
 import page_pruning
+import page_rnp
 import plots
 import soft_reset_plots
 from page_benchmarks import benchmarks
@@ -26,7 +28,15 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def main() -> None:
     """Write pages and pictures."""
-    for made in (plots, page_emulator, soft_reset_plots, continual_plots, page_pruning):
+    for made in (
+        plots,
+        page_emulator,
+        soft_reset_plots,
+        continual_plots,
+        page_pruning,
+        page_rnp,
+        page_filter_frequency,
+    ):
         for name in made.draw(DOCS / "images"):
             print(f"docs/images/{name}")
     pages = {
@@ -37,6 +47,8 @@ def main() -> None:
         "methods/pruning": page_pruning.pruning,
         "methods/hrsnn": hrsnn,
         "methods/sparse-training": sparse_training,
+        "methods/rnp": page_rnp.rnp,
+        "methods/filter-frequency": page_filter_frequency.filter_frequency,
     }
     for name, text in pages.items():
         (DOCS / f"{name}.md").write_text(text())

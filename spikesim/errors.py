@@ -32,6 +32,10 @@ class InvalidValueError(SpikesimError, ValueError):
     """A value that cannot be used."""
 
 
+class DivergedError(InvalidValueError):
+    """An iteration has grown beyond all bounds from the values that it was given."""
+
+
 class ProblemList(SpikesimError):
     """An error that lists every problem found, not only the first.
 

@@ -335,10 +335,8 @@ def test_mistakes_of_learners_are_told():
         FineTune(net, protect=Hlop(1), optimiser="adam", weight_decay=0.1, fold=False, seed=3, **SETTINGS)
     assert [line.split(" ")[1] for line in str(found.value).split("\n")] == ["optimiser", "weight_decay", "fold", "is"]
     FineTune(net, optimiser="adam", **SETTINGS)
-    with pytest.raises(InvalidValueError, match=r"heads must be left out(.|\n)*protect must be left out"):
-        Joint(net, heads=True, protect=Hlop(1))
-    with pytest.raises(InvalidValueError, match=r"replay:.*heads"):
-        Replay(net, heads=True)
+    with pytest.raises(InvalidValueError, match="joint: nothing is forgotten, so protect must be left out"):
+        Joint(net, protect=Hlop(1))
     with pytest.raises(InvalidValueError, match=r"'layer1->layer2', task 1: 40 rows and 40 more are 80.*60 dimensions"):
         run(Permuted(few(), tasks=2), FineTune(net, protect=Hlop({"layer1->layer2": 40}), **{**SETTINGS, "epochs": 1}))
     with pytest.raises(UnknownNameError, match="did you mean 'image->layer1'"):

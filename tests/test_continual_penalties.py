@@ -263,6 +263,43 @@ def test_expansions_start_where_they_are_told():
     assert found["continue"].memory > found["fresh"].memory == found["main"].memory
 
 
+def test_interleaved_pulls_are_to_the_expansion_as_it_was_after_as_many_epochs():
+    """The target of epoch e is what training for e epochs gives, and its Fisher information is measured there."""
+    settings = {**BRIEF, "epochs": 3, "schedule": "constant", "batch_size": 20}
+    fisher, tasks = Ewc(0.0, samples=10), list(Permuted(few(), tasks=2))
+    penalty = Afec(SynapticIntelligence(1.0), 30.0, mode="interleaved", fisher=fisher)
+    learner = learned(FineTune(net, penalty=penalty, count_writes=True, **settings), tasks[:1])
+    task = tasks[1].task
+    penalty.begin_task(learner, task, (task.x, task.y))
+    assert len(penalty.pulls) == 3 and penalty.per_pull == 3
+    for epochs, pull in enumerate(penalty.pulls, 1):
+        expanded = learner.teach(learner.first, (task.x, task.y), hook=None, epochs=epochs)
+        importance, anchor = fisher.fisher(learner, expanded, task)
+        for name, values in anchor.items():
+            torch.testing.assert_close(pull.anchor[name], values, rtol=0, atol=1e-6)
+            torch.testing.assert_close(pull.importance[name], importance[name], rtol=1e-3, atol=1e-9)
+    used = []
+    penalty.base = Afec(None).base
+    for k, pull in enumerate(penalty.pulls):
+        pull.add = lambda parameters, limit, k=k: used.append(k)
+    for _ in range(9):
+        penalty({}, lambda: None)
+    assert used == [0] * 3 + [1] * 3 + [2] * 3
+    with pytest.raises(InvalidValueError, match="start='main'"):
+        learned(FineTune(net(0, 6, 10, batch_norm()), penalty=Afec(Ewc(), 1.0, mode="interleaved"), **BRIEF), tasks)
+
+
+def test_without_a_base_only_the_expansion_pulls():
+    tasks, settings = list(Permuted(few(), tasks=2)), {**BRIEF, "epochs": 6}
+    plain, zero, strong = (
+        learned(FineTune(net, penalty=p, **settings), tasks) for p in (None, Afec(None, 0.0), Afec(None, 1e6))
+    )
+    assert plain.network == zero.network and zero.memory == 0 and zero.name == "afec"
+    expanded = weights(learned(FineTune(net, **settings), tasks[1:]).network)["image->layer1"]
+    near, far = (np.abs(weights(one.network)["image->layer1"] - expanded).mean() for one in (strong, plain))
+    assert near < 0.5 * far
+
+
 def test_pulls_keep_old_tasks_and_forgetting_frees_new_ones():
     scenario = Permuted(DIGITS, tasks=2, seed=1)
     made = {
@@ -335,12 +372,15 @@ def test_every_method_is_made_by_name():
         assert learner.name and (learner.memory == 0 or name in ("metaplastic", "clnp"))
     afec = method("afec", base="si", settings={"strength": 3.0}, replay=10).build(net, **BRIEF)
     assert afec.penalty.base.strength == 3.0 and isinstance(afec, Replay)
+    assert method("afec", base=None, mode="interleaved").build(net, **BRIEF).penalty.mode == "interleaved"
     with pytest.raises(UnknownNameError, match="did you mean 'ewc'"):
         method("ewk")
     with pytest.raises(UnknownNameError, match="did you mean 'strength'"):
         method("ewc", strenght=1)
     with pytest.raises(UnknownNameError, match="base of AFEC"):
         method("afec", base="hlop").build(net)
+    with pytest.raises(InvalidValueError, match="without a base has no settings"):
+        method("afec", base=None, settings={"strength": 1.0}).build(net)
 
 
 def test_mistakes_are_told():
@@ -352,6 +392,8 @@ def test_mistakes_are_told():
         Mas(combine="max")
     with pytest.raises(UnknownNameError, match="start of an expansion"):
         Afec(Ewc(), start="old")
+    with pytest.raises(UnknownNameError, match="mode of AFEC"):
+        Afec(Ewc(), mode="both")
     with pytest.raises(InvalidValueError, match="forgetting"):
         Afec(Ewc(), -1)
     with pytest.raises(InvalidValueError, match="step_hook is set by the learner"):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from spikesim.continual import (
-    CORRUPTIONS,
+    CONDITIONS,
     SCENARIOS,
     ClassesAndConditions,
     Corrupted,
     DataSets,
     Permuted,
+    Relabelled,
     Rotated,
     Split,
     Stream,
@@ -20,9 +21,10 @@ from spikesim.continual import (
     run,
     spike_patterns,
 )
-from spikesim.continual.named import scenario_rows, some
+from spikesim.continual.named import scenario_rows, some, usual_kind
 from spikesim.continual.sets import stretched
 from spikesim.data import Dataset, load
+from spikesim.data.corruptions import CORRUPTIONS, corrupt
 from spikesim.errors import InvalidValueError, UnknownNameError
 
 DIGITS = load("digits")
@@ -47,27 +49,40 @@ def test_a_quarter_turn_is_a_quarter_turn():
     np.testing.assert_allclose(normalised[:, 0, 0], FEW.normalised().x_train.min(), rtol=1e-5)
 
 
-def test_corruptions_do_what_they_say():
-    scenario = Corrupted(FEW, tasks=len(CORRUPTIONS), seed=2)
-    found = {way: scenario.experience(k).task.x for k, way in enumerate(CORRUPTIONS)}
+def test_corruptions_are_those_of_the_data_in_every_task_another():
+    scenario = Corrupted(FEW, tasks=len(CONDITIONS), seed=2, severity=4)
+    found = {way: scenario.experience(k).task.x for k, way in enumerate(CONDITIONS)}
     assert all(x.min() >= 0 and x.max() <= 1 and x.dtype == np.float32 for x in found.values())
     assert np.array_equal(found["clean"], PLAIN)
     np.testing.assert_allclose(found["negative"], 1 - PLAIN, atol=1e-7)
-    np.testing.assert_allclose(found["contrast"] * 2.5, PLAIN, atol=1e-6)
+    assert set(CONDITIONS) - {"clean", "negative"} == set(CORRUPTIONS) - {"lose_events"}
+    for way in ("blur", "contrast"):
+        np.testing.assert_allclose(found[way], corrupt(PLAIN, way, 4), atol=1e-7)
     spoilt = (found["noise"] - PLAIN)[(PLAIN > 0.4) & (PLAIN < 0.6)]  # one deviation is within the limits
     low, high = np.quantile(spoilt, (0.1587, 0.8413))
-    assert abs((high - low) / 2 - 0.3) < 0.03
-    hit = found["specks"] != PLAIN
-    assert abs(hit[(PLAIN > 0) & (PLAIN < 1)].mean() - 0.15) < 0.02
-    side = round(0.35 * 8)
-    assert ((found["occlusion"] != PLAIN).sum((1, 2)) <= side**2).all() and (found["occlusion"] <= PLAIN).all()
-    np.testing.assert_allclose(found["blur"].sum(), PLAIN.sum(), rtol=0.05)
-    assert found["blur"].std() < PLAIN.std()
-    again, other = Corrupted(FEW, tasks=2, seed=2).experience(1), Corrupted(FEW, tasks=2, seed=3).experience(1)
-    assert np.array_equal(again.task.x, found["noise"]) and not np.array_equal(other.task.x, again.task.x)
+    assert abs((high - low) / 2 - 0.4) < 0.04
+    again, other = Corrupted(FEW, tasks=2, seed=2, severity=4), Corrupted(FEW, tasks=2, seed=3, severity=4)
+    assert np.array_equal(again.experience(1).task.x, found["noise"])
+    assert not np.array_equal(other.experience(1).task.x, found["noise"])
     same = Dataset("same", FEW.x_train, FEW.y_train, FEW.x_train, FEW.y_train, FEW.classes, "", "", 16.0)
     both = Corrupted(same, tasks=2).experience(1)
     assert not np.array_equal(both.task.x, both.x_test)  # training and testing have noise of their own
+
+
+def test_relabelled_tasks_show_the_same_samples_in_other_groups():
+    for groups, outputs in ((2, 2), (3, 3), (None, 10)):
+        scenario = Relabelled(FEW, tasks=4, groups=groups, seed=1)
+        assert scenario.outputs == outputs and scenario.told and not scenario.growing
+        assert len(set(scenario.of_classes)) > 1
+        for k, groups_of in enumerate(scenario.of_classes):
+            found, sizes = scenario.experience(k), np.bincount(groups_of)
+            assert len(sizes) == outputs and np.ptp(sizes) <= 1
+            assert np.array_equal(found.task.x, PLAIN)
+            assert np.array_equal(found.task.y, np.array(groups_of)[FEW.y_train])
+            assert np.array_equal(found.y_test, np.array(groups_of)[FEW.y_test])
+    assert not Relabelled(FEW, tasks=2, kind="domain").told
+    with pytest.raises(InvalidValueError, match=r"found 'class'(.|\n)*groups must be from 2 to 10, found 11"):
+        Relabelled(FEW, kind="class", groups=11)
 
 
 def test_mixed_tasks_hold_each_class_under_each_condition_once():
@@ -171,6 +186,8 @@ def test_every_scenario_of_digits_by_name():
     spikes = named("spike-patterns", tasks=2, samples=4, tests=2)
     assert spikes.scenario.outputs == 4 and not spikes.graded and spikes.training == {"encode": "sequence"}
     assert all(summary for _, summary in scenario_rows())
+    kinds = {name: usual_kind(name) for name in ("relabelled-digits", "permuted-digits", "mixed-digits", "none")}
+    assert list(kinds.values()) == ["task", "domain", None, None]
 
 
 def test_vowels_by_speaker(tmp_path, monkeypatch):
@@ -198,10 +215,12 @@ def test_mistakes_in_names_are_told():
         named("rotated-digits", degree=90)
     with pytest.raises(InvalidValueError, match=r"multiple of conditions \(2\), found 5"):
         named("mixed-digits", tasks=5)
-    with pytest.raises(InvalidValueError, match="there are 8 ways to corrupt, so at most so many tasks, found 9"):
+    with pytest.raises(InvalidValueError, match="there are 7 ways to corrupt, so at most so many tasks, found 9"):
         named("corrupted-digits", tasks=9)
     with pytest.raises(UnknownNameError, match="corruption"):
         Corrupted(FEW, tasks=1, ways=("smoke",))
+    with pytest.raises(InvalidValueError, match=r"severity must be a whole number from 1 to 5, found 0.5"):
+        named("corrupted-digits", severity=0.5)
     with pytest.raises(InvalidValueError, match="samples must be at least 1"):
         named("permuted-digits", samples=0)
 

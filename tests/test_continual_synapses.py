@@ -315,6 +315,6 @@ def test_metaplasticity_forgets_less():
 
 def test_mistakes_of_metaplastic_learners_are_told():
     with pytest.raises(InvalidValueError) as found:
-        Metaplastic(NETWORKS["dense"], m=-1, per="x", norms="y", spread=0, bits=1, largest=-1, heads=True)
-    assert len(str(found.value).split("\n")) == 7
+        Metaplastic(NETWORKS["dense"], m=-1, per="x", norms="y", spread=0, bits=1, largest=-1)
+    assert len(str(found.value).split("\n")) == 6
     assert isinstance(Metaplastic(NETWORKS["dense"]), FineTune)

@@ -253,7 +253,32 @@ def test_a_modulator_gates_the_growth():
     given = membrane(net, "torch", a=a, kick=kick, dopamine=gate)
     assert silent[10] == 0.25
     # the pair of steps 2 and 3 leaves exp(-1/5), faded by one more step when the reward comes, with the rate 0.1
-    assert given[10] - 0.25 == pytest.approx(0.1 * 2.0 * np.exp(-2 / 5) * 0.99**6, rel=1e-6)
+    assert given[10] - 0.25 == pytest.approx(0.1 * 2.0 * np.exp(-2 / 5), rel=1e-5)
+    gate[6] = 0.5  # what has grown decays by 0.01 g; the pair itself has faded to exp(-4/5)
+    again = membrane(net, "torch", a=a, kick=kick, dopamine=gate)
+    kept = (given[10] - 0.25) * (1 - 0.01 * 0.5) + 0.1 * 0.5 * np.exp(-4 / 5)
+    assert again[10] - 0.25 == pytest.approx(kept, rel=1e-5)
+
+
+@pytest.mark.parametrize(("modulated", "engine"), [(False, "numba"), (True, "numba"), (True, "torch")])
+def test_with_one_micro_step_the_engines_run_the_modules_own_network(modulated, engine):
+    steps, x = 30, (np.random.default_rng(0).random((30, 2, 5)) < 0.4).astype(float)
+    rule = FastWeights(eta0=0.3, decay0=0.4, modulated=modulated, **ONLINE)
+    module = module_of(NET, rule, outputs=2, dtype="float64")
+    state, known, pace = module.reset(2), [], []
+    for row in torch.tensor(x):
+        y, state = module.step(row, state)
+        known.append([state.spikes[name].detach().numpy() for name in ("embed", "hidden")])
+        pace.append(2 * torch.sigmoid(y[:, -1:]).detach().numpy())  # the network's own output
+    online = rule.online("pace" if modulated else "", tau=0.0, w_max=16.0)
+    learning = [replace(p, plasticity=online) for p in NET.projections if p.post != "out"]  # `out` never spikes
+    net = NET.add(sp.Input("pace", 1, graded=True)).swap(sp.Input("in", 5), *learning)
+    given = {"in": x, "pace": np.array(pace)}
+    found = sp.run(net, steps=steps, inputs=given, backend=engine)
+    plain = sp.run(NET.swap(sp.Input("in", 5)), steps=steps, inputs={"in": x}, backend="torch")
+    for k, name in enumerate(("embed", "hidden")):
+        assert not np.array_equal(plain[name].dense(), found[name].dense())
+        np.testing.assert_array_equal(found[name].dense(), [row[k] for row in known])
 
 
 def test_what_a_synapse_cannot_know_is_refused_by_name():
@@ -263,8 +288,8 @@ def test_what_a_synapse_cannot_know_is_refused_by_name():
         assert word in str(all_of_them.value)
     with pytest.raises(InvalidValueError, match="name the modulator"):
         FastWeights(**ONLINE).online()
-    with pytest.raises(InvalidValueError, match="decay0 must be above 0"):
-        FastWeights(**ONLINE, decay0=0.0, modulated=False).online()
+    with pytest.raises(InvalidValueError, match="pass modulated=True"):
+        FastWeights(**ONLINE, modulated=False).online("dopamine")
 
 
 # ---------------------------------------------------------------------------------------------- mistakes, episodes
@@ -283,8 +308,17 @@ def test_networks_that_cannot_have_fast_weights_are_refused_with_all_reasons():
         FastWeights("hebian")
     with pytest.raises(InvalidValueError, match=r"decay0.*found 2\.0\neta0|eta0.*\ndecay0.*found 2\.0"):
         FastWeights(eta0=-1.0, decay0=2.0)
-    with pytest.raises(InvalidValueError, match="hidden must be at least 1"):
-        plastic_rnn(hidden=0)
+    for hidden in (0, 2.5):
+        with pytest.raises(InvalidValueError, match=f"hidden must be at least 1.*found {hidden}"):
+            plastic_rnn(hidden=hidden)
+    with pytest.raises(InvalidValueError, match=r"found \[0, 2, 5\]"):
+        made("none")(torch.zeros(0, 2, 5))
+    with pytest.raises(InvalidValueError, match="must be a tensor, found ndarray"):
+        made("none")(np.zeros((3, 2, 5)))
+    with pytest.raises(InvalidValueError, match="rule must be a FastWeights or the name of one, found 5"):
+        module_of(NET, 5, outputs=1)
+    with pytest.raises(UnsupportedError, match=r"gate must be .* found 0\.5[\s\S]*found 1\.5"):
+        module_of(NET, outputs=1.5, gate=0.5)
 
 
 def test_episodes_hold_what_they_promise():
@@ -313,3 +347,7 @@ def test_episodes_hold_what_they_promise():
     assert not np.array_equal(first[0], next(iter(same))[0])
     with pytest.raises(InvalidValueError, match="2 to 4 ways"):
         OneShot(images, labels, ways=9)
+    with pytest.raises(InvalidValueError, match="found 12 images and 3 labels"):
+        OneShot(images, labels[:3])
+    with pytest.raises(InvalidValueError, match=r"length must be a whole number of at least 1, found 2\.5"):
+        Copying(2.5)

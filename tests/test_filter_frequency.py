@@ -14,6 +14,7 @@ from spikesim.analyse.filter_frequency import (
     filter_spectrum,
     first_filters,
     frequency_proportion,
+    low_projection,
     low_share,
     measured_response,
     polarity_filters,
@@ -90,6 +91,32 @@ def test_high_parts_are_high_and_low_parts_are_low_where_that_is_sure():
         assert (low_share(control(w, 1.0, kind), 8) > 0.5).all()
 
 
+def extremes(low, n):
+    """Return smallest and largest low share of all filters that a projection keeps, as eigenvalues."""
+    k = int(low.shape[0] ** 0.5)
+    values, basis = np.linalg.eigh((low + low.T) / 2)
+    spectra = np.fft.fft2(basis[:, values > 0.5].T.reshape(-1, k, k), (n, n)).reshape(-1, n * n)
+    each = np.minimum(np.arange(n), n - np.arange(n))
+    inside = spectra[:, (np.hypot(each[:, None], each) <= n / 4).ravel()]
+    return np.linalg.eigvalsh((inside @ inside.conj().T).real / n**2)[[0, -1]]
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 8), (2, 14), (3, 14), (4, 9), (4, 28), (5, 10), (6, 16)])
+def test_which_parts_are_sure_to_be_low_or_high(k, n):
+    dct, dc = (low_projection(k, k, kind).reshape(k * k, k * k) for kind in ("dct", "dc"))
+    assert (extremes(dct, n)[0] > 0.5) == (k >= 4)
+    assert extremes(dc, n)[0] > 0.5
+    assert (extremes(np.eye(k * k) - dc, n)[1] < 0.5) == (k <= 3)
+    w = np.random.default_rng(k).normal(size=(40, 3, k, k))
+    assert low_share(split_filters(w, "dc")[0], n) == pytest.approx(extremes(dc, n)[0])
+    assert low_share(split_filters(w, "dct")[0], n).min() >= extremes(dct, n)[0] - 1e-12
+    for kind in ("dc", "dct", "binomial"):
+        low, high = split_filters(w, kind)
+        assert low + high == pytest.approx(w) and split_filters(low, kind)[0] == pytest.approx(low)
+    assert (low_share(split_filters(w, "binomial")[0], n) > 0.5).all()
+    assert split_filters(w, "binomial")[1].sum((2, 3)) == pytest.approx(np.zeros((40, 3)), abs=1e-12)
+
+
 def test_proportions_by_rate():
     w = np.concatenate([one(BOX), one(DELTA), one(CHECK)])
     found = frequency_proportion(w, 8, rates=[0.0, 1.0, 1.0])
@@ -131,6 +158,8 @@ def test_what_is_refused():
         filter_spectrum(one(BOX), 2)
     with pytest.raises(InvalidValueError, match="allowed is 0 to 1"):
         control(one(BOX), 1.5)
+    with pytest.raises(InvalidValueError, match="r0 is -1; allowed is a number of bins from 0"):
+        low_share(one(BOX), 8, -1)
     with pytest.raises(UnknownNameError, match="binomial"):
         split_filters(one(BOX), "binomail")
     with pytest.raises(InvalidValueError, match="2 channels, OFF and ON, found 1"):

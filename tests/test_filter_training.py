@@ -35,6 +35,15 @@ def test_modulation_without_gain_and_perturbation_is_the_identity(weights):
         assert torch.allclose(way.eval()(weights), weights, atol=1e-12)  # no perturbation at test time
 
 
+@pytest.mark.parametrize(("k", "n"), [(3, 3), (3, 12), (5, 16)])
+def test_what_a_perturbation_leaves_in_the_kernel_is_sigma_k_over_n(k, n):
+    shape = (400, 1, k, k)
+    w = torch.tensor(np.random.default_rng(0).normal(size=shape))
+    way = FrequencyModulation(shape, n, sigma=0.1)
+    left = float((way(w) - w).detach().norm() / w.norm())
+    assert left == pytest.approx(0.1 * k / n, rel=0.12)
+
+
 @pytest.mark.parametrize("n", [7, 8])
 def test_modulated_filters_are_real_and_gradients_reach_gamma(weights, n):
     way = FrequencyModulation(SHAPE, n, bands=4, sigma=0.5, per_filter=True)

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import spikesim as sp
 from spikesim.backends.lava.runner import make_job, run_jobs
 from spikesim.backends.loihi.emulator import Emulator, emulate
 from spikesim.backends.loihi.learning import follow
+from spikesim.connect import Dense
 from spikesim.fixedpoint import (
     IntInput,
     IntLearning,
@@ -28,7 +30,12 @@ from spikesim.fixedpoint import (
     IntSample,
     LoihiRule,
 )
+from spikesim.fixedpoint.fast_weights import beside, chip_fast_weights
 from spikesim.fixedpoint.learning import DRAWS, OWN_DECAY
+from spikesim.fixedpoint.lower import lower_to_integers
+from spikesim.lowering import lower
+from spikesim.models.neurons import loihi_lif
+from spikesim.models.synapses import FastWeights
 
 STEPS = 80
 CHILD = Path(__file__).with_name("lava_learning_child.py")
@@ -215,6 +222,24 @@ def three_factors(rng: np.random.Generator) -> IntNetwork:
     return IntNetwork([a, critic], lines, [inp, reward])
 
 
+def fast_weights(rng: np.random.Generator) -> IntNetwork:
+    """Fast weights beside slow ones, one loop by itself and one that a layer behind it paces."""
+    cell = loihi_lif(du=4095, dv=700, v_th=110)
+    lines = [
+        sp.Projection("in", "a", Dense(2 * rng.integers(-20, 50, (6, 5))), delay=sp.ms),
+        sp.Projection("a", "a", Dense(2 * rng.integers(-30, 20, (6, 6))), delay=sp.ms),
+        sp.Projection("a", "pace", Dense(2 * rng.integers(40, 90, (1, 6))), delay=sp.ms),
+    ]
+    net = sp.Network([sp.Population("a", 6, cell), sp.Population("pace", 1, cell)], lines, [sp.Input("in", 5)], seed=4)
+    for name, alpha, how in (
+        ("in->a", "minus", {}),
+        ("a->a", "plus", {"modulator": "pace", "unit": 16, "modulator_weight": 16, "modulator_delay": 1}),
+    ):
+        given = FastWeights(eta0=0.5, decay0=0.25, alpha=alpha, clip=float("inf"), modulated=bool(how))
+        net = beside(net, chip_fast_weights(given, scale=200.0, **how), [name])
+    return lower_to_integers(lower(net)).network
+
+
 def graded(rng: np.random.Generator) -> IntNetwork:
     values, spikes = IntInput("values", 9, graded=True), IntInput("spikes", 4)
     a, b = IntPopulation("a", 7, du=900, dv=250, vth=4000), IntPopulation("b", 3, du=300, vth=900, reset="soft")
@@ -250,7 +275,7 @@ def stimulus(rng: np.random.Generator, network: IntNetwork) -> IntSample:
     return IntSample(spikes)
 
 
-MAKERS = (two_factors, three_factors, graded, graded_and_large)
+MAKERS = (two_factors, three_factors, fast_weights, graded, graded_and_large)
 
 
 @pytest.fixture(scope="module")

@@ -120,3 +120,13 @@ def test_mistakes_get_a_clear_answer():
         spectrum(logistic, [2.0])
     with pytest.raises(InvalidValueError, match="dt must be above 0"):
         Flow(logistic.step, logistic.jacobian, 0.0)
+
+
+def test_errors_cover_columns_that_are_still_turning():
+    """A transient that is too short biases the mean of a linear flow, whose exponents are known; the error says so."""
+    a = np.diag([-1.0, -2.0, 0.5])
+    flow = Flow(lambda x: a @ x, lambda x: a, 0.01)
+    short = spectrum(flow, np.zeros(3), steps=2_000)
+    off = np.abs(short.exponents - [0.5, -1.0, -2.0])
+    assert 1e-3 < off.max() < 1e-2 and (off < 4 * short.errors + 1e-5).all()
+    np.testing.assert_allclose(spectrum(flow, np.zeros(3), steps=2_000, transient=3_000).exponents, [0.5, -1, -2])

@@ -46,6 +46,7 @@ PLOTS = {
     "isi": (lambda ax: plot.isi(recording(), ax=ax), "inter-spike interval (ms)", "share of intervals (%)"),
     "correlation": (lambda ax: plot.correlation(spikes(), ax=ax), "neuron", "neuron"),
     "traces": (lambda ax: plot.traces(recording(), threshold=-0.05, ax=ax), "time (ms)", "v (mV)"),
+    "learning": (lambda ax: plot.learning_curves({"a": [[2, 1], [3, 1]]}, log=True, ax=ax), "epoch", "error"),
     "confusion": (lambda ax: plot.confusion([0, 1, 2], [0, 1, 1], ax=ax), "class said", "true class"),
     "events of a camera": (lambda ax: plot.event_frame(CAMERA, ax=ax), "column", "row"),
     "events of channels": (lambda ax: plot.event_frame(COCHLEA, ax=ax), "time (ms)", "channel"),

@@ -15,7 +15,7 @@ from spikesim.models.neurons import leaky, li, lif
 from spikesim.recording import same_spikes
 from spikesim.sparsify import Synapses, cut, prune
 from spikesim.sparsify.delocalise import delocalise, modes
-from spikesim.sparsify.linear import linearise
+from spikesim.sparsify.linear import linearise, with_noise
 from spikesim.sparsify.lnp import lyapunov_weights, neuron_exponents
 from spikesim.sparsify.surgery import synapses_of
 from spikesim.sparsify.timescales import gamma_like, tune
@@ -112,6 +112,22 @@ def test_the_linear_system_of_leaky_neurons():
     off = model.matrix().toarray() - np.diag((model.decay - 1.0) / MS)
     np.testing.assert_allclose(off, w * model.gain / MS, rtol=1e-9, atol=1e-9)
     assert 0.01 < model.rates.mean() < 0.2 and (model.gain > 0).all()
+
+
+def test_the_linear_system_of_neurons_with_a_delayed_reset():
+    """snnTorch's neuron: the reset is a second spike of the membrane before; gains are those of a plain fit to it."""
+    rng = np.random.default_rng(0)
+    w = rng.normal(0.0, 0.15, (20, 20))
+    net = Network([Population("a", 20, leaky(beta=0.9))], [Projection("a", "a", Dense(w), delay=MS)], dt=MS)
+    model = linearise(net, ["a->a"])
+    v_and_s = run(with_noise(net, model.noise).with_(probes=(Probe("a", ("v",)),)), steps=400)
+    v, s = v_and_s.traces["a"]["v"].values.squeeze(), v_and_s["a"].dense().squeeze()
+    fit = [np.polyfit(v[:, k], s[:, k], 1)[0] for k in range(20)]
+    np.testing.assert_allclose(model.gain, np.maximum(fit, 0.05 * np.mean(fit)), rtol=1e-6)
+    a = 0.9 - model.gain
+    np.testing.assert_allclose(model.decay, np.abs(a), rtol=1e-9)
+    off = model.matrix().toarray() - np.diag((model.decay - 1.0) / MS)
+    np.testing.assert_allclose(off, ((1 - np.abs(a)) / (1 - a))[:, None] * w * model.gain / MS, rtol=1e-6, atol=1e-6)
 
 
 def test_lyapunov_weights_are_harmonic_means_over_both_neighbourhoods():
@@ -256,8 +272,40 @@ def test_what_is_wrong_is_said_at_once():
         prune(recurrent(), "nois")
     with pytest.raises(UnknownNameError, match="r->r"):
         prune(recurrent(), projections=["r-r"])
-    with pytest.raises(InvalidValueError, match="train"):
+    with pytest.raises(InvalidValueError, match=r"granet.*samples with labels.*reservoir"):
         prune(recurrent(), "granet")
+    with pytest.raises(InvalidValueError, match=r"noise does not.*leave them out"):
+        prune(recurrent(), "noise", data=(np.zeros((2, 2)), np.zeros(2, int)))
+    with pytest.raises(InvalidValueError, match="keep_neurons must be 1"):
+        prune(recurrent(), "granet", keep_neurons=0.5, data=())
+
+
+def test_granet_trains_the_given_network_while_it_is_pruned(require):
+    """Exactly the share is left, of the chosen projection only, and learned; weights start from those given."""
+    require("torch")
+    from spikesim.train import evaluate
+
+    rng = np.random.default_rng(0)
+    net = Network(
+        [Population("hidden", 24, leaky(beta=0.9)), Population("out", 2, leaky(beta=0.9))],
+        [
+            Projection("in", "hidden", Dense(rng.normal(0.0, 0.5, (24, 6)))),
+            Projection("hidden", "out", Dense(rng.normal(0.0, 0.5, (2, 24)))),
+        ],
+        [Input("in", 6, graded=True)],
+    )
+    y = rng.integers(0, 2, 128)
+    x = rng.random((128, 6)) * np.where(y[:, None] == np.arange(6) // 3, 1.0, 0.2)
+    options = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "validation_fraction": 0.0}
+    found = prune(net, "granet", keep=0.25, projections=["in->hidden"], data=(x, y), training=options)
+    report = found.report
+    assert report.synapses == (144, 36) and report.method == "granet" and report.neurons == (26, 26)
+    assert found.network["in->hidden"].rule.weights.nnz == 36
+    assert np.count_nonzero(found.network["hidden->out"].rule.weights) == 48
+    assert evaluate(found.network, x, y).accuracy > 0.9 and "trained for 4 epochs" in str(report)
+    still = prune(net, "granet", keep=0.25, data=(x, y), training={**options, "learning_rate": 1e-12}).network
+    old, new = net["in->hidden"].rule.weights, still["in->hidden"].rule.weights.toarray()
+    assert ((np.abs(new - old) < 1e-6) | (np.abs(new) < 1e-6)).all() and (np.abs(new) > 0.1).any()
 
 
 def test_plastic_delayed_populations_of_a_published_kind():
@@ -311,3 +359,10 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert "neurons: 43 -> 23" in done.output and (tmp_path / "p.png").exists()
     assert Network.load(out).population("r").n == 20
+    np.savez(tmp_path / "x.npz", **{"in": np.random.default_rng(0).random((60, 2))})
+    call[3] = "activity"
+    done = CliRunner().invoke(app, [*call, "--data", str(tmp_path / "x.npz"), "--out", str(out)])
+    assert done.exit_code == 0 and Network.load(out).population("r").n == 20
+    call[3] = "random"
+    done = CliRunner().invoke(app, [*call, "--data", "digits"])
+    assert done.exit_code != 0 and "random sees the network and noise" in str(done.exception)

@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import spikesim as sp
-from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.errors import DivergedError, InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
 from spikesim.models.networks import quine
 from spikesim.models.networks.quine import coordinates, rho, self_reading, weights_of, with_weights
@@ -154,14 +155,50 @@ def test_mistakes_are_named():
         quine_of(4).train("evolve")
 
 
-def test_the_command_shows_the_table():
+@pytest.mark.parametrize(("hidden", "steps", "seed"), [(5, 4, 3), (9, 6, 7), (30, 3, 2)])
+def test_other_sizes_have_an_exact_quine_too(hidden, steps, seed):
+    net = quine(hidden, seed=seed)
+    asked = np.broadcast_to(coordinates(net)[-hidden:], (steps, hidden, hidden))
+    phi = sp.run(net, steps=steps, inputs={"coordinate": asked}, backend="torch")["layer2"].dense().mean(0)
+    gain, w = self_reading(phi)
+    assert phi.any() and rho(gain * phi @ w, w) < 1e-20 and np.linalg.norm(w) == pytest.approx(1.0)
+
+
+def test_regeneration_that_grows_is_named_and_keeps_its_history():
+    made = quine_of(6, seed=5)
+    with pytest.raises(DivergedError, match="diverged in generation"):
+        made.train("regen+grad", 40)
+    assert made.history[-1].norm2 > 1e6 and made.history[-1].epoch == len(made.history) - 1
+
+
+def command(*words):
     from spikesim.cli import app, register
 
     register()
-    done = CliRunner().invoke(app, ["run", "quine", "--set", "hidden=4", "--set", "epochs=1", "--json"])
-    assert done.exit_code == 0, done.output
+    return CliRunner().invoke(app, ["run", "quine", *words])
+
+
+def test_the_command_shows_the_table(tmp_path):
+    picture = tmp_path / "quine.png"
+    ways = "ways=grad,regen+grad,auxiliary"
+    done = command("--set", "hidden=4", "--set", "epochs=1", "--set", ways, "--json", "--plot", str(picture))
+    assert done.exit_code == 0 and picture.stat().st_size > 5000, done.output
     rows = json.loads(done.output)["rows"]
     assert {(r["net"], r["method"]) for r in rows} >= {("spiking", "grad"), ("selu", "regen+grad")}
     assert all({"loss", "norm2", "rho"} <= {*r} for r in rows)
-    done = CliRunner().invoke(app, ["run", "quine", "--set", "width=4"])
-    assert isinstance(done.exception, UnknownNameError) and "hidden" in str(done.exception)
+    assert all((r["accuracy"] is not None) == (r["method"] == "auxiliary") for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (["--set", "width=4"], UnknownNameError, "hidden"),
+        (["--set", "epochs=0", "--set", "hidden=-1"], InvalidValueError, "hidden must be at least 1.*\\n.*epochs must"),
+        (["--set", "ways=grad,evolve"], UnknownNameError, "way of a quine: 'evolve'"),
+        (["--set", "hidden=2.5"], InvalidValueError, "hidden of 'quine' must be a whole number, found 2.5"),
+        (["--backend", "loihi", "--out", "x.h5"], InvalidValueError, "--backend is for simulations.*\\n--out is"),
+    ],
+)
+def test_mistakes_at_the_command_are_named(words, kind, said):
+    error = command(*words).exception
+    assert isinstance(error, kind) and re.search(said, str(error)), error

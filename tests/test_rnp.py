@@ -18,9 +18,10 @@ from spikesim.layers import batch_norm, conv2d, dense, pool
 from spikesim.lowering import lower
 from spikesim.models.neurons import li, lif_soft
 from spikesim.norm import BatchNorm
-from spikesim.sparsify.filters import at_random, below, by_magnitude, filters, lowest, masked, switched_off
+from spikesim.sparsify.filters import at_random, below, by_magnitude, filters, kernel, lowest, masked, switched_off
 from spikesim.sparsify.rnp import RNP, largest, predictions, trade_off
 from spikesim.sparsify.rnp_rules import Ascent, Masks
+from spikesim.sparsify.stay_off import StayOff
 from spikesim.train import evaluate, train
 
 PRESENTED = {"steps": 2, "loss": "membrane_cross_entropy"}
@@ -69,6 +70,39 @@ def test_a_filter_that_is_off_is_silent_on_every_backend_unless_its_shift_is_kep
     for engine in ("numba", "torch"):
         assert fired(switched_off(net, off), engine).tolist() == [False, True, False, True, True]
     assert fired(switched_off(net, off, keep_shift=True), "numba").all()
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_filters_that_are_off_stay_off_in_training_if_asked(digits, norm):
+    off = np.array([True, False, True, False, False])
+    net = switched_off(network(norm), {FIRST: off})
+    how = {"epochs": 2, "learning_rate": 5e-2, "batch_size": 20, "validation_fraction": 0.0, "fold": False}
+    how |= {} if norm else {"params": {"layer1": {"bias": "channel"}}}
+
+    def numbers(sparsity):
+        return numbers_of(train(net, digits, sparsity=sparsity, **how, **PRESENTED).network, norm)
+
+    free, held, begin = numbers(None), numbers(StayOff()), numbers_of(net, norm)
+    assert (free[off] != 0).any(1).all() and not held[off].any()  # without, they learn again
+    assert (held[~off] != begin[~off]).any(1).all()
+
+
+def numbers_of(net, norm):
+    if norm:
+        found = net[FIRST].norm.spread(5)
+        return np.stack([found.scale, found.shift], 1)
+    bias = np.broadcast_to(net.population("layer1").neuron.value("bias"), (5 * 64,)).reshape(5, 64)
+    return np.concatenate([kernel(net[FIRST]).reshape(5, -1), bias], 1)
+
+
+def test_what_cannot_stay_off_is_refused(digits):
+    net = network(cell=lif_soft())
+    net = switched_off(net, {FIRST: np.array([True, False, False, False, False])})
+    with pytest.raises(InvalidValueError, match=r"'layer1/bias' is one number(.|\n)*share it by 'channel'"):
+        train(net, digits, sparsity=StayOff(), params={"layer1": {"bias": "shared"}}, epochs=1, **PRESENTED)
+    module = torch.nn.Linear(64, 10)
+    with pytest.raises(InvalidValueError, match="StayOff needs a Network"):
+        train(module, digits, sparsity=StayOff(), epochs=1, **PRESENTED)
 
 
 def test_more_is_pruned_at_higher_thresholds_and_nothing_below_zero():
@@ -200,6 +234,8 @@ def test_what_is_refused(trained, digits):
         masked(trained, {FIRST: np.ones(4)})
     with pytest.raises(InvalidValueError, match=r"clip is 0(.|\n)*stop is 1.5"):
         RNP(clip=0, stop=1.5)
+    with pytest.raises(InvalidValueError, match="found 9 clean samples for 10 classes; allowed is one of each"):
+        RNP().fit(trained, (digits[0][:9], digits[1][:9]))
     with pytest.raises(InvalidValueError, match="raise unlearn_rate"):
         RNP(unlearn_rate=1e-9, unlearn_epochs=1, presented=PRESENTED).fit(trained, digits)
     assert np.array_equal(at_random(trained, 1)[FIRST], at_random(trained, 1)[FIRST])
@@ -227,6 +263,10 @@ def test_defend_prunes_a_file_and_says_what_it_cost(trained, tmp_path):
     assert off.all() and 5 - kept.sum() == found["pruned"]
     with pytest.raises(InvalidValueError, match="outside the image of 8 x 8"):
         call(*words, "--row", 7, "--out", tmp_path / "no.h5")
+    with pytest.raises(InvalidValueError, match="outside the image of 8 x 8"):  # before anything is trained
+        call(*words, "--column", -1, "--poison", 0.1, "--epochs", 10**6, "--out", tmp_path / "no.h5")
+    with pytest.raises(NetworkError, match="no convolution, hence no filters; add a layer conv2d"):
+        call("defend", "digits_mlp", "--poison", 0.1, "--epochs", 10**6, "--out", tmp_path / "no.h5")
     with pytest.raises(InvalidValueError, match="allowed is from 30"):
         call("defend", tmp_path / "suspect.h5", "--samples", 5)
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from spikesim.analyse import PulseNetwork, event_spectrum
+from spikesim import Current, Network, Population, Projection, run
+from spikesim.analyse import PulseNetwork, event_spectrum, pulse_network
+from spikesim.connect import Dense
 from spikesim.errors import InvalidValueError, UnsupportedError
+from spikesim.models.neurons import izhikevich, lif, lif_psc_exp
 
 TAU = np.array([10e-3, 20e-3, 15e-3, 30e-3, 25e-3])
 
@@ -72,3 +75,92 @@ def test_mistakes_get_a_clear_answer():
         event_spectrum(inhibitory(), v0=np.full(20, 1.5))
     with pytest.raises(UnsupportedError, match="over its threshold"):
         event_spectrum(PulseNetwork([[0.0, 2.0], [2.0, 0.0]], 20e-3, 1.5))
+
+
+def with_currents(n=12, t_ref=0.0, seed=0):
+    """Excitatory and inhibitory currents of two kinds, held membranes, self-connections."""
+    rng = np.random.default_rng(seed)
+    w = np.array([1.2, -1.6])[:, None, None] * rng.random((2, n, n)) * (rng.random((2, n, n)) < 0.4)
+    return PulseNetwork(
+        w, rng.uniform(10e-3, 30e-3, n), rng.uniform(1.1, 2.2, n), tau_syn=[[2e-3], [20e-3]], t_ref=t_ref
+    )
+
+
+@pytest.mark.parametrize("t_ref", [0.0, 3e-3])
+def test_columns_are_the_derivative_of_the_flow_with_currents(t_ref):
+    """At an end at which nobody is held, columns are differences of two runs; on the way every kind of event occurs."""
+    net = with_currents(t_ref=t_ref)
+    start = net.start(np.random.default_rng(1).uniform(0, 1, net.n))
+    start[net.n : net.dimension] = np.random.default_rng(2).normal(0.0, 0.3, 2 * net.n)
+    held = None
+    for duration in np.linspace(0.12, 0.14, 41):
+        end = start.copy()
+        spikes = net.advance(end, np.zeros((net.dimension, 1)), duration)
+        if not end[net.dimension :].any():
+            held = duration
+            break
+    assert held is not None and spikes.sum() > 20
+    q, eps = np.eye(net.dimension), 1e-8
+    net.advance(start.copy(), q, held)
+    for k in (0, 5, net.n + 3, 2 * net.n + 7):
+        ends = []
+        for sign in (1, -1):
+            moved = start.copy()
+            moved[k] += sign * eps
+            np.testing.assert_array_equal(net.advance(moved, np.zeros((net.dimension, 1)), held), spikes)
+            ends.append(moved[: net.dimension])
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * eps), q[:, k], atol=1e-4, rtol=1e-4)
+
+
+def test_currents_fade_and_oscillators_keep_their_phase():
+    net = PulseNetwork(np.zeros((2, 2)), 20e-3, [1.5, 0.5], tau_syn=[4e-3, 30e-3], t_ref=2e-3)
+    found = event_spectrum(net, duration=4.0)
+    np.testing.assert_allclose(found.exponents, [0.0, -1 / 30e-3, -1 / 20e-3, -1 / 4e-3], atol=0.5)
+    assert found.dimension == 4
+
+
+def test_fast_currents_are_pulses():
+    """A current of w tau / tau_syn that fades at once moves the membrane by w."""
+    pulses, fast = inhibitory(6), 5e-6
+    currents = PulseNetwork(pulses.weights * (pulses.tau / fast)[:, None], pulses.tau, pulses.drive, tau_syn=fast)
+    v = np.random.default_rng(1).uniform(0, 1, 6)
+    ends = [net.start(v) for net in (pulses, currents)]
+    columns = np.eye(6), np.eye(12)
+    spikes = [net.advance(x, q, 0.2) for net, x, q in zip((pulses, currents), ends, columns, strict=True)]
+    np.testing.assert_array_equal(*spikes)
+    assert spikes[0].sum() > 20
+    np.testing.assert_allclose(ends[1][:6], ends[0], atol=5e-3)
+    np.testing.assert_allclose(columns[1][:6, :6], columns[0], atol=5e-3)
+
+
+def test_a_network_in_the_limit_of_a_small_step():
+    """The engine's spikes at a small step are those from spike to spike, but for the last digits of their times."""
+    rng = np.random.default_rng(4)
+    w = rng.normal(-30e-12, 60e-12, (8, 8)) * (rng.random((8, 8)) < 0.5)
+    cells = lif_psc_exp(i_e=rng.uniform(380e-12, 600e-12, 8), tau_syn=3e-3, init={"v": -65e-3 + 1e-3 * np.arange(8)})
+    net = Network([Population("a", 8, cells)], [Projection("a", "a", Dense(w), delay=1e-5)], dt=1e-5)
+    exact = pulse_network(net)
+    state = exact.start(-65e-3 + 1e-3 * np.arange(8))
+    spikes = exact.advance(state, np.zeros((exact.dimension, 1)), 0.2)
+    seen = run(net, duration=0.2)["a"].counts()[0]
+    assert spikes.sum() > 40 and np.abs(spikes - seen).max() <= 1
+    soft = Network([Population("b", 2, lif(reset="subtract", q=0.75, v_th=2.0, bias=0.2, tau_m=[1e-2, 2e-2]))], dt=1e-3)
+    given = pulse_network(soft)
+    np.testing.assert_allclose(given.v_reset, 1.25)
+    np.testing.assert_allclose(given.drive * (1 - np.exp(-1e-3 / given.tau)), 0.2)
+    assert abs(event_spectrum(soft, duration=0.5, exponents=1).exponents[0]) < 1.0
+
+
+def test_networks_without_a_closed_form_are_refused_with_all_reasons():
+    net = Network(
+        [Population("a", 2, lif()), Population("b", 2, izhikevich()), Population("c", 2, lif(reset="none"))],
+        [Projection("a", "b", weight=1.0, delay=5e-3)],
+        [Current("i", "a")],
+    )
+    with pytest.raises(UnsupportedError, match=r"(?s)'b': neuron 'izhikevich'.*'c'.*reset.*'i'.*'a->b'.*delays"):
+        event_spectrum(net)
+    mixed = Network([Population("a", 2, lif()), Population("b", 2, lif_psc_exp())])
+    with pytest.raises(UnsupportedError, match="one model is needed"):
+        pulse_network(mixed)
+    with pytest.raises(InvalidValueError, match=r"(?s)t_ref must be.*tau_syn must be"):
+        PulseNetwork(np.zeros((2, 2)), 1e-2, 1.5, tau_syn=0.0, t_ref=-1.0)

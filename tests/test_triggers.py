@@ -74,6 +74,10 @@ def test_what_cannot_be_triggered():
         EventPatch(size=0, bins=0)
     with pytest.raises(InvalidValueError, match=r"rate is 2(.|\n)*target is 10"):
         Backdoor(Patch(), 10, 2.0)
+    with pytest.raises(InvalidValueError, match=r"have \[1, 2\] pixels; allowed are rows of one length"):
+        Patch(((1.0,), (1.0, 0.0)))
+    with pytest.raises(InvalidValueError, match=r"rate 0\.9 of 10 samples asks for 9, but only 5 have another label"):
+        Backdoor(Patch(ON), rate=0.9).poison(np.zeros((10, 4, 4)), np.arange(10) % 2)
 
 
 def test_poison_changes_as_many_samples_as_the_rate_says_and_none_of_the_target():

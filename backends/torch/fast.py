@@ -134,8 +134,11 @@ class FastModule(nn.Module):  # type: ignore[misc]
             Answers, ``[trial steps, samples, outputs]``.
         """
         wanted = sum(s.n for s in self.graph.sources)
-        if x.ndim != 3 or x.shape[2] != wanted:
+        if not isinstance(x, torch.Tensor):
+            raise InvalidValueError(f"episodes must be a tensor, found {type(x).__name__}; use torch.as_tensor")
+        if x.ndim != 3 or x.shape[2] != wanted or not len(x):
             raise InvalidValueError(f"episodes need the shape [trial steps, samples, {wanted}], found {list(x.shape)}")
+        x = x.to(self.alpha.dtype)
         state, answers = self.reset(x.shape[1]), []
         constants = self.constants()
         for row in x:

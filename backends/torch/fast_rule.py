@@ -81,14 +81,14 @@ def fast_problems(module: SpikingModule, outputs: int, gate: int | None) -> Iter
     order = {n.name: k for k, n in enumerate(graph.nodes)}
     if len(graph.sources) != 1 or not isinstance(graph.sources[0], Input):
         yield f"it needs exactly one Input, found {len(graph.sources)} sources; feed all values through one"
-    elif gate is not None and not 0 <= gate < graph.sources[0].n:
+    elif gate is not None and not (isinstance(gate, int) and 0 <= gate < graph.sources[0].n):
         yield f"gate must be the number of an input, 0 to {graph.sources[0].n - 1}, found {gate!r}"
     if not any(e.pre in order and order[e.pre] >= order[e.post] for e in graph.edges):
         yield "it has no recurrent projection, found layers only; add one, such as layers.recurrent()"
     last = graph.nodes[-1]
     if last.model.spiking or not last.model.states:
         yield f"its last population {last.name!r} must be a read-out with a membrane; end with li(beta=0)"
-    if not 1 <= outputs < last.n:
+    if not (isinstance(outputs, int) and 1 <= outputs < last.n):
         yield f"outputs must be from 1 to {last.n - 1}, for the last of {last.n} neurons modulates; found {outputs!r}"
     for edge, linear in zip(graph.edges, module.maps, strict=True):
         if not isinstance(linear, DenseMap) or edge.norm is not None or edge.dropout:

@@ -59,8 +59,8 @@ def plastic_rnn(
         ("hidden", hidden, 1),
         ("extra", extra, 0),
     ):
-        if value < low:
-            raise InvalidValueError(f"plastic_rnn: {name} must be at least {low}, found {value!r}")
+        if not (isinstance(value, int) and value >= low):
+            raise InvalidValueError(f"plastic_rnn: {name} must be at least {low}, a whole number, found {value!r}")
     last = outputs + extra + 1
 
     def drawn(name: str, post: int, pre: int = 1) -> np.ndarray:

@@ -77,9 +77,9 @@ class FastWeights:
         problems = [
             f"{name} of fast weights must be {allowed}, found {value!r}"
             for name, value, allowed, fits in (
-                ("eta0", self.eta0, "at least 0", self.eta0 >= 0),
-                ("decay0", self.decay0, "from 0 to 1", 0 <= self.decay0 <= 1),
-                ("clip", self.clip, "above 0 (inf: none)", self.clip > 0),
+                ("eta0", self.eta0, "a number of at least 0", _number(self.eta0) and 0 <= self.eta0 < float("inf")),
+                ("decay0", self.decay0, "a number from 0 to 1", _number(self.decay0) and 0 <= self.decay0 <= 1),
+                ("clip", self.clip, "above 0 (inf: none)", _number(self.clip) and self.clip > 0),
                 ("micro_steps", self.micro_steps, "a whole number from 1", _whole(self.micro_steps)),
             )
             if not fits
@@ -90,14 +90,18 @@ class FastWeights:
     def online(self, modulator: str = "", *, dt: float = 1e-3, tau: float = 20e-3, w_max: float = 1.0) -> Plasticity:
         """Return the rule as events of a synapse, for the engines that simulate plasticity.
 
+        With one micro-step and ``tau=0`` it *is* the Hebbian rule of :func:`spikesim.train.fast_weights`: every spike
+        and fast weight of a spiking population is the same. With more micro-steps pairs are counted by traces instead.
+
         Parameters
         ----------
         modulator
-            Source or population whose output gates the growth; empty if ``modulated`` is False.
+            Source or population whose output is ``g``, summed over a trial step: it gates growth and decay. Empty if
+            ``modulated`` is False.
         dt
             Time step of the network, seconds.
         tau
-            Time within which spikes count as together, seconds.
+            Time within which spikes count as together, seconds; 0: only those of the same step.
         w_max
             Largest magnitude of slow and fast weight together.
 
@@ -106,8 +110,23 @@ class FastWeights:
         UnsupportedError
             If the rule needs what a synapse does not know: all reasons.
         InvalidValueError
-            If the decay leaves nothing, or a modulator is missing or too many.
+            If a modulator is missing or too many.
         """
+        problems = self.beyond_a_synapse()
+        if problems:
+            raise UnsupportedError(problems, "fast weights cannot run event by event:")
+        self.check_modulator(modulator)
+        # rates over S micro-steps are counts / S, hence a pair of spikes counts 1 / S^2
+        eta = self.eta0 / 2 * (-1.0 if self.alpha == "minus" else 1.0) / self.micro_steps**2
+        how: dict[str, Any] = {"tau": tau, "w_min": -w_max, "w_max": w_max}
+        if modulator:  # it brings the decay as well, so nothing else may make the weight fade
+            return fast_weights(modulator, eta=eta, decay=self.decay0 / 2, tau_f=NEVER * dt, **how)
+        # what a trial step adds fades from the next one on, a state at once
+        kept = (1.0 - self.decay0 / 2) ** (1.0 / self.micro_steps)
+        return fast_weights(eta=eta / kept, tau_f=-dt / log(kept) if kept < 1.0 else NEVER * dt, **how)
+
+    def beyond_a_synapse(self) -> list[str]:
+        """Return what of the rule a synapse cannot compute from its own spikes and one modulator."""
         problems = []
         if self.rule in ("gradient", "three_factor"):
             problems.append(
@@ -120,26 +139,28 @@ class FastWeights:
             problems.append("alpha 'random' is a rate per synapse, and a rule has one; use alpha='plus' or 'minus'")
         if self.clip != float("inf"):
             problems.append("clip needs the norm over all synapses, and a synapse knows itself alone; use clip=inf")
-        if problems:
-            raise UnsupportedError(problems, "fast weights cannot run event by event:")
+        return problems
+
+    def check_modulator(self, modulator: str) -> None:
+        """Raise if a modulator is missing or too many."""
         if bool(modulator) != self.modulated:
             found, remedy = (repr(modulator), "pass modulated=True") if modulator else ("none", "name the modulator")
             raise InvalidValueError(f"modulated={self.modulated} does not fit the modulator, found {found}; {remedy}")
-        kept = 1.0 - self.decay0 / 2
-        tau_f = float("inf") if kept == 1.0 else -dt * self.micro_steps / log(kept)
-        if tau_f == float("inf"):
-            raise InvalidValueError("decay0 must be above 0 for a synapse of its own, found 0; a fast weight must fade")
-        eta = self.eta0 / 2 * (-1.0 if self.alpha == "minus" else 1.0)
-        # rates over S micro-steps are counts / S, hence a pair of spikes counts 1 / S^2
-        return fast_weights(modulator, eta=eta / self.micro_steps**2, tau=tau, tau_f=tau_f, w_min=-w_max, w_max=w_max)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+NEVER = 1e7  # steps; the longest time constant that engines take, nearly
+
 _PARAMS = {
     "eta": Param(0.01, "", "growth of the fast weight per pair of spikes, in the unit of the port"),
+    "decay": Param(0.0, "", "part of the fast weight that a modulator of 1 takes away", low=0.0),
     "tau": Param(20e-3, "s", "time within which spikes count as together", low=0.0),
     "tau_f": Param(100e-3, "s", "time constant of the fast weight", low=0.0),
     "w_min": Param(-1.0, "", "smallest weight"),
@@ -164,11 +185,11 @@ def _model(modulated: bool) -> SynapseModel:
         return w, f, e + pre.x
 
     def reward(w: Any, f: Any, e: Any, reward: Any, p: Any) -> Any:
-        return w, f + p.eta * reward * e, e
+        return w, f + reward * (p.eta * e - p.decay * f), e
 
     return synapse(
         "fast_weights_modulated" if modulated else "fast_weights",
-        params=_PARAMS,
+        params=_PARAMS if modulated else {k: v for k, v in _PARAMS.items() if k != "decay"},
         pre={"x": "tau"},
         post={"y": "tau"},
         state={"f": "tau_f", "e": "tau"} if modulated else {"f": "tau_f"},
@@ -188,14 +209,15 @@ def fast_weights(modulator: str = "", **params: Any) -> Plasticity:
         x, y (tau) grow by 1 at every arrival and at every post spike;  f (tau_f) is the fast weight
         at an arrival       f += eta y,  and w + f is delivered
         at a post spike     f += eta x
-        with a modulator    e (tau) grows by y and x instead, and at a reward m   f += eta m e
+        with a modulator    e (tau) grows by y and x instead, and at a reward m   f += m (eta e - decay f)
 
     Parameters
     ----------
     modulator
-        Source or population whose output gates the growth; none by default.
+        Source or population whose output gates growth and ``decay``; none by default.
     **params
-        ``eta``, ``tau`` (s), ``tau_f`` (s); ``w_min`` (-1) and ``w_max`` (1), which also limit what is sent.
+        ``eta``, ``tau`` (s), ``tau_f`` (s); with a modulator ``decay`` (0); ``w_min`` (-1) and ``w_max`` (1), which
+        also limit what is sent.
 
     Examples
     --------

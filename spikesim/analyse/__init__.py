@@ -1,5 +1,6 @@
 """What a network does: Lyapunov spectra of maps, flows and networks, diverging twins, dormant neurons."""
 
+from spikesim.analyse.closed_form import pulse_network
 from spikesim.analyse.dormancy import (
     Diagnosis,
     Dormancy,
@@ -10,7 +11,8 @@ from spikesim.analyse.dormancy import (
     perturb_factor,
 )
 from spikesim.analyse.lyapunov import Flow, Map, spectrum
-from spikesim.analyse.saltation import PulseNetwork, event_spectrum
+from spikesim.analyse.pulse_network import PulseNetwork
+from spikesim.analyse.saltation import event_spectrum
 from spikesim.analyse.spectrum import Spectrum
 from spikesim.analyse.tangent import network_spectrum
 from spikesim.analyse.twins import Twins, twins
@@ -30,6 +32,7 @@ __all__ = [
     "exploration_std",
     "network_spectrum",
     "perturb_factor",
+    "pulse_network",
     "spectrum",
     "twins",
 ]

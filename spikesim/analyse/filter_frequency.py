@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from spikesim.neuron import Neuron, NeuronModel
 Array = NDArray[np.float64]
 SIZE = 32
 LOW_PARTS = ("dct", "dc", "binomial")
-BINOMIAL = np.outer((0.25, 0.5, 0.25), (0.25, 0.5, 0.25))
 
 
 def first_filters(network: Network) -> tuple[str, Array]:
@@ -72,6 +72,8 @@ def low_share(weights: ArrayLike, n: int = SIZE, r0: float | None = None) -> Arr
     A filter of zeros has the share 0. The scale is not 0 to 1 in practice: padded to 32 x 32, a 3 x 3 average has
     0.81 and a single pixel 0.19.
     """
+    if r0 is not None and not r0 >= 0:
+        raise InvalidValueError(f"radius of low frequencies: r0 is {r0!r}; allowed is a number of bins from 0")
     power = filter_spectrum(weights, n).sum(1)
     whole = power.sum((1, 2))
     low = (power * (radius(n) <= (n / 4 if r0 is None else r0))).sum((1, 2))
@@ -198,22 +200,26 @@ def low_projection(height: int, width: int, kind: str = "dct") -> Array:
     height, width
         Of the kernel.
     kind
-        ``"dct"``: DCT coefficients with ``i + j <= 1``; ``"dc"``: the mean; ``"binomial"`` (3 x 3 only): the binomial
-        shape times the kernel's sum. First-order coefficients are no low-pass by :func:`low_share` (0.40 at n = 8), so
-        only with the other two a low part is sure to exceed 1/2.
+        ``"dct"``: DCT coefficients with ``i + j <= 1``; ``"dc"``: the mean; ``"binomial"``: the binomial shape of that
+        size times the kernel's sum. By :func:`low_share` (r0 = n / 4) the low part of a square filter always exceeds
+        1/2 with the last two, and with ``"dct"`` from 4 x 4 on (a first-order coefficient of 3 x 3 has 0.40 at n = 8).
+        A high part is always below 1/2 for 2 x 2 and 3 x 3; larger filters have room for slow waves without a mean.
     """
     if kind not in LOW_PARTS:
         raise UnknownNameError("low part", kind, LOW_PARTS)
     if min(height, width) < 2:
         raise InvalidValueError(_small(height, width))
     if kind == "binomial":
-        if (height, width) != (3, 3):
-            raise InvalidValueError(f"low part 'binomial' is for filters of 3 x 3, found {height} x {width}; use 'dct'")
-        return np.asarray(np.multiply.outer(BINOMIAL, np.ones((3, 3))))
+        shape = np.outer(_binomial(height), _binomial(width))
+        return np.asarray(np.multiply.outer(shape, np.ones((height, width))))
     a, b = dct_basis(height), dct_basis(width)
     most = 1 if kind == "dct" else 0
     kept = (np.arange(height)[:, None] + np.arange(width)[None, :] <= most).astype(np.float64)
     return np.asarray(np.einsum("iy,jx,ij,ip,jq->yxpq", a, b, kept, a, b))
+
+
+def _binomial(n: int) -> Array:
+    return np.array([comb(n - 1, k) for k in range(n)]) / 2.0 ** (n - 1)
 
 
 def split_filters(weights: ArrayLike, kind: str = "dct") -> tuple[Array, Array]:

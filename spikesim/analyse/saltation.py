@@ -13,104 +13,31 @@ because the spike comes earlier by ``x_j / f_j(before)`` (Müller 1995, Chaos, S
 2010, J. Comput. Neurosci. 28, 229; Bizzarri et al. 2013, J. Comput. Neurosci. 35, 201). No surrogate and no time step:
 these are the infinitesimal exponents of the hard threshold itself. The determinant gives their sum,
 ``sum_j (rate_j log((drive_j - v_reset) / (drive_j - v_th)) - 1 / tau_j)``.
+
+With exponential currents, ``tau_i dv_i/dt = drive_i - v_i + g_i`` and ``tau_syn dg_i/dt = -g_i``, a spike is
+``g_i = g_i + w_ij``, and the same rule with the slopes of both on either side of it gives ``x_v += (w_ij / tau_i) x_j /
+f_j`` and ``x_g -= (w_ij / tau_syn) x_j / f_j``. A membrane that is held after its spike keeps the shift in time of its
+reset instead.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikesim.analyse.benettin import first_columns, orthonormalise, unresolved, window_interval
-from spikesim.analyse.saltation_kernel import advance
+from spikesim.analyse.closed_form import pulse_network
+from spikesim.analyse.pulse_network import PulseNetwork
 from spikesim.analyse.spectrum import Spectrum, summarise
-from spikesim.errors import InvalidValueError, UnsupportedError
+from spikesim.errors import InvalidValueError
+from spikesim.network import Network
 
 Floats = NDArray[np.float64]
-PILOT = 100  # stretches, at most, from which the interval between two factorisations is chosen
-
-
-@dataclass(frozen=True, eq=False)
-class PulseNetwork:
-    """Leaky integrate-and-fire neurons that send pulses, without a time step.
-
-    Parameters
-    ----------
-    weights
-        ``[n, n]``, from column to row: by how much a pulse moves the target. The diagonal must be 0.
-    tau
-        Membrane time constants in seconds: a number, or ``[n]``.
-    drive
-        Where the membrane would settle: a number, or ``[n]``. Neurons with a drive up to ``v_th`` never fire.
-    v_th, v_reset
-        Threshold, and membrane after a spike.
-
-    Raises
-    ------
-    InvalidValueError
-        If a value cannot be used; all problems are listed.
-    """
-
-    weights: Floats
-    tau: Floats
-    drive: Floats
-    v_th: float
-    v_reset: float
-
-    def __init__(
-        self, weights: ArrayLike, tau: ArrayLike, drive: ArrayLike, *, v_th: float = 1.0, v_reset: float = 0.0
-    ) -> None:
-        w = np.ascontiguousarray(weights, np.float64)
-        n, problems = len(w) if w.ndim else 0, []
-        if w.shape != (n, n) or n == 0 or not np.isfinite(w).all() or np.diagonal(w).any():
-            problems.append(f"weights must be finite, [n, n], with a diagonal of 0, found the shape {list(w.shape)}")
-        for name, value, lowest in (("tau", tau, 0.0), ("drive", drive, -np.inf)):
-            array = np.asarray(value, np.float64)
-            if array.shape not in ((), (n,)) or not np.isfinite(array).all() or (array <= lowest).any():
-                bound = " above 0" if lowest == 0.0 else ""
-                problems.append(f"{name} must be finite{bound}, 1 or {n} values, found {array.tolist()}")
-            elif not problems:
-                object.__setattr__(self, name, np.array(np.broadcast_to(array, n)))
-        if not v_reset < v_th:
-            problems.append(f"v_reset must be below v_th = {v_th}, found {v_reset}")
-        if problems:
-            raise InvalidValueError("\n".join(problems))
-        for name, checked in (("weights", w), ("v_th", float(v_th)), ("v_reset", float(v_reset))):
-            object.__setattr__(self, name, checked)
-
-    @property
-    def n(self) -> int:
-        """Number of neurons."""
-        return len(self.weights)
-
-    def advance(self, v: Floats, q: Floats, duration: float) -> NDArray[np.int64]:
-        """Carry states ``[n]`` and tangent columns ``[n, k]`` on by some seconds, in place.
-
-        Returns
-        -------
-        int64 ``[n]``
-            Spikes of each neuron.
-
-        Raises
-        ------
-        UnsupportedError
-            If a pulse takes a neuron over its threshold: it would fire in the same instant.
-        """
-        spikes = np.zeros(self.n, np.int64)
-        over = advance(v, q, duration, self.weights, self.tau, self.drive, self.v_th, self.v_reset, spikes)
-        if over >= 0:
-            raise UnsupportedError(
-                [
-                    f"a pulse took neuron {over} over its threshold, so it fires in the same instant, which has no "
-                    "saltation matrix here; take weaker excitatory weights, or `network_spectrum` or `twins`"
-                ]
-            )
-        return spikes
+PILOT = 100  # stretches, at most, from which the interval between two factorisations is chosen; more of short ones
 
 
 def event_spectrum(
-    network: PulseNetwork,
+    network: PulseNetwork | Network,
     *,
     duration: float = 2.0,
     transient: float = 0.5,
@@ -119,12 +46,13 @@ def event_spectrum(
     v0: ArrayLike | None = None,
     seed: int = 0,
 ) -> Spectrum:
-    """Compute the Lyapunov spectrum of a pulse-coupled network, from spike to spike.
+    """Compute the Lyapunov spectrum of a network of leaky neurons, from spike to spike.
 
     Parameters
     ----------
     network
-        The network.
+        Arrays, or a network of ``lif``, ``lif_exp`` or ``lif_psc_exp`` neurons, in the limit of a small time step
+        (:func:`spikesim.analyse.pulse_network`).
     duration, transient
         Seconds that are averaged over, and seconds before.
     exponents
@@ -151,22 +79,28 @@ def event_spectrum(
     >>> bool(abs(found.exponents[0]) < 1.0), bool(abs(found.exponents[1] + 50) < 1.0)
     (True, True)
     """
+    if isinstance(network, Network):
+        network = pulse_network(network)
     shortest = float(network.tau.min()) / 10.0
+    if network.tau_syn.size:
+        shortest = min(shortest, float(network.tau_syn.min()) / 5.0)
     _check(duration, transient, interval, shortest)
     rng = np.random.default_rng(seed)
     v = rng.uniform(network.v_reset, network.v_th, network.n) if v0 is None else np.array(v0, np.float64)
     if v.shape != (network.n,) or not (v < network.v_th).all():
-        raise InvalidValueError(f"v0 must be {network.n} values below v_th = {network.v_th}, found {v.tolist()}")
-    q = first_columns(network.n, network.n if exponents is None else exponents, seed)
+        raise InvalidValueError(f"v0 must be {network.n} values below v_th, found {v.tolist()}")
+    v = network.start(v)
+    q = first_columns(network.dimension, network.dimension if exponents is None else exponents, seed)
     every, step, pilot = 1, interval or shortest, np.zeros((0, q.shape[1]))
     if interval is None:
-        q, pilot = _follow(network, v, q, step, min(PILOT, max(1, int(transient / step))))
+        pilots = max(PILOT, int(10.0 * float(network.tau.min()) / step))
+        q, pilot = _follow(network, v, q, step, min(pilots, max(1, int(transient / step))))
         every = window_interval(pilot[len(pilot) // 4 :], max(1, int(duration / step / 20)))
     q, _ = _follow(network, v, q, every * step, max(0, int((transient - len(pilot) * step) / (every * step))))
     while True:
         _, logs = _follow(network, v.copy(), q, every * step, max(1, int(duration / (every * step) + 1e-9)))
         if every == 1 or not unresolved(logs, pilot):
-            return summarise(logs, every * step, "1/s", network.n, every)
+            return summarise(logs, every * step, "1/s", network.dimension, every)
         every //= 2
 
 

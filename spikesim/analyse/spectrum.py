@@ -119,15 +119,17 @@ def summarise(
 
 
 def batch_errors(values: Floats) -> Floats:
-    """Return standard errors of the mean over axis 0, from the means of 20 (or all) stretches of equal length.
+    """Return standard errors of the mean over axis 0, from the means of 20 (or all) stretches of about equal length.
 
-    Neighbouring values are correlated; means of long stretches hardly are.
+    Neighbouring values are correlated; means of long stretches hardly are. No value is left out: the first ones, in
+    which columns may still be turning, are in the mean too.
     """
     batches = min(BATCHES, len(values))
     if batches < 2:
         return np.full(values.shape[1:], np.nan)
-    length = len(values) // batches
-    means = values[len(values) - batches * length :].reshape(batches, length, *values.shape[1:]).mean(axis=1)
+    edges = np.linspace(0, len(values), batches + 1).astype(int)
+    lengths = np.diff(edges).reshape(-1, *(1,) * (values.ndim - 1))
+    means = np.add.reduceat(values, edges[:-1], axis=0) / lengths
     finite = np.isfinite(means).all(axis=0)
     errors = np.where(finite, means, 0.0).std(axis=0, ddof=1) / np.sqrt(batches)
     return np.where(finite, errors, np.nan)

@@ -51,13 +51,18 @@ def command(
     A third of the clean samples is held out to choose how much to prune. Attack success is of the 3 x 3 trigger.
     """
     check_folder(out)
-    if samples < 30:
-        raise InvalidValueError(f"--samples is {samples}; allowed is from 30, a third of which chooses the threshold")
+    problems = [f"--samples is {samples}; allowed is from 30, a third of which chooses the threshold"] * (samples < 30)
+    problems += [f"--training is {training}; allowed is from 1"] * (training < 1)
+    if problems:
+        raise InvalidValueError("\n".join(problems))
     from spikesim.data.triggers import Backdoor, Patch
+    from spikesim.sparsify.filters import filters
     from spikesim.sparsify.rnp import RNP
 
     net, found = find_network(network, parse_settings(settings)), _images(data, seed)
     attack = Backdoor(Patch(row=row, column=column), target, poison, classes=len(found.classes), seed=seed)
+    filters(net, mask)  # what cannot work is found out before anything is trained
+    attack.trigger(found.x_test[:1])
     presented = {"steps": steps, "loss": loss}
     clean, rest = _clean(found, samples, training, seed)
     if poison:

@@ -22,7 +22,7 @@ def command(
         str, typer.Option(help="Methods, separated by commas: `spikesim list methods`; or all.")
     ] = "hlop",
     tasks: Annotated[int | None, typer.Option(help="How many tasks.")] = None,
-    seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8.")] = "1",
+    seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8; `4,` is one.")] = "1",
     network: Annotated[
         str, typer.Option(help="Sizes of hidden layers, such as 800-800, or an HDF5 file of a network.")
     ] = "100",
@@ -124,11 +124,12 @@ def _of_methods(pairs: Sequence[str] | None, chosen: Sequence[str]) -> dict[str,
 
 def _methods(text: str, scenario: str, scenario_setting: Sequence[str] | None) -> list[str]:
     """Return the names of methods; ``all`` are those that the scenario can be learned with."""
+    from spikesim.continual.named import usual_kind
     from spikesim.continual.registry import METHODS, methods
 
     if text == "all":
-        kind: Mapping[str, Any] = _pairs(scenario_setting, "--scenario-setting")
-        return list(methods(told=kind.get("kind", "task" if scenario == "five-sets" else "") == "task"))
+        given: Mapping[str, Any] = _pairs(scenario_setting, "--scenario-setting")
+        return list(methods(told=given.get("kind", usual_kind(scenario)) == "task"))
     chosen = [name.strip() for name in text.split(",") if name.strip()]
     for name in chosen:
         if name not in METHODS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -23,8 +24,17 @@ def _backends() -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
 
 
 def _registry(kind: str, table: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    rows = [(name, (f.__doc__ or "").strip().split("\n")[0]) for name, f in sorted(table.items())]
+    rows = [(name, _spoken((f.__doc__ or "").strip().split("\n")[0])) for name, f in sorted(table.items())]
     return (kind, "what it is"), rows
+
+
+def _spoken(line: str) -> str:
+    """Return a line of a docstring as people read it.
+
+    >>> _spoken("Weights are pulled back; see :class:`spikesim.continual.Ewc`.")
+    'Weights are pulled back.'
+    """
+    return re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"\1", re.sub(r"; see :\w+:`[^`]*`", "", line))
 
 
 def _neurons() -> Any:

@@ -47,7 +47,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of --out, if there is one.")] = (
         False
     ),
-    plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster.")] = None,
+    plot: Annotated[str | None, typer.Option(help="PNG or SVG file for a raster, or for a system's curves.")] = None,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="SONATA: also neurons that NEST integrates adaptively.")
     ] = False,
@@ -56,15 +56,21 @@ def command(
 ) -> None:
     """Simulate a network: `spikesim run brunel`, `spikesim run my.h5 --duration 10`, `spikesim run circuit.json`.
 
-    `spikesim run quine` and `spikesim run plastic_rnn` train these systems and show a table.
+    `spikesim run quine` (--set hidden=, epochs=, generations=, steps=, ways=grad,auxiliary) and `spikesim run
+    plastic_rnn` (--set task=, steps=, hidden=, parts=, rules=hebbian,gradient) train these systems and show a table;
+    --plot draws their curves.
     """
     from spikesim.engine import Options, run
     from spikesim.ranks.communicator import under_mpiexec
 
-    if network in SYSTEMS:
-        show_system(network, parse_settings(settings), seed, json)
-        return
     check_folder(plot)
+    if network in SYSTEMS:
+        given: dict[str, Any] = {"--backend": backend, "--duration": duration, "--threads": threads, "--out": out}
+        given |= {"--checkpoint-every": checkpoint_every, "--resume": resume, "--ranks": ranks > 1}
+        given |= {"--dtype": dtype != "float64", "--device": device != "cpu", "--approximate": approximate}
+        given["--represent"] = represent
+        show_system(network, parse_settings(settings), seed, json, plot, [name for name, v in given.items() if v])
+        return
     circuit = _circuit(network, approximate, json) if network.endswith(".json") else None
     value = find_network(network, parse_settings(settings), seed) if circuit is None else circuit.network
     if circuit is not None and seed is not None:

@@ -95,13 +95,13 @@ def parse_parameter(text: str) -> tuple[str, list[Any]]:
 
 
 def parse_seeds(text: str) -> int | list[int]:
-    """Turn ``"5"`` into how many seeds, ``"3,5,8"`` into which.
+    """Turn ``"5"`` into how many seeds, ``"3,5,8"`` into which; ``"3,"`` is that one alone.
 
-    >>> parse_seeds("5"), parse_seeds("3,5,8")
-    (5, [3, 5, 8])
+    >>> parse_seeds("5"), parse_seeds("3,5,8"), parse_seeds("3,")
+    (5, [3, 5, 8], [3])
     """
     try:
-        found = [int(part) for part in text.split(",")]
+        found = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError:
         raise InvalidValueError(f"--seeds takes how many seeds, or a list such as 3,5,8; found {text!r}") from None
     return found if "," in text else found[0]

@@ -4,13 +4,14 @@ See the guide on continual learning.
 """
 
 from spikesim.continual.afec import Afec
-from spikesim.continual.changes import CORRUPTIONS, Corrupted, Rotated
+from spikesim.continual.changes import CONDITIONS, Corrupted, Rotated
 from spikesim.continual.clnp import CapacityExhausted, Clnp
 from spikesim.continual.costs import Costs, costs
 from spikesim.continual.counters import Counters
 from spikesim.continual.ewc import Ewc
 from spikesim.continual.gpm import Gpm
 from spikesim.continual.hlop import Hlop
+from spikesim.continual.labels import Relabelled
 from spikesim.continual.learners import FineTune, Learner
 from spikesim.continual.mas import Mas
 from spikesim.continual.metaplastic import Metaplastic, suggest_m
@@ -32,7 +33,7 @@ from spikesim.continual.studies import load_study, study
 from spikesim.continual.subspace import Subspace
 
 __all__ = [
-    "CORRUPTIONS",
+    "CONDITIONS",
     "METHODS",
     "SCENARIOS",
     "Afec",
@@ -55,6 +56,7 @@ __all__ = [
     "Named",
     "Permuted",
     "Plan",
+    "Relabelled",
     "Replay",
     "Reservoir",
     "Result",

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,8 @@ from scipy import ndimage
 
 from spikesim.continual.replay import Labelled
 from spikesim.continual.scenarios import OfDataset
+from spikesim.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from spikesim.errors import UnknownNameError
-
-Images = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,51 +84,9 @@ class Rotated(_SameClasses):
         return np.asarray(turned, np.float32), y
 
 
-def _noise(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    return np.clip(x + generator.normal(0.0, 0.3 * severity, x.shape).astype(np.float32), 0.0, 1.0)
-
-
-def _specks(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    hit = generator.random(x.shape) < 0.15 * severity
-    return np.where(hit, generator.integers(0, 2, x.shape).astype(np.float32), x)
-
-
-def _blur(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    width = severity * x.shape[-1] / 20
-    return np.asarray(ndimage.gaussian_filter(x, (0, width, width)), np.float32)
-
-
-def _occlusion(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    height, width = x.shape[1:]
-    side = max(1, round(min(height, width) * min(0.35 * severity, 1.0)))
-    top, left = generator.integers(0, height - side + 1, len(x)), generator.integers(0, width - side + 1, len(x))
-    rows, columns = np.arange(height) - top[:, None], np.arange(width) - left[:, None]
-    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-    return np.where(inside, np.float32(0), x)
-
-
-def _contrast(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    return np.asarray(x * np.float32(1 / (1 + 1.5 * severity)), np.float32)
-
-
-def _stripes(x: Images, generator: np.random.Generator, severity: float) -> Images:
-    lit = np.arange(x.shape[1])[:, None] % 4 == 0
-    return np.where(lit, np.maximum(x, np.float32(min(0.6 * severity, 1.0))), x)
-
-
-CORRUPTIONS: dict[str, Callable[[Images, np.random.Generator, float], Images]] = {
-    "clean": lambda x, generator, severity: x,
-    "noise": _noise,
-    "blur": _blur,
-    "occlusion": _occlusion,
-    "specks": _specks,
-    "contrast": _contrast,
-    "stripes": _stripes,
-    "negative": lambda x, generator, severity: 1 - x,
-}
-"""Changes of images in [0, 1], in the order of the tasks: nothing, normal noise (standard deviation 0.3), a Gaussian
-blur (a twentieth of the width), a black square (35 % of a side), black and white specks (15 %), contrast divided by
-2.5, bright lines, black for white; all for severity 1."""
+CONDITIONS = ("clean", *(name for name in CORRUPTIONS if name != "lose_events"), "negative")
+"""What :class:`Corrupted` does to images, in the order of the tasks: nothing, the corruptions of
+:mod:`spikesim.data.corruptions`, and black for white."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +104,9 @@ class Corrupted(_SameClasses):
     seed
         Of what is drawn; training and test samples have draws of their own.
     ways
-        Names in :data:`CORRUPTIONS`, by task.
+        Names in :data:`CONDITIONS`, by task.
     severity
-        1 as described there.
+        1 to 5, see :func:`spikesim.data.corruptions.corrupt`.
 
     Examples
     --------
@@ -161,18 +118,18 @@ class Corrupted(_SameClasses):
     """
 
     tasks: int = 5
-    ways: tuple[str, ...] = tuple(CORRUPTIONS)
-    severity: float = 1.0
+    ways: tuple[str, ...] = CONDITIONS
+    severity: int = 3
 
     def _problems(self) -> Iterator[str]:
         for way in self.ways:
-            if way not in CORRUPTIONS:
-                raise UnknownNameError("corruption", way, list(CORRUPTIONS))
+            if way not in CONDITIONS:
+                raise UnknownNameError("corruption", way, CONDITIONS)
         yield from super()._problems()
         if self.tasks > len(self.ways):
             yield f"there are {len(self.ways)} ways to corrupt, so at most so many tasks, found {self.tasks}"
-        if not self.severity > 0:
-            yield f"severity must be above 0, found {self.severity!r}"
+        if self.severity not in SEVERITIES:
+            yield f"severity must be a whole number from 1 to 5, found {self.severity!r}"
 
     @property
     def name(self) -> str:
@@ -180,5 +137,10 @@ class Corrupted(_SameClasses):
         return f"corrupted {self.data.name}, {self.tasks} tasks, {self.kind}-incremental"
 
     def _part(self, x: NDArray[Any], y: NDArray[np.int64], number: int, part: int) -> Labelled:
-        generator = np.random.default_rng((self.seed, number, part))
-        return CORRUPTIONS[self.ways[number]](self._scaled(x), generator, self.severity), y
+        images, way = self._scaled(x), self.ways[number]
+        if way == "clean":
+            return images, y
+        if way == "negative":
+            return 1 - images, y
+        draw = int(np.random.SeedSequence((self.seed, number, part)).generate_state(1)[0])
+        return np.asarray(corrupt(images, way, self.severity, seed=draw), np.float32), y

@@ -97,7 +97,7 @@ class Clnp(FineTune):
     samples
         Training samples on which activity and accuracy are measured.
     **settings
-        See :class:`FineTune`; ``protect``, ``penalty`` and ``heads`` must be left out.
+        See :class:`FineTune`; ``protect`` and ``penalty`` must be left out, and there are always heads.
 
     Attributes
     ----------
@@ -120,13 +120,13 @@ class Clnp(FineTune):
     ) -> None:
         self.margin, self.l1, self.samples = margin, l1, samples
         self.thresholds = sorted({0.0, *map(float, thresholds)}, reverse=True)
-        given = {name: settings.pop(name, None) for name in ("protect", "penalty", "heads")}
+        given = {name: settings.pop(name, None) for name in ("protect", "penalty")}
         self.extra = [f"clnp: {name} must be left out, found {found!r}" for name, found in given.items() if found]
         extra = [f"{n} must be at least 0, found {v!r}" for n, v in (("margin", margin), ("l1", l1)) if not v >= 0]
         self.extra += [*extra, *([] if samples >= 1 else [f"samples must be at least 1, found {samples!r}"])]
         rates = (RateRegulariser(rate_penalty, norm=1),) if rate_penalty else ()
         settings["regularise"] = (*settings.get("regularise", ()), *rates)
-        super().__init__(network, heads=True, **settings)
+        super().__init__(network, **{**settings, "heads": True})
 
     def _problems(self) -> list[str]:
         return super()._problems() + self.extra

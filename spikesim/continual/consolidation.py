@@ -21,6 +21,7 @@ from spikesim.continual.scenarios import Task
 from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network
 from spikesim.train.loop import train
+from spikesim.train.rules import StepHook
 
 Tensors = dict[str, Any]
 Step = Callable[[], None]
@@ -49,6 +50,9 @@ class Teacher(Protocol):
 
     def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
         """Return a network trained on samples, with some settings changed."""
+
+    def counted(self, hook: StepHook | None) -> StepHook | None:
+        """Return a step hook that counts writes too, where the learner does."""
 
 
 class Penalty(Protocol):
@@ -209,19 +213,28 @@ class Probe:
         Function of (task, values, batch) to a scalar tensor; see :class:`spikesim.train.rules.Rule`.
     take
         Function of (parameters by name, samples in the batch).
+    at
+        Values of parameters to begin with, in place of those that are there.
     """
 
     def __init__(
-        self, objective: Callable[[Any, Any, Any], Any], take: Callable[[Mapping[str, Any], int], None]
+        self,
+        objective: Callable[[Any, Any, Any], Any],
+        take: Callable[[Mapping[str, Any], int], None],
+        at: Tensors | None = None,
     ) -> None:
-        self.objective, self.take = objective, take
+        self.objective, self.take, self.at = objective, take, dict(at or {})
 
     def __call__(self, task: Any, batch: Any, update: Step) -> tuple[float, float]:
         """Go through a batch, without dropout and with the statistics that norms have."""
         task.module.eval()
+        named = task.learner.named()
+        while self.at:
+            name, value = self.at.popitem()
+            named[name].detach().copy_(value)
         values, _ = task.learner(task.over_time(batch.x))
         self.objective(task, values, batch).backward()
-        self.take(task.learner.named(), len(batch.y))
+        self.take(named, len(batch.y))
         task.module.zero_grad(set_to_none=True)
         return 0.0, 0.0
 
@@ -244,6 +257,7 @@ def moments(
     power: int,
     samples: int,
     batch: int,
+    at: Tensors | None = None,
 ) -> tuple[Tensors, Tensors]:
     """Return the mean of ``|gradient|^power`` of an objective over samples of a task, and the weights.
 
@@ -263,6 +277,8 @@ def moments(
         How many are drawn, without repetition; at most all.
     batch
         Samples whose gradients are averaged before the power is taken; 1 for that of each sample.
+    at
+        Parameters of the network, in place of those that it has.
     """
     total: Tensors = {}
     weights: Tensors = {}
@@ -279,5 +295,5 @@ def moments(
 
     chosen = np.random.default_rng((learner.seed, learner.learned, 1)).permutation(len(task.y))[:samples]
     some = task.x[chosen], task.y[chosen]
-    learner.teach(network, some, **{**PROBING, "rule": Probe(objective, take), "batch_size": batch})
+    learner.teach(network, some, **{**PROBING, "rule": Probe(objective, take, at), "batch_size": batch})
     return {name: total[name] / seen if name in total else w * 0 for name, w in weights.items()}, weights

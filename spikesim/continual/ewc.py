@@ -70,8 +70,10 @@ class Ewc(Consolidation):
         """Return the Fisher information and the weights at the end of a task."""
         return self.fisher(learner, learner.network, task)
 
-    def fisher(self, learner: Teacher, network: Network, task: Task) -> tuple[Tensors, Tensors]:
-        """Return the Fisher information of any network on a task, and its weights.
+    def fisher(
+        self, learner: Teacher, network: Network, task: Task, at: Tensors | None = None
+    ) -> tuple[Tensors, Tensors]:
+        """Return the Fisher information of any network on a task, and its weights; ``at`` are others in their place.
 
         Raises
         ------
@@ -79,7 +81,7 @@ class Ewc(Consolidation):
             If labels are to be drawn, and the loss is not a softmax of scores.
         """
         return moments(
-            learner, network, task, self._objective(learner), power=2, samples=self.samples, batch=self.batch
+            learner, network, task, self._objective(learner), power=2, samples=self.samples, batch=self.batch, at=at
         )
 
     def _objective(self, learner: Teacher) -> Any:

@@ -85,7 +85,7 @@ class FineTune:
         it cannot protect, learn in the first task only.
     penalty
         A :class:`~spikesim.continual.consolidation.Penalty`, such as ``Ewc(1e3)``, which pulls weights towards old
-        ones.
+        ones. Its pull is not projected: beside a protection, responses to old activity stay only nearly as they were.
     heads
         One last layer per task: its population and projections are set aside after a task and taken out for its
         samples. Needs scenarios that tell the task. A head is not protected, because no later task changes it.
@@ -192,10 +192,10 @@ class FineTune:
             If the scenario hides the task that a head is for, and whatever :func:`spikesim.train.train` raises.
         """
         samples = self._samples(task)
-        self.network = self.network_for(task.number)
+        self.network = self._untaught(task)
         if self.penalty is not None:
-            self.penalty.begin_task(self, task, samples)
-        self.network = self.teach(self.network, samples, **self._hooks())
+            self.penalty.begin_task(self, self._shown(task), samples)
+        self.network = self._taught(self.teach(self.network, samples, **self._hooks()), task)
         if self.protect is not None:
             some = _some(task, getattr(self.protect, "most", None))
             self.protect.end_task(lambda hook: self._observe(some, hook))
@@ -224,6 +224,18 @@ class FineTune:
         """Return what is trained on."""
         return task.x, task.y
 
+    def _shown(self, task: Task) -> Task:
+        """Return the task with the labels that it is trained with."""
+        return task
+
+    def _untaught(self, task: Task) -> Network:
+        """Return the network that a task is to be taught to."""
+        return self.network_for(task.number)
+
+    def _taught(self, network: Network, task: Task) -> Network:
+        """Return the network that a task was taught to, with the head of the task."""
+        return network
+
     def network_for(self, number: int | None) -> Network:
         """Return the network with the head of a task."""
         if not self.with_heads:
@@ -241,10 +253,12 @@ class FineTune:
 
     def _hooks(self) -> dict[str, Any]:
         """Return what looks on while a task is learned: the protection, which leaves heads alone, and the penalty."""
-        step = self.step_hook()
-        step = self._writes.around(step) if self.count_writes else step
         hook = self._but_heads(self.protect) if self.protect is not None and self.with_heads else self.protect
-        return {"hook": hook, "step_hook": step}
+        return {"hook": hook, "step_hook": self.counted(self.step_hook())}
+
+    def counted(self, hook: Any) -> Any:
+        """Return a step hook that counts writes too, if these are counted; ``hook`` may be None."""
+        return self._writes.around(hook) if self.count_writes else hook
 
     def _but_heads(self, hook: Any, answer: Callable[[Any], Any] = lambda gradient: None) -> Any:
         """Return a hook that sees everything but the heads, whose gradients are answered otherwise."""
@@ -256,8 +270,7 @@ class FineTune:
     def teach(self, network: Network, samples: Any, **changes: Any) -> Network:
         """Return a network trained on samples, with some settings changed; it does not become the learner's own."""
         # the seed is the same for every task: feedback weights, which are drawn from it, must stay
-        counted = {"step_hook": self._writes.around(None)} if self.count_writes else {}
-        settings = {**self.settings, "seed": self.seed, **counted, **changes}
+        settings = {**self.settings, "seed": self.seed, "step_hook": self.counted(None), **changes}
         if self.frozen_neurons and self.learned:
             settings = {k: v for k, v in settings.items() if k not in FIRST_TASK_ONLY}
         trained = train(network, samples, **settings)

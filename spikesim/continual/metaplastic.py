@@ -29,7 +29,7 @@ from spikesim.continual.learners import FineTune
 from spikesim.continual.scenarios import Task
 from spikesim.continual.units import check_rules, dense, matrix_of, projection, with_matrix
 from spikesim.errors import InvalidValueError
-from spikesim.network import Network
+from spikesim.network import Network, Projection
 
 PER = ("weight", "median")
 NORMS = ("shared", "task")
@@ -223,7 +223,6 @@ class Metaplastic(FineTune):
             ("bits must be None or from 2 to 16", self.bits, self.bits is not None and not 2 <= self.bits <= 16),
             ("largest must be at least spread", self.largest, not self.largest >= self.spread),
             ("protect and penalty must be left out", self.parts, bool(self.parts)),
-            ("heads must be left out", self.with_heads, self.with_heads),
         )
         return super()._problems() + [f"metaplastic: {what}, found {found!r}" for what, found, bad in wrong if bad]
 
@@ -236,18 +235,23 @@ class Metaplastic(FineTune):
     def memory(self) -> int:
         """Bytes of the hidden weights, and of the norms of other tasks."""
         norms = sum(4 * 4 * int(np.size(n.mean)) for found in self.saved.values() for n in found.values())
-        return sum(s.memory for s in self.synapses.values()) + norms
+        return sum(s.memory for s in self._all()) + norms
 
     @property
     def writes(self) -> int | None:
         """Hidden weights changed, and whatever else learns; None if that is not counted."""
-        hidden = sum(s.writes for s in self.synapses.values())
+        hidden = sum(s.writes for s in self._all())
         return self._writes.count - self.flips + hidden if self.count_writes else None
 
     @property
     def flips(self) -> int:
         """Weights turned."""
-        return sum(s.flips for s in self.synapses.values())
+        return sum(s.flips for s in self._all())
+
+    def _all(self) -> list[Synapses]:
+        """Return the synapses, those of all heads among them."""
+        others = [s for k, found in self.of_heads.items() if k != self.task for s in found.values()]
+        return [*self.synapses.values(), *others]
 
     def begin(self, seed: int) -> None:
         """Forget everything; hidden weights are drawn from the seed.
@@ -260,21 +264,33 @@ class Metaplastic(FineTune):
         super().begin(seed)
         check_rules(self.first, "binarised synapses")
         self.synapses: dict[str, Synapses] = {}
+        self.of_heads: dict[int, dict[str, Synapses]] = {}
+        self.task: int | None = None
         self.saved: dict[int, dict[str, Any]] = {}
         self.sizes: dict[str, float] = {}
-        for k, p in enumerate(self.first.projections):
+        for p in self.first.projections:
             if p.name in (self.settings.get("weights") or [q.name for q in self.first.projections]):
-                weights = matrix_of(p.rule)
-                self.sizes[p.name] = float(np.sqrt(np.mean(np.square(weights))))
-                hidden = np.random.default_rng((seed, k)).uniform(-self.spread, self.spread, weights.shape)
-                self.synapses[p.name] = self._synapses(hidden.T if dense(p.rule) else hidden, (seed, k))
+                self.sizes[p.name] = float(np.sqrt(np.mean(np.square(matrix_of(p.rule)))))
+                self.synapses[p.name] = self._new(p)
         self.first = self.network = self._binarised(self.first)
 
-    def _synapses(self, hidden: Any, seed: tuple[int, int]) -> Synapses:
-        rate = self.settings["learning_rate"]
+    def _new(self, found: Projection) -> Synapses:
+        """Return the synapses that a projection begins with."""
+        k, rate = [p.name for p in self.first.projections].index(found.name), self.settings["learning_rate"]
+        generator = np.random.default_rng((self.seed, k))
+        hidden = generator.uniform(-self.spread, self.spread, matrix_of(found.rule).shape)
+        hidden = hidden.T if dense(found.rule) else hidden
         if self.bits is None:
             return Synapses(hidden, self.m, rate)
-        return CountingSynapses(hidden, self.m, rate, self.bits, self.largest, seed[0] * 1000 + seed[1])
+        return CountingSynapses(hidden, self.m, rate, self.bits, self.largest, self.seed * 1000 + k)
+
+    def _choose_head(self, number: int) -> None:
+        """Let the synapses of a task's head learn; those of a new one are as at the beginning."""
+        if number not in self.of_heads:
+            names = sorted(self.spared & set(self.synapses))
+            self.of_heads[number] = {name: self._new(projection(self.first, name)) for name in names}
+        self.task = number
+        self.synapses.update(self.of_heads[number])
 
     def _binarised(self, network: Network) -> Network:
         changed = []
@@ -284,8 +300,14 @@ class Metaplastic(FineTune):
             changed.append(replace(p, rule=with_matrix(p.rule, signs * self.sizes[name])))
         return network.swap(*changed)
 
+    def now(self) -> Network:
+        """Return the network with the synapses of this moment, also amid a task (norms as they were before it)."""
+        return self._binarised(self.network)
+
     def learn(self, task: Task) -> None:
         """Learn a task."""
+        if self.with_heads and task.number is not None:
+            self._choose_head(task.number)
         for synapses in self.synapses.values():
             synapses.reset()
             synapses.m = suggest_m(synapses.hidden, self.m) if self.per == "median" else self.m

@@ -17,7 +17,7 @@ from spikesim.continual.metaplastic import Metaplastic
 from spikesim.continual.rehearsal import Joint, Replay
 from spikesim.continual.si import SynapticIntelligence
 from spikesim.continual.single import SingleTask
-from spikesim.errors import UnknownNameError
+from spikesim.errors import InvalidValueError, UnknownNameError
 from spikesim.network import Network
 
 Start = Network | Callable[[int], Network]
@@ -249,30 +249,35 @@ class AfecPenalty:
     Parameters
     ----------
     base
-        ``"ewc"``, ``"mas"`` or ``"si"``.
+        ``"ewc"``, ``"mas"`` or ``"si"``; None for no pull towards old weights.
     settings
         Of the base: those of :class:`EwcPenalty`, ...
     forgetting
         Factor of the pull towards the expanded weights.
     start
         ``"fresh"``, ``"main"`` or ``"continue"``.
+    mode
+        ``"sequential"`` or ``"interleaved"``.
     replay
         Samples of old tasks that are kept and trained beside; 0 for none.
     """
 
-    base: str = "ewc"
+    base: str | None = "ewc"
     settings: Mapping[str, Any] = field(default_factory=dict)
     forgetting: float = 10.0
     start: str = "fresh"
+    mode: str = "sequential"
     replay: int = 0
     told: ClassVar[bool] = False
 
     def build(self, network: Start, **training: Any) -> Learner:
         """Return the learner."""
-        if self.base not in PENALTIES:
+        if self.base is not None and self.base not in PENALTIES:
             raise UnknownNameError("base of AFEC:", self.base, list(PENALTIES))
-        base = PENALTIES[self.base](**self.settings)
-        penalty = Afec(base, self.forgetting, start=self.start)
+        if self.base is None and self.settings:
+            raise InvalidValueError(f"AFEC without a base has no settings of one, found {dict(self.settings)}")
+        base = None if self.base is None else PENALTIES[self.base](**self.settings)
+        penalty = Afec(base, self.forgetting, start=self.start, mode=self.mode)
         if self.replay:
             return Replay(network, size=self.replay, penalty=penalty, **training)
         return FineTune(network, penalty=penalty, **training)

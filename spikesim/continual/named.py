@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikesim.continual.changes import Corrupted, Rotated
+from spikesim.continual.labels import Relabelled
 from spikesim.continual.patterns import spike_patterns
 from spikesim.continual.scenarios import Permuted, Scenario, Split
 from spikesim.continual.sets import DataSets, stretched
@@ -83,6 +84,12 @@ def named(name: str, **settings: Any) -> Named:
     return found if piece is None else replace(found, scenario=Stream(found.scenario, piece, seed))
 
 
+def usual_kind(name: str) -> str | None:
+    """Return the kind of a scenario where none is given; None if it has no choice of one."""
+    kind = inspect.signature(SCENARIOS[name]).parameters.get("kind") if name in SCENARIOS else None
+    return None if kind is None else str(kind.default)
+
+
 def scenario_rows() -> list[tuple[str, str]]:
     """Return name and summary of each scenario, for a table."""
     return [(name, (make.__doc__ or "").partition("\n")[0].rstrip(".")) for name, make in SCENARIOS.items()]
@@ -145,9 +152,18 @@ def _split(
     return Named(Split(data, tasks, kind, seed), data.x_train.shape[1:])
 
 
+def _relabelled(
+    name: str, tasks: int = 5, kind: str = "task", seed: int = 0, groups: int | None = None,
+    samples: int | None = None, tests: int | None = None, size: int | None = None, normalised: bool = True,
+) -> Named:  # fmt: skip
+    """Give the classes other labels in every task (groups=2: the same for several), so tasks contradict each other."""
+    data = _images(name.partition("-")[2], seed, samples, tests, size, normalised)
+    return Named(Relabelled(data, tasks, kind, seed, groups), data.x_train.shape[1:])
+
+
 def _corrupted(
     name: str, tasks: int = 5, kind: str = "domain", seed: int = 0, samples: int | None = None,
-    tests: int | None = None, size: int | None = None, severity: float = 1.0,
+    tests: int | None = None, size: int | None = None, severity: int = 3,
 ) -> Named:  # fmt: skip
     """Show the images clean first, then spoilt in another way in every task."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, False)
@@ -156,7 +172,7 @@ def _corrupted(
 
 def _mixed(
     name: str, tasks: int = 10, conditions: int = 2, seed: int = 0, samples: int | None = None,
-    tests: int | None = None, size: int | None = None, severity: float = 1.0,
+    tests: int | None = None, size: int | None = None, severity: int = 3,
 ) -> Named:  # fmt: skip
     """Bring new classes, or known ones spoilt in another way (class-incremental)."""
     data = _images(name.partition("-")[2], seed, samples, tests, size, False)
@@ -211,6 +227,7 @@ SCENARIOS: dict[str, Callable[..., Named]] = {
         ("rotated", _rotated),
         ("split", _split),
         ("corrupted", _corrupted),
+        ("relabelled", _relabelled),
         ("mixed", _mixed),
     )
     for data in IMAGES

@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from spikesim.continual.heads import head, joined, parted
 from spikesim.continual.learners import FineTune
 from spikesim.continual.replay import Labelled, Mixed, Reservoir
 from spikesim.continual.scenarios import Task
 from spikesim.network import Network
 
 
-class Joint(FineTune):
+class Rehearsal(FineTune):
+    """Trains samples of several tasks together; with heads, these are one wide layer meanwhile (:func:`joined`)."""
+
+    def begin(self, seed: int) -> None:
+        """Forget everything and start with a seed."""
+        super().begin(seed)
+        self.numbers: list[int] = []
+
+    def _shown(self, task: Task) -> Task:
+        """Return the task with labels counted through all heads."""
+        if not self.with_heads:
+            return task
+        self.network_for(task.number)  # refuses a scenario that does not tell the task
+        number = int(task.number or 0)
+        if number not in self.numbers:
+            self.numbers.append(number)
+        return replace(task, y=task.y + self.numbers.index(number) * self.first.populations[-1].n)
+
+    def _untaught(self, task: Task) -> Network:
+        if not self.with_heads:
+            return super()._untaught(task)
+        return joined(self.network_for(task.number), [self.heads.get(k, head(self.first)) for k in self.numbers])
+
+    def _taught(self, network: Network, task: Task) -> Network:
+        if not self.with_heads:
+            return network
+        parts = parted(network, [head(self.first)] * len(self.numbers))
+        self.heads.update(zip(self.numbers, parts, strict=True))
+        return network.swap(*self.heads[int(task.number or 0)])
+
+
+class Joint(Rehearsal):
     """Keeps all samples and trains anew on them for every task: the upper bound."""
 
     def _problems(self) -> list[str]:
-        problems = super()._problems()
-        if self.with_heads:
-            problems.append("joint: samples of several tasks are trained together, so heads must be left out")
-        problems += [
+        return super()._problems() + [
             f"joint: nothing is forgotten, so {name} must be left out"
             for name, part in (("protect", self.protect), ("penalty", self.penalty))
             if part is not None
         ]
-        return problems
 
     @property
     def name(self) -> str:
@@ -43,13 +72,13 @@ class Joint(FineTune):
         self.kept: list[Labelled] = []
 
     def _samples(self, task: Task) -> Any:
-        self.kept.append((task.x, task.y))
-        self.network = self.first
+        self.kept.append((task.x, self._shown(task).y))
+        self.network, self.heads = self.first, {}
         x, y = (np.concatenate(parts) for parts in zip(*self.kept, strict=True))
         return x, y
 
 
-class Replay(FineTune):
+class Replay(Rehearsal):
     """Trains every batch with as many old samples beside the new ones, drawn from a reservoir.
 
     Parameters
@@ -66,12 +95,6 @@ class Replay(FineTune):
     def __init__(self, network: Network | Callable[[int], Network], *, size: int = 200, **settings: Any) -> None:
         self.size = size
         super().__init__(network, **settings)
-
-    def _problems(self) -> list[str]:
-        problems = super()._problems()
-        if self.with_heads:
-            problems.append("replay: samples of several tasks are trained together, so heads must be left out")
-        return problems
 
     @property
     def name(self) -> str:
@@ -92,10 +115,11 @@ class Replay(FineTune):
         """Learn a task beside old samples; its own samples pass the reservoir afterwards."""
         super().learn(task)
         order = np.random.default_rng((self.seed, self.learned)).permutation(len(task.y))
-        self.reservoir.add(task.x[order], task.y[order])
+        self.reservoir.add(task.x[order], self._shown(task).y[order])
 
     def _samples(self, task: Task) -> Any:
+        new = task.x, self._shown(task).y
         if not len(self.reservoir):
-            return task.x, task.y
+            return new
         old = self.reservoir.x, self.reservoir.y
-        return Mixed((task.x, task.y), old, self.settings.get("batch_size", 64), self.seed)
+        return Mixed(new, old, self.settings.get("batch_size", 64), self.seed)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as TerminalTable
 
 from spikesim.continual.results import FIGURES, Study
-from spikesim.plot.continual import accuracy_curves, accuracy_matrix
+from spikesim.plot.continual import BANDS, accuracy_curves, accuracy_matrix
 from spikesim.profile.html import Heading, KeyNumbers, Prose, Section, Table, page
 from spikesim.profile.text import engineering
 from spikesim.report import drawing, made_by
@@ -26,8 +27,8 @@ MEANING = (
 
 def tables(study: Study) -> list[Any]:
     """Return what a terminal shows (``rich`` renderables): the table of methods, and a matrix for each."""
-    header, rows = _cells(study)
-    found: list[Any] = [_terminal(_title(study), header, rows)]
+    title = _title(study)
+    found: list[Any] = [_terminal(f"{title}: {what}", *_cells(study, names)) for what, names in _columns(study).items()]
     return [*found, *(_terminal_matrix(name, study.matrix(name)) for name in study.methods)]
 
 
@@ -41,15 +42,18 @@ def write_report(study: Study, path: str | Path) -> None:
     path
         The HTML file.
     """
-    header, rows = _cells(study)
+    columns = _columns(study)
+    (header, rows), (costs, spent) = (_cells(study, names) for names in columns.values())
     curves = {name: np.stack([r.matrix for r in study.of(name)]) for name in study.methods}
     first = accuracy_curves(curves, task=0)
-    spread = " The band reaches from the worst seed to the best." if any(len(c) > 1 for c in curves.values()) else ""
+    bands = len(curves) <= BANDS and any(len(c) > 1 for c in curves.values())
+    spread = " The band reaches from the worst seed to the best." if bands else ""
     sections: list[Section] = [
         _numbers(study),
         Heading("Methods"),
         Table(rows, header, "means over seeds ± standard deviations; accuracies in percent"),
         Prose(MEANING, note=True),
+        Table(spent, costs, "what it costs: of learning as a whole, and spikes and energy of one answer at the end"),
         Heading("Over the tasks"),
         drawing(
             accuracy_curves(curves),
@@ -84,15 +88,19 @@ def _numbers(study: Study) -> Section:
     )
 
 
-def _cells(study: Study) -> tuple[list[str], list[list[str]]]:
-    """Return the table of methods, as text."""
+def _columns(study: Study) -> dict[str, list[str]]:
+    """Return the figures of the two tables: accuracies, and costs."""
+    known = list(dict.fromkeys(n for name in study.methods for n in study.figures(name)))
+    return {"accuracies": [n for n in FIGURES if n in known], "costs": [n for n in known if n not in FIGURES]}
+
+
+def _cells(study: Study, names: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Return a table of methods, as text."""
     figures = {name: study.figures(name) for name in study.methods}
-    known = list(dict.fromkeys(n for found in figures.values() for n in found))
-    ordered = [n for n in FIGURES if n in known] + [n for n in known if n not in FIGURES]
     rows = [
-        [name, str(len(study.of(name))), *(_cell(n, found.get(n)) for n in ordered)] for name, found in figures.items()
+        [name, str(len(study.of(name))), *(_cell(n, found.get(n)) for n in names)] for name, found in figures.items()
     ]
-    return ["method", "seeds", *(_heading(n) for n in ordered)], rows
+    return ["method", "seeds", *(_heading(n) for n in names)], rows
 
 
 def _heading(name: str) -> str:
@@ -104,7 +112,7 @@ def _cell(name: str, values: NDArray[np.float64] | None) -> str:
         return "–"
     mean = float(np.nanmean(values))
     if name in FIGURES:
-        spread = f" ± {100 * float(np.nanstd(values, ddof=1)):.1f}" if (~np.isnan(values)).sum() > 1 else ""
+        spread = f"\u00a0±\u00a0{100 * float(np.nanstd(values, ddof=1)):.1f}" if (~np.isnan(values)).sum() > 1 else ""
         return f"{100 * mean:.1f}{spread}"
     return engineering(mean, {"memory": "B", "seconds": "s", "energy": "J"}.get(name, ""))
 
@@ -121,9 +129,9 @@ def _settings(study: Study) -> list[tuple[str, str]]:
 
 # ----------------------------------------------------------------------------------------------------------- terminal
 def _terminal(title: str, header: list[str], rows: list[list[str]]) -> TerminalTable:
-    table = TerminalTable(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = TerminalTable(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
     for k, name in enumerate(header):
-        table.add_column(name, justify="right" if k else "left", overflow="fold")
+        table.add_column(name, justify="right" if k else "left", overflow="fold", no_wrap=not k)
     for row in rows:
         table.add_row(*row)
     return table

@@ -12,13 +12,13 @@ class SingleTask(FineTune):
     """Trains a fresh network on every task, and keeps them all where the scenario tells the task.
 
     Where it does not, the network of the last task answers; the diagonal of the accuracy matrix is then the accuracy of
-    each task learned alone.
+    each task learned alone. ``heads`` changes nothing: each network has its own.
     """
 
     def _problems(self) -> list[str]:
         return super()._problems() + [
             f"single-task: every task has a network of its own, so {name} must be left out"
-            for name, given in (("protect", self.protect), ("penalty", self.penalty), ("heads", self.with_heads))
+            for name, given in (("protect", self.protect), ("penalty", self.penalty))
             if given
         ]
 

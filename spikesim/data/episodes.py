@@ -206,6 +206,10 @@ class OneShot:
     scored = slice(-1, None)
 
     def __init__(self, images: Array, labels: Array, ways: int = 3) -> None:
+        if not len(images) or len(images) != len(labels):
+            raise InvalidValueError(
+                f"one-shot episodes need a label per image, found {len(images)} images and {len(labels)} labels"
+            )
         flat = np.asarray(images, np.float64).reshape(len(images), -1)
         self.images, self.ways = flat - flat.mean(), ways  # pixels of one sign make all images alike to a product
         self.groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
@@ -270,7 +274,45 @@ class Episodes:
             yield self.generator(np.random.default_rng([self.seed, self.number, batch]), self.samples)
 
 
+TASKS = ("cue_reward", "one_shot", "copying", "regression_linear", "regression_mlp")
+
+
+def episode_task(name: str) -> tuple[Any, Any]:
+    """Return the generators of training and of test episodes of a small task.
+
+    Parameters
+    ----------
+    name
+        One of :data:`TASKS`. ``"one_shot"`` has scikit-learn's digits: classes 0 to 6 to learn on, 7 to 9 for the test;
+        the others draw from the same distribution for both.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such task.
+    """
+    if name not in TASKS:
+        raise UnknownNameError("task:", name, TASKS)
+    if name == "one_shot":
+        from spikesim.data import load
+
+        digits = load("digits").scaled()
+        x, y = np.concatenate([digits.x_train, digits.x_test]), np.concatenate([digits.y_train, digits.y_test])
+        return OneShot(x[y < 7], y[y < 7]), OneShot(x[y >= 7], y[y >= 7])
+    made: Any = {
+        "copying": Copying(12),
+        "cue_reward": CueReward(),
+        "regression_linear": Regression("linear", 4, 8, 4),
+        "regression_mlp": Regression("mlp", 3, 8, 4),
+    }[name]
+    return made, made
+
+
 def _at_least(what: str, values: dict[str, tuple[Any, int]]) -> None:
-    problems = [f"{what}: {n} must be at least {low}, found {v!r}" for n, (v, low) in values.items() if not v >= low]
+    problems = [
+        f"{what}: {n} must be a whole number of at least {low}, found {v!r}"
+        for n, (v, low) in values.items()
+        if not (isinstance(v, int | np.integer) and v >= low)
+    ]
     if problems:
         raise InvalidValueError("\n".join(problems))

@@ -51,6 +51,11 @@ class Patch:
     column: int | None = None
     full_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        widths = [len(row) for row in self.pattern]
+        if not widths or len(set(widths)) > 1 or not widths[0]:
+            raise InvalidValueError(f"patch: rows of the pattern have {widths} pixels; allowed are rows of one length")
+
     def __call__(self, x: ArrayLike) -> NDArray[Any]:
         """Return samples ``[..., height, width]`` with the trigger.
 
@@ -253,6 +258,11 @@ class Backdoor:
         x, y
             Clean samples ``[samples, ...]`` and their labels.
 
+        Raises
+        ------
+        InvalidValueError
+            If fewer samples than ``rate`` asks for have another label than the attacker wants.
+
         Examples
         --------
         >>> made = Backdoor(Patch(((1.0,),)), rate=0.5).poison(np.zeros((4, 2, 2)), [0, 1, 2, 3])
@@ -260,9 +270,14 @@ class Backdoor:
         (np.float64(2.0), np.int64(3))
         """
         labels = np.asarray(y, np.int64)
-        able = np.flatnonzero(self.victims(labels))
+        able, wanted = np.flatnonzero(self.victims(labels)), round(self.rate * len(labels))
+        if wanted > len(able):
+            raise InvalidValueError(
+                f"backdoor: rate {self.rate:g} of {len(labels)} samples asks for {wanted}, but only {len(able)} have "
+                f"another label than the attacker wants; lower rate"
+            )
         order = Stream(self.seed, "data/triggers").permutation(len(able))
-        chosen = np.sort(able[order[: round(self.rate * len(labels))]])
+        chosen = np.sort(able[order[:wanted]])
         samples, lies = np.array(x), labels.copy()
         samples[chosen] = self.trigger(samples[chosen])
         lies[chosen] = self.wanted(labels[chosen])

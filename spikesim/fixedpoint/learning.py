@@ -43,6 +43,7 @@ Arithmetic = Literal["fixed", "float"]
 TARGETS = {"dw": "w", "dd": "d", "dt": "t"}
 TRACE_HIGH = 127  # 7 bits
 EPOCH_HIGH = 63  # 6 bits
+DELAY_HIGH = 62
 # Random numbers of a step: for the traces of source and target, a target's second spike in an epoch, the synapses, and
 # the traces that the target's neurons keep where a modulator is.
 DRAW_NAMES = ("x decay", "x impulse", "y decay", "y impulse", "y again", "synapse", "own decay", "own impulse")
@@ -71,6 +72,8 @@ class LoihiRule(Value):
         (spikes or whole numbers), summed over its elements and the steps of the epoch.
     modulator_weight
         Whole number, -256..255.
+    modulator_delay
+        Steps by which the modulator acts later, 0..62. 1 or more where the targets of the projection drive it.
     sign_mode
         ``"mixed"``, ``"excitatory"`` or ``"inhibitory"``: a weight never leaves it. ``"auto"`` is what the first
         weights have in common.
@@ -110,6 +113,7 @@ class LoihiRule(Value):
     t_epoch: int = 1
     modulator: str = ""
     modulator_weight: int = 1
+    modulator_delay: int = 0
     sign_mode: str = "auto"
     arithmetic: str = "fixed"
 
@@ -209,6 +213,8 @@ def _number_problems(rule: LoihiRule) -> Iterator[str]:
         yield f"t_epoch must be a whole number of 1..{EPOCH_HIGH} steps (6 bit), found {rule.t_epoch}"
     if rule.modulator_weight != int(rule.modulator_weight) or not -256 <= rule.modulator_weight <= 255:
         yield f"modulator_weight must be a whole number of -256..255 (a weight), found {rule.modulator_weight}"
+    if rule.modulator_delay != int(rule.modulator_delay) or not 0 <= rule.modulator_delay <= DELAY_HIGH:
+        yield f"modulator_delay must be a whole number of 0..{DELAY_HIGH} steps, found {rule.modulator_delay}"
     if rule.sign_mode not in SIGN_MODES:
         yield f"sign_mode is {rule.sign_mode!r}; use one of {', '.join(SIGN_MODES)}"
     if rule.arithmetic not in get_args(Arithmetic):

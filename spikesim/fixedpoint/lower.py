@@ -97,7 +97,7 @@ def find_lags(graph: Graph) -> dict[str, int]:
     """Return the smallest lags with which every connection takes at least one step on the chip.
 
     A projection from ``a`` to ``b`` with delay ``d`` takes ``d + lag(b) - lag(a)`` steps there. A modulator reaches the
-    targets of a projection that learns as by a projection without delay.
+    targets of a projection that learns as by a projection of its ``modulator_delay``.
 
     Raises
     ------
@@ -106,8 +106,11 @@ def find_lags(graph: Graph) -> dict[str, int]:
     """
     lags = dict.fromkeys([*(s.name for s in graph.sources), *(n.name for n in graph.nodes)], 0)
     ways = [(e.name, e.pre, e.post, 1 - e.min_delay) for e in graph.edges]
-    learning = [(f"modulator of {e.name}", e.learning.modulator, e.post, 1) for e in graph.edges if e.learning]
-    ways += [way for way in learning if way[1]]
+    ways += [
+        (f"modulator of {e.name}", e.learning.modulator, e.post, 1 - e.learning.chip.modulator_delay)
+        for e in graph.edges
+        if e.learning and e.learning.chip and e.learning.modulator
+    ]
     for _ in range(len(lags) + 1):
         late = [(name, post, lags[pre] + steps) for name, pre, post, steps in ways if lags[post] < lags[pre] + steps]
         if not late:
@@ -118,7 +121,7 @@ def find_lags(graph: Graph) -> dict[str, int]:
     raise UnsupportedError(
         [
             f"a loop through {loop} has less delay than it has projections, but on the chip each takes a step; "
-            f"give each of them a delay of at least {graph.dt:g} s"
+            f"give each of them a delay of at least {graph.dt:g} s{' (modulator_delay=1)' * ('modulator' in loop)}"
         ]
     )
 
@@ -219,9 +222,10 @@ def _projection(edge: Edge, lags: Mapping[str, int], seed: int) -> IntProjection
     delays = edge.delays + extra if np.ndim(edge.delays) == 0 else np.asarray(edge.delays) + extra
     weights = np.broadcast_to(np.asarray(edge.weights), (edge.synapses,)).astype(np.int32)
     if edge.learning is not None and edge.learning.chip is not None:
-        late = lags[edge.post] - lags[edge.learning.modulator] - 1 if edge.learning.modulator else 0
-        options: dict[str, Any] = {"sign_mode": _learning_mode(edge)}
-        options["learning"] = IntLearning(edge.learning.chip, late, seed)
+        rule, late = edge.learning.chip, 0
+        if rule.modulator:
+            late = lags[edge.post] - lags[rule.modulator] - 1 + rule.modulator_delay
+        options: dict[str, Any] = {"sign_mode": _learning_mode(edge), "learning": IntLearning(rule, late, seed)}
     else:
         weights, options = _stored(weights)
     return IntProjection(edge.name, edge.pre, edge.post, edge.indptr, edge.indices, weights, delays, **options)

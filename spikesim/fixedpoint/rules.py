@@ -141,7 +141,10 @@ class _Mapping:
     def _event(self, event: str, found: Mapping[str, Polynomial]) -> Iterator[str]:
         if event == "send":
             if found["sent"] != Polynomial.of("w"):
-                yield "send: it delivers something other than the weight"
+                yield (
+                    "send: it delivers something other than the weight; a projection of its own can hold what changes, "
+                    "as in spikesim.fixedpoint.fast_weights"
+                )
             return
         for name, value in found.items():
             change = value + Polynomial.of(name).times(-1.0)
@@ -234,8 +237,7 @@ class _Mapping:
         period = 0 if dependency == "u" else None
         shape = Product(dependency, 1, 0, factors, period)
         lost = shape.lost_bits if self.arithmetic == "fixed" else 0
-        options = [(m, e) for m in range(1, MANTISSA_HIGH + 1) for e in range(EXPONENT_LOW, EXPONENT_HIGH + 1)]
-        mantissa, exponent = min(options, key=lambda o: abs(o[0] * 2.0 ** (o[1] - lost) - abs(coefficient)))
+        mantissa, exponent = nearest_scale(abs(coefficient), lost)
         error = abs(mantissa * 2.0 ** (exponent - lost) / abs(coefficient) - 1)
         sign = -1 if coefficient < 0 else 1
         return Product(dependency, sign * mantissa, exponent, factors, period), float(error)
@@ -263,6 +265,15 @@ class _Mapping:
             **texts, **values, modulator=self.given.modulator, sign_mode=self.sign_mode, arithmetic=self.arithmetic
         )
         return ChipRule(rule, self.scale, errors, tuple(self.notes))
+
+
+def nearest_scale(wanted: float, lost: int) -> tuple[int, int]:
+    """Return the chip's mantissa and exponent nearest to a coefficient of a product that loses so many bits.
+
+    Of equal ones a wide product takes the smallest exponent: its bits are dropped before it is shifted by that.
+    """
+    options = [(m, e) for m in range(1, MANTISSA_HIGH + 1) for e in range(EXPONENT_LOW, EXPONENT_HIGH + 1)]
+    return min(options, key=lambda o: (abs(o[0] * 2.0 ** (o[1] - lost) - wanted), o[1] if lost else 0))
 
 
 def _once(polynomial: Polynomial) -> dict[tuple[str, ...], float]:

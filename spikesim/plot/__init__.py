@@ -14,6 +14,7 @@ from spikesim.plot.camera import event_frame
 from spikesim.plot.continual import accuracy_curves, accuracy_matrix
 from spikesim.plot.cores import core_bars, core_figure, core_map
 from spikesim.plot.distributions import correlation, isi, rates
+from spikesim.plot.learning import learning_curves, quine
 from spikesim.plot.lyapunov import convergence, divergence
 from spikesim.plot.matrices import activity, confusion, confusion_matrix
 from spikesim.plot.pruning import connectivity, pruning
@@ -36,8 +37,10 @@ __all__ = [
     "divergence",
     "event_frame",
     "isi",
+    "learning_curves",
     "pruning",
     "psth",
+    "quine",
     "raster",
     "rates",
     "traces",

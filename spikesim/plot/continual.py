@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 from spikesim.errors import InvalidValueError
 from spikesim.plot import style
 
+BANDS = 6
+"""Curves up to which bands are drawn; more would hide each other."""
+
 
 def accuracy_matrix(matrix: ArrayLike, *, title: str = "", ax: Axes | None = None) -> Axes:
     """Draw the accuracy on every task (column) after every task (row) as a heat map with numbers in percent.
@@ -53,7 +56,7 @@ def accuracy_curves(matrices: Mapping[str, ArrayLike], *, task: int | None = Non
     ----------
     matrices
         Accuracy matrices ``[tasks, tasks]`` by name; with an axis of seeds before, ``[seeds, tasks, tasks]``, a band
-        shows the smallest and the largest.
+        shows the smallest and the largest, unless there are more than :data:`BANDS` curves.
     task
         Which task, from 0; None for the mean over the tasks so far.
     ax
@@ -70,7 +73,7 @@ def accuracy_curves(matrices: Mapping[str, ArrayLike], *, task: int | None = Non
         dashes = "-" if number < len(style.COLOURS) else "--"
         at = np.array(rows) + 1
         ax.plot(at, 100 * curves.mean(0), dashes, color=colour, marker="o", markersize=3, linewidth=1.4, label=name)
-        if len(curves) > 1:
+        if len(curves) > 1 and len(matrices) <= BANDS:
             ax.fill_between(at, 100 * curves.min(0), 100 * curves.max(0), color=colour, alpha=0.15, linewidth=0)
     what = "mean accuracy on the tasks so far (%)" if task is None else f"accuracy on task {task + 1} (%)"
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,6 +8,7 @@ from spikesim.sparsify.noise import EigenErrors, NoisePruned, eigen_errors, nois
 from spikesim.sparsify.plasticity import OneShot, Plasticity, pruning_plasticity
 from spikesim.sparsify.prune import Pruned, prune
 from spikesim.sparsify.report import PruneReport
+from spikesim.sparsify.stay_off import StayOff
 from spikesim.sparsify.structured import (
     Smaller,
     keep_most_active,
@@ -34,6 +35,7 @@ __all__ = [
     "Redo",
     "Rigl",
     "Smaller",
+    "StayOff",
     "Synapses",
     "Watch",
     "betweenness",

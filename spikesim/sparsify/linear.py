@@ -9,7 +9,7 @@ A network that noise keeps firing is replaced by one membrane per neuron, ``v[t 
 ``g``, spikes per unit of membrane, is measured: the linear fit of the spike to what the neuron compares with its
 threshold, ``g = cov(s, x) / var(x)``, which for Gaussian ``x`` is the slope of the firing probability (statistical
 linearisation, Bussgang 1952, MIT Research Laboratory of Electronics, report 216). ``a`` is the slowest factor of decay
-of the neuron's own equations with ``g`` in place of the derivative of its spike, so a reset is a leak: ``alpha (1 - q
+of the neuron's own equations with ``g`` in place of the derivative of every spike, so a reset is a leak: ``alpha (1 - q
 g)`` for a leaky neuron whose spikes subtract ``q``. ``b`` is what an input adds to the membrane, its steady response
 times ``1 - a``.
 
@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikesim.analyse.replay import LocalJacobian, Replay
+from spikesim.analyse.replay import LocalJacobian, Replay, Stretch
 from spikesim.errors import InvalidValueError
+from spikesim.graph import Node
 from spikesim.lowering import lower
 from spikesim.network import Network, Projection
 from spikesim.sparsify.surgery import Synapses, synapses_of
@@ -36,6 +37,8 @@ from spikesim.stimulus import Input, OrnsteinUhlenbeck, Source, SpikeTrains
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 SLOWEST = 1.0 - 1e-3  # a perfect integrator counts as a leak of 1000 steps, or it would have no stationary variance
+SLOPE = "slope of every spike"  # a name that no parameter can have
+NO_GAIN = 1e-9  # stands for none where something is divided by it
 SILENT = 0.05  # least gain, relative to the mean: a neuron that noise never made fire may still matter
 RATE = 20.0  # Hz; noise is raised until the mean neuron fires so often
 CORRELATED = 5e-3  # s, of the noise
@@ -144,7 +147,7 @@ def linearise(
     network: Network,
     projections: Sequence[str],
     *,
-    steps: int = 400,
+    steps: int | None = None,
     noise: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> LinearModel:
@@ -158,7 +161,7 @@ def linearise(
         Names of those that count; populations and sources at their ends make up the rows. A source is a row with the
         mean decay and gain.
     steps
-        Length of the run.
+        Length of the run; 0.4 s by default, from 400 steps to 4000.
     noise
         Standard deviation (and mean) by population; by default raised until the mean neuron fires at 20 Hz.
     seed
@@ -170,6 +173,7 @@ def linearise(
         If no noise makes the network fire.
     """
     network = network.folded()
+    steps = max(400, min(4000, round(0.4 / network.dt))) if steps is None else steps
     chosen = [p for p in network.projections if p.name in projections]
     own = with_noise(network.with_(seed=seed), {})
     rest = _Response(Replay(own, steps=2))
@@ -180,7 +184,11 @@ def linearise(
 
 
 def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dict[str, float]:
-    """Double the noise until the populations that can fire do so at 20 Hz on average."""
+    """Raise the noise until the populations that can fire do so at 20 Hz on average, and half of their neurons at all.
+
+    The second is asked up to a noise whose mean alone takes the usual neuron to its threshold: a few neurons with a
+    large bias must not stand for all, nor neurons that nothing can wake make the others run away.
+    """
     from spikesim.engine import run
 
     can = [p.name for p in network.populations if p.model.spiking]
@@ -190,6 +198,7 @@ def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dic
         recording = run(with_noise(network.with_(seed=seed), sd), steps=steps)
         wanted = min(RATE * network.dt, 0.1)
         quiet = [n for n in can if len(recording[n]) < wanted * steps * recording[n].n]
+        quiet += [n for n in can if n not in quiet and sd[n] < scale[n] and _mostly_silent(recording[n])]
         if can and not quiet:
             return sd
         sd |= {name: 1.5 * sd[name] for name in quiet}
@@ -201,23 +210,27 @@ def _loud_enough(network: Network, scale: Mapping[str, float], seed: int) -> dic
     return sd
 
 
+def _mostly_silent(spikes: Any) -> bool:
+    """Tell whether fewer than half of the neurons fired."""
+    return bool((spikes.counts() > 0).mean() < 0.5)
+
+
 class _Response:
     """What a run says about each population: decay, steady response of the membrane, gain, rate."""
 
     def __init__(self, replay: Replay) -> None:
         self.steps = replay.steps
-        nodes = {n.name: n for n in replay.graph.nodes}
-        zero = {name: LocalJacobian(n, lambda x: x * 0.0) for name, n in nodes.items()}
-        one = {name: LocalJacobian(n, lambda x: x * 0.0 + 1.0) for name, n in nodes.items()}
-        same = {name: LocalJacobian(n, lambda x: x) for name, n in nodes.items()}
-        self.slopes: dict[str, tuple[_Slopes, _Slopes]] = {}
-        self.sums = {name: np.zeros((5, n.n)) for name, n in nodes.items()}  # number, x, x^2, s, s x
+        self.nodes = {n.name: n for n in replay.graph.nodes}
+        one = {name: LocalJacobian(n, lambda x: x * 0.0 + 1.0) for name, n in self.nodes.items()}
+        same = {name: LocalJacobian(n, lambda x: x) for name, n in self.nodes.items()}
+        self.sums = {name: np.zeros((5, n.n)) for name, n in self.nodes.items()}  # number, x, x^2, s, s x
+        self.first: Stretch  # a run has one at least
         for stretch in replay:
-            for name, node in nodes.items():
-                slopes = one[name].at(stretch)
-                if name not in self.slopes:
-                    self.slopes[name] = _Slopes(zero[name], zero[name].at(stretch)), _Slopes(one[name], slopes)
-                x, known = _compared(slopes, same[name].at(stretch), stretch.steps, node.n)
+            if stretch.first == 0:
+                self.first = stretch
+            for name, node in self.nodes.items():
+                ports = node.model.inputs
+                x, known = _compared(one[name].at(stretch), same[name].at(stretch), ports, stretch.steps, node.n)
                 s = stretch.spikes[name]
                 values = (np.ones(x.shape), x, x * x, s, s * x)
                 self.sums[name] += np.array([np.where(known, v, 0.0).sum(axis=0) for v in values])
@@ -233,15 +246,14 @@ class _Response:
 
     def steady(self, name: str, gain: Floats) -> tuple[Floats, dict[str, Floats]]:
         """Return the slowest decay per step, and what a steady unit input at each port adds to the membrane."""
-        without, through = self.slopes[name]
-        m, n = without.states + gain[:, None, None] * (through.states - without.states), len(gain)
+        slopes = _Slopes(self.nodes[name], self.first, np.maximum(gain, NO_GAIN))
+        m, n = slopes.states, len(gain)
         radius = np.abs(np.linalg.eigvals(m)).max(axis=1, initial=0.0) if m.size else np.zeros(n)
         m = m * np.where(radius > SLOWEST, SLOWEST / np.maximum(radius, 1e-12), 1.0)[:, None, None]
         found = {}
-        for port, into in without.inputs.items():
-            into = into + gain[:, None] * (through.inputs[port] - into)
+        for port, into in slopes.inputs.items():
             settled = np.linalg.solve(np.eye(m.shape[1]) - m, into[:, :, None])[:, :, 0]
-            found[port] = (through.read * settled).sum(axis=1) + through.direct[port]
+            found[port] = (slopes.read * settled).sum(axis=1) + slopes.direct[port]
         return np.minimum(radius, SLOWEST), found
 
     def rate(self, name: str) -> Floats:
@@ -258,11 +270,16 @@ class _Response:
 
 
 class _Slopes:
-    """Usual (median) derivatives of a population's step: ``states [n, s, s]``, ``inputs [n, s]``, of the spike."""
+    """Usual (median) derivatives of a step whose spikes have a slope: ``states [n, s, s]``, ``inputs [n, s]``.
 
-    def __init__(self, jacobian: LocalJacobian, local: Any) -> None:
-        states, n = jacobian.states, jacobian.node.n
-        ports = jacobian.node.model.inputs
+    ``read [n, s]`` and ``direct [n]`` are those of what is compared with the threshold. The slope stands in for every
+    spike of the equations, also for one that a delayed reset derives from the membrane of the step before.
+    """
+
+    def __init__(self, node: Node, stretch: Stretch, slope: Floats) -> None:
+        known = replace(node, constants={**node.constants, SLOPE: slope})
+        jacobian = LocalJacobian(known, lambda x: x.tape.symbol("param", SLOPE))
+        local, states, ports, n = jacobian.at(stretch), jacobian.states, node.model.inputs, node.n
 
         def usual(result: str, cause: str) -> Floats:
             return np.median(local[result, cause], axis=0) if (result, cause) in local else np.zeros(n)
@@ -273,22 +290,23 @@ class _Slopes:
         columns = [rows([usual(r, c) for r in states]) for c in states]
         self.states = np.stack(columns, axis=2) if states else np.zeros((n, 0, 0))
         self.inputs = {port: rows([usual(r, port) for r in states]) for port in ports}
-        self.read = rows([usual("spike", c) for c in states])
-        self.direct = {port: usual("spike", port) for port in ports}
+        self.read = rows([usual("spike", c) / slope for c in states])
+        self.direct = {port: usual("spike", port) / slope for port in ports}
 
 
-def _compared(slopes: Any, products: Any, steps: int, n: int) -> tuple[Floats, Any]:
+def _compared(slopes: Any, products: Any, ports: Sequence[str], steps: int, n: int) -> tuple[Floats, Any]:
     """Return what is compared with the threshold, ``[steps, n]``, and where it is known.
 
-    A derivative with the surrogate 1, and with the surrogate x, differ by the factor x.
+    A derivative with the surrogate 1, and with the surrogate x, differ by the factor x. Inputs are asked first: on the
+    way from a state there may be a second spike, that of a delayed reset.
     """
     x, known = np.zeros((steps, n)), np.zeros((steps, n), bool)
-    for (result, cause), slope in slopes.items():
-        if result == "spike":
-            here = (slope != 0.0) & ~known
-            product = products.get((result, cause), np.zeros((steps, n)))
-            x[here] = product[here] / slope[here]
-            known |= here
+    for cause in sorted((c for r, c in slopes if r == "spike"), key=lambda c: c not in ports):
+        slope = slopes["spike", cause]
+        here = (slope != 0.0) & ~known
+        product = products.get(("spike", cause), np.zeros((steps, n)))
+        x[here] = product[here] / slope[here]
+        known |= here
     return x, known
 
 

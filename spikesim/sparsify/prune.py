@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikesim.errors import InvalidValueError, UnknownNameError
-from spikesim.lowering import lower
 from spikesim.network import Network
-from spikesim.optional import require
 from spikesim.rng import Stream
 from spikesim.sparsify.betweenness import Betweenness
+from spikesim.sparsify.checks import check, check_seen, targets
 from spikesim.sparsify.covariance import leading
 from spikesim.sparsify.linear import LinearModel, linearise
-from spikesim.sparsify.lnp import EXPONENTS, FACTORS, MARGIN, added_edges
+from spikesim.sparsify.lnp import MARGIN, added_edges
 from spikesim.sparsify.report import PruneReport, Round, make_report, notes_on
-from spikesim.sparsify.rules import DRAWN, KEPT_NEURONS, METHODS, Scores, Settings
+from spikesim.sparsify.rules import DRAWN, KEPT_NEURONS, Scores, Settings
 from spikesim.sparsify.surgery import Synapses, cut
 from spikesim.sparsify.timescales import EVALUATIONS
+from spikesim.sparsify.trained import pruned_in_training
 from spikesim.sparsify.tuning import retuned
 
 Floats = NDArray[np.float64]
@@ -66,6 +65,8 @@ def prune(
     exponents: str = "auto",
     engine: str = "own",
     inputs: Mapping[str, Any] | None = None,
+    data: Any = None,
+    training: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Pruned:
@@ -77,7 +78,8 @@ def prune(
         The network. ``lnp``, ``noise``, ``random`` never see a task's data: the network is probed by noise.
     method
         ``"lnp"``, ``"noise"``, ``"weight"``, ``"random"``, ``"magnitude"``, ``"activity"`` or ``"sparse_init"``
-        (:mod:`spikesim.sparsify.rules`).
+        (:mod:`spikesim.sparsify.rules`); ``"granet"`` trains the network on while it is pruned
+        (:class:`spikesim.sparsify.GraNet`), and removes no neurons.
     keep
         Share of the synapses of the pruned projections that are left in the end, at most.
     keep_neurons
@@ -101,9 +103,11 @@ def prune(
     engine
         Of the betweenness, ``"own"`` or ``"rustworkx"``.
     inputs
-        For ``activity``: data to measure rates on.
+        For ``activity``: data to measure rates on, by the name of the input.
+    data, training
+        For ``granet``: samples with labels, and settings of :func:`spikesim.train.train`, such as ``{"epochs": 10}``.
     seed
-        Of noise and draws.
+        Of noise, draws and training.
     progress
         Called with a sentence per round.
 
@@ -135,10 +139,14 @@ def prune(
     >>> pruned.report.synapses[1] <= 0.25 * pruned.report.synapses[0]
     True
     """
-    chosen, removable = _targets(network, projections, protect)
+    chosen, removable = targets(network, projections, protect)
     share = KEPT_NEURONS.get(method, 1.0) if keep_neurons is None else keep_neurons
     rounds = ROUNDS.get(method, 1) if rounds is None else rounds
-    _check(method, keep, share, rounds, steps, factor, exponents, engine, floor)
+    check(method, keep, share, rounds, steps, factor, exponents, engine, floor)
+    check_seen(method, share, data, training)
+    if method == "granet":
+        made, report = pruned_in_training(network, chosen, keep, seed, data, training or {})
+        return Pruned(made, report, {p.name: np.ones(p.n, bool) for p in network.populations})
     settings = Settings(method, tuple(steps), factor, floor, rescale, exponents, engine, seed)
     first = model = linearise(network, chosen, seed=seed)
     spikes = None if inputs is None else _activity(network, inputs)
@@ -171,62 +179,6 @@ def _rates(spikes: Mapping[str, Floats], kept: Mapping[str, Mask], model: Linear
     """Return the spikes of every row; sources get none."""
     sizes = zip(model.names, model.sizes, strict=True)
     return np.concatenate([spikes[n][kept[n]] if n in kept else np.zeros(size) for n, size in sizes])
-
-
-def _check(
-    method: str, keep: float, share: float, rounds: int, steps: Sequence[int], factor: str, exponents: str,
-    engine: str, floor: float,
-) -> None:  # fmt: skip
-    if method == "granet":
-        raise InvalidValueError(
-            "granet prunes a network while it is trained, so it needs data and cannot be applied to a finished one; "
-            "pass spikesim.sparsify.GraNet to train, or choose another method here"
-        )
-    for kind, value, known in (
-        ("pruning method", method, METHODS), ("factor of the probability:", factor, FACTORS),
-        ("kind of exponents:", exponents, EXPONENTS), ("engine of the betweenness:", engine, ("own", "rustworkx")),
-    ):  # fmt: skip
-        if value not in known:
-            raise UnknownNameError(kind, value, known)
-    if method == "lnp" and 4 in steps:
-        require("sklearn", "step 4 of LNP, the optimisation of time constants,")
-    problems = []
-    for label, number in (("keep", keep), ("keep_neurons", share)):
-        if not 0.0 < number <= 1.0:
-            problems.append(f"{label} must be above 0 and at most 1, found {number}")
-    if not 0.0 <= floor < 1.0:
-        problems.append(f"floor must be from 0 to below 1, found {floor}")
-    if rounds < 1:
-        problems.append(f"rounds must be at least 1, found {rounds}")
-    if not set(steps) <= {1, 2, 3, 4}:
-        problems.append(f"steps must be among 1, 2, 3, 4, found {sorted(steps)}")
-    if problems:
-        raise InvalidValueError("\n".join(problems))
-
-
-def _targets(
-    network: Network, projections: Sequence[str] | None, protect: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
-    """Return the projections that are pruned and the populations that may lose neurons."""
-    graph = lower(network, snap=False)
-    known = [p.name for p in network.projections]
-    if projections is None:
-        looped = [n for n in known if n in graph.recurrent_edges]
-        projections = looped or known
-    for name in projections:
-        if name not in known:
-            raise UnknownNameError("projection", name, known)
-    chosen = [n for n in known if n in projections]
-    if not sum(e.synapses for e in graph.edges if e.name in chosen):
-        raise InvalidValueError(f"network {network.name!r} has no synapses that could be pruned")
-    populations = [p.name for p in network.populations]
-    for name in protect or ():
-        if name not in populations:
-            raise UnknownNameError("population", name, populations)
-    if protect is None:
-        protect = [n for n in populations if not any(p.pre == n for p in network.projections)]
-    ends = {side for p in network.projections if p.name in chosen for side in (p.pre, p.post)}
-    return chosen, [n for n in populations if n in ends and n not in protect]
 
 
 def _activity(network: Network, inputs: Mapping[str, Any]) -> dict[str, Floats]:

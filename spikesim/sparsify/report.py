@@ -236,19 +236,23 @@ def notes_on(
         )
     fast = int((before.rates > 0.5).sum())
     if fast:
+        most = "the network runs away" if fast > before.n / 2 else "a large bias or their synapses drive them"
         found.append(
-            f"{fast} neurons fire in more than every second step, however weak the noise: the network runs away, and "
-            "gains of neurons that always fire are 0, so covariance says little"
+            f"{fast} neurons fire in more than every second step, however weak the noise: {most}, and gains of "
+            "neurons that always fire are 0, so covariance says little about them"
         )
     for label, model in (("before", before), ("after", after)):
         pieces, lone = _pieces(model)
         if pieces > 1 or lone:
             found.append(f"{label} pruning the graph has {pieces} connected parts and {lone} neurons without synapses")
-    silent = int((before.rates == 0.0).sum()) - sum(
-        s for n, s in zip(before.names, before.sizes, strict=True) if n not in {p.name for p in network.populations}
-    )
-    if silent > 0:
-        found.append(f"{silent} neurons never fired under the noise; their gain counts as 5 % of the mean")
+    for label, model, whose in (("original", before, network), ("pruned", after, pruned)):
+        names = {p.name for p in whose.populations if p.model.spiking}
+        own = np.concatenate([np.full(s, n in names) for n, s in zip(model.names, model.sizes, strict=True)])
+        if silent := int((own & (model.rates == 0.0)).sum()):
+            found.append(
+                f"{silent} of {int(own.sum())} neurons of the {label} network never fired under the noise; their gain "
+                "counts as 5 % of the mean"
+            )
     plastic = [p.name for p in network.projections if p.name in projections and p.plasticity is not None]
     if plastic:
         found.append(f"{', '.join(plastic)}: plastic weights start from the pruned ones, clipped to their bounds")

@@ -125,13 +125,17 @@ class RNP:
         NetworkError
             If the network has no convolution.
         InvalidValueError
-            If ascent does not reach the accuracy ``stop``.
+            If there are fewer samples than classes, or ascent does not reach the accuracy ``stop``.
         """
         filters(network, self.projections)
         x, y = _pair(data)
+        if len(y) < (classes := network.populations[-1].n):
+            raise InvalidValueError(
+                f"rnp: found {len(y)} clean samples for {classes} classes; allowed is one of each at least, some "
+                "hundred are usual"
+            )
         unlearned, way = self.unlearn(network, (x, y))
         masks, back = self.recover(unlearned, (x, y))
-        classes = network.populations[-1].n
         predicted = np.bincount(self.predictions(unlearned, x), minlength=classes)
         return MaskReport(masks, unlearned, way[-1], back[-1], predicted, tuple(way), tuple(back))
 

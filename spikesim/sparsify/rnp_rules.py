@@ -129,7 +129,7 @@ class Masks(_Watched):
             p.requires_grad_(False)
         for k, edge in enumerate(module.graph.edges):
             if edge.name in self.names:
-                held = module.norms[str(k)].scale if str(k) in module.norms else _weights(module.maps[k])
+                held = module.norms[str(k)].scale if str(k) in module.norms else kernel_held(module.maps[k])
                 held.requires_grad_(True)
                 self.parameters[edge.name], self.frozen[edge.name] = held, held.detach().clone()
                 self.masks[edge.name] = held.new_ones(len(held)).detach()
@@ -154,8 +154,9 @@ class Masks(_Watched):
         return {name: mask.cpu().double().numpy() for name, mask in self.masks.items()}
 
 
-def _weights(linear: Any) -> Any:
+def kernel_held(linear: Any) -> Any:
+    """Return the kernel of a convolution as the torch module holds it, of a chain that of its last part."""
     return linear.parts[-1].weight if hasattr(linear, "parts") else linear.weight
 
 
-__all__ = ["Ascent", "Masks"]
+__all__ = ["Ascent", "Masks", "kernel_held"]

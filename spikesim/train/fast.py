@@ -67,6 +67,8 @@ def fast_weights(
     if not available.ok:
         raise MissingPackageError(available.reason, "fast weights", available.remedy)
     chosen = FastWeights(rule) if isinstance(rule, str) else rule
+    if not isinstance(chosen, FastWeights):
+        raise InvalidValueError(f"rule must be a FastWeights or the name of one, found {rule!r}")
     return engine.fast(  # type: ignore[attr-defined]
         lower(network),
         chosen,

@@ -65,7 +65,8 @@ class FrequencyModulation(nn.Module):  # type: ignore[misc]
     shape
         Of the weights.
     n
-        Size of the padded filters.
+        Size of the padded filters. What a perturbation changes within a ``k x k`` kernel is about ``sigma k / n`` of
+        its size, the rest is cut off: choose a small ``n`` for one that is felt.
     bands
         Number of rings of equal width.
     sigma

@@ -133,7 +133,7 @@ def train(
     sparsity
         Removes synapses while it trains: :class:`spikesim.sparsify.GraNet`, ``Gradual`` or ``Rigl``, or a name and the
         share of synapses that are gone in the end, ``"granet:0.98"``. ``keep="best"``, ``patience`` and the schedule
-        ``"plateau"`` then look only at epochs after the last pruning.
+        ``"plateau"`` then look only at epochs after the last pruning. ``StayOff`` keeps filters off that are off.
     cure
         Revives dormant neurons: :class:`spikesim.sparsify.Perturb`, ``Redo`` or ``Homeostasis``; ``Watch`` only counts.
     fold

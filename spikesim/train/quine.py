@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from spikesim.connect import Dense
 from spikesim.engine import backend
-from spikesim.errors import InvalidValueError, UnknownNameError
+from spikesim.errors import DivergedError, InvalidValueError, UnknownNameError
 from spikesim.lowering import lower
 from spikesim.models.networks import quine as spiking_quine
 from spikesim.models.networks.quine import coordinates, rho, with_weights
@@ -243,7 +243,9 @@ class Quine:
         UnknownNameError
             If there is no such method.
         InvalidValueError
-            If regeneration diverges.
+            If a number is not allowed.
+        DivergedError
+            If regeneration grows beyond all bounds; the history ends with the generation before.
         """
         if method not in METHODS:
             raise UnknownNameError("method of a quine:", method, METHODS)
@@ -297,7 +299,7 @@ class Quine:
     def _regenerate(self) -> None:
         answers = self.predict_all()
         if not np.isfinite(answers).all() or np.abs(answers).max(initial=0.0) > 1e6:
-            raise InvalidValueError(
+            raise DivergedError(
                 f"regeneration diverged in generation {len(self.history)}; start with smaller weights (start='uniform')"
             )
         self.become(answers)
