@@ -112,12 +112,13 @@ def ways(hlops: Mapping[str, Way], share: float, epochs: int, joint: int, digits
         "clnp, told": Way("clnp", {}, {"epochs": epochs}, told=True),
     }
     hlop = hlops["hlop"].settings
+    hidden = {k: {p: v for p, v in by.items() if p != PROJECTIONS[-1]} for k, by in hlop.items()}  # heads learn alone
     more = {
         "binary": Way("metaplastic", {"m": 0.0}, {**BITS, "epochs": epochs}),
         "fine-tune, told": Way("fine-tune", told=True),
         "ewc, told": Way("ewc", EWC, told=True),
         "afec, told": Way("afec", AFEC, told=True),
-        "hlop, told": Way("hlop", hlop, told=True),
+        "hlop, told": Way("hlop", hidden, told=True),
         "single-task": Way("single-task"),
         "replay": Way("replay", {"size": 200}),
         "hlop-replay": Way("hlop-replay", {**hlop, "size": 200}),
