@@ -23,6 +23,7 @@ def sparse_training() -> str:
         "sparsity": sparsity_table(runs["sparsity"]),
         "layers": layer_table(runs["sparsity"]),
         "verdict": verdict(runs["sparsity"]),
+        "fewer": fewer(runs["sparsity"]),
         "collapse": collapse(runs["sparsity"]),
         "plasticity": plasticity_table(runs["plasticity"]),
         "cures": cure_table(runs["cures"]),
@@ -88,6 +89,20 @@ def layer_table(runs: dict[str, Any]) -> str:
         rows.append((NAMES[name], share or "0", *cells))
     head = ("method", "sparsity", "h1", "h2", "out", "dormant h1", "dormant h2", "synaptic events per sample")
     return table(head, rows) if rows else NONE
+
+
+def fewer(runs: dict[str, Any]) -> str:
+    """Return how many per cent fewer events GraNet causes than gradual pruning, least and most over sparsities."""
+
+    def events(variant: str) -> float:
+        return float(np.mean([r["sops_per_sample"] for r in runs[variant].values()]))
+
+    saved = [
+        100 * (1 - events(f"granet {s}") / events(f"gmp {s}"))
+        for s in shares(runs)
+        if {f"granet {s}", f"gmp {s}"} <= set(runs)
+    ]
+    return f"{min(saved):.0f} to {max(saved):.0f} %" if saved else NONE
 
 
 def verdict(runs: dict[str, Any]) -> str:
