@@ -305,10 +305,16 @@ def test_schedules_of_rows():
         sizes.append([len(hook.subspaces[name].rows) for name in "abc"])
     assert sizes == [[3, 1, 0], [5, 2, 0], [7, 3, 2], [9, 4, 4], [11, 5, 6]]
     assert hook.subspaces["a"].learning_rate == 0.5 and hook.subspaces["b"].learning_rate == 0.01
-    with pytest.raises(InvalidValueError, match=r"projection 'a', task 5: 11 rows and 2 more.* 12 dim"):
+    with pytest.raises(InvalidValueError, match=r"projection 'a', task 6: 11 rows and 2 more.* 12 dim"):
         hook("a", normal(8, 12), normal(2, 12))
     hook.begin(0)
     assert not hook.subspaces and hook.task == 0
+    hook, sizes = Hlop(), []
+    for _ in range(10):  # without a schedule rows never run out
+        hook("a", normal(8, 12), normal(2, 12))
+        hook.end_task()
+        sizes.append(len(hook.subspaces["a"].rows))
+    assert sizes == [3, 5, 7, 8, 9, 10, 11, 12, 12, 12]
 
 
 def test_mistakes_are_told():

@@ -337,7 +337,7 @@ def test_mistakes_of_learners_are_told():
     FineTune(net, optimiser="adam", **SETTINGS)
     with pytest.raises(InvalidValueError, match="joint: nothing is forgotten, so protect must be left out"):
         Joint(net, protect=Hlop(1))
-    with pytest.raises(InvalidValueError, match=r"'layer1->layer2', task 1: 40 rows and 40 more are 80.*60 dimensions"):
+    with pytest.raises(InvalidValueError, match=r"'layer1->layer2', task 2: 40 rows and 40 more are 80.*60 dimensions"):
         run(Permuted(few(), tasks=2), FineTune(net, protect=Hlop({"layer1->layer2": 40}), **{**SETTINGS, "epochs": 1}))
     with pytest.raises(UnknownNameError, match="did you mean 'image->layer1'"):
         run(Permuted(few(), tasks=2), FineTune(net, protect=Hlop({"image->layer": 4}), **{**SETTINGS, "epochs": 1}))

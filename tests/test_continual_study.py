@@ -200,6 +200,8 @@ def test_mistakes_come_out_before_any_work(tmp_path):
     for changes, message in (
         ({"methods": ["hlopp"]}, "did you mean 'hlop'"),
         ({"network": "12x"}, "sizes of hidden layers"),
+        ({"network": "12,xlam=1"}, "sizes of hidden layers"),
+        ({"network": "12,lam=2,init=no"}, r"lam must be above 0(.|\n)*init must be one of he, uniform, found 'no'"),
         ({"settings": {"gpm": {}}}, "settings are given for 'gpm'"),
         ({"scenario_settings": {"task": 2}}, "did you mean 'tasks'"),
         ({"seeds": 0}, "at least one method and one seed"),
@@ -208,6 +210,16 @@ def test_mistakes_come_out_before_any_work(tmp_path):
         with pytest.raises((InvalidValueError, UnknownNameError), match=message):
             many(out, **changes)
     assert not out.exists() and not list(tmp_path.iterdir())
+
+
+def test_networks_are_written_short():
+    plan = Plan("permuted-digits", {"tasks": 2}, "fine-tune", {}, "20,lam=0.8,beta=0,init=uniform")
+    network = plan.make()[1].network
+    hidden, output = (network.populations[k].neuron.params for k in (0, 1))
+    assert hidden["lam"] == 0.8 and output["beta"] == 0.0
+    for projection, inputs in zip(network.projections, (64, 20), strict=True):  # as torch's layers begin
+        bound = np.abs(projection.rule.weights).max() * np.sqrt(inputs)
+        assert 0.9 < bound <= 1
 
 
 def test_a_watcher_counts_what_runs_say(tmp_path):

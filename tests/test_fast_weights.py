@@ -351,3 +351,5 @@ def test_episodes_hold_what_they_promise():
         OneShot(images, labels[:3])
     with pytest.raises(InvalidValueError, match=r"length must be a whole number of at least 1, found 2\.5"):
         Copying(2.5)
+    with pytest.raises(InvalidValueError, match=r"noise must be at least 0, found -0\.1"):
+        Regression(noise=-0.1)

@@ -24,7 +24,8 @@ def command(
     tasks: Annotated[int | None, typer.Option(help="How many tasks.")] = None,
     seeds: Annotated[str, typer.Option(help="How many seeds (0, 1, ...), or which: 3,5,8; `4,` is one.")] = "1",
     network: Annotated[
-        str, typer.Option(help="Sizes of hidden layers, such as 800-800, or an HDF5 file of a network.")
+        str,
+        typer.Option(help="Sizes of hidden layers (800-800, or 800-800,lam=0.95,init=uniform), or a network's file."),
     ] = "100",
     settings: Annotated[
         Pairs, typer.Option("--set", help="rows=20, or for one method hlop.rows=[80,70]; repeatable.")

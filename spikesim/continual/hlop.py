@@ -27,6 +27,8 @@ from spikesim.errors import InvalidValueError, UnknownNameError
 
 Schedule = int | Sequence[int]
 """Rows per task: a number for each, or one number per task, of which the last holds for all later tasks."""
+SHARE = 5
+"""Where no rows are given, a task gets one in so many of the dimensions that are free, so that they never run out."""
 
 
 class Hlop:
@@ -39,7 +41,8 @@ class Hlop:
     ----------
     rows
         Lateral neurons per task, of all projections, or by projection; those that are left out are not protected.
-        A :data:`Schedule` is a number for every task, or one per task, of which the last goes on.
+        A :data:`Schedule` is a number for every task, or one per task, of which the last goes on. None gives every task
+        a fifth of the dimensions that are still free.
     learning_rate
         Of all projections, or by projection (0.01 for those that are left out).
     momentum, iterations, clip, levels, orthonormalise
@@ -55,7 +58,7 @@ class Hlop:
 
     def __init__(
         self,
-        rows: Schedule | Mapping[str, Schedule],
+        rows: Schedule | Mapping[str, Schedule] | None = None,
         *,
         learning_rate: float | Mapping[str, float] = 0.01,
         momentum: float = 0.9,
@@ -91,7 +94,7 @@ class Hlop:
         """
         if projection in self._shown and not self.task:
             self._check_names()  # all have been shown once: now, not after hours, a name that is wrong is found
-        k, new = self._rows_of(projection), projection not in self._shown
+        k, new = self._rows_of(projection, gradient.shape[-1]), projection not in self._shown
         self._shown.add(projection)
         if k is None:
             return None
@@ -131,8 +134,11 @@ class Hlop:
         for name in sorted(named - self._shown):
             raise UnknownNameError("learned projection", name, sorted(self._shown))
 
-    def _rows_of(self, projection: str) -> int | None:
-        """Return how many rows a projection gets in this task; None if it is not protected."""
+    def _rows_of(self, projection: str, n: int) -> int | None:
+        """Return how many rows a projection with n inputs gets in this task; None if it is not protected."""
+        if self.rows is None:
+            frozen = self.subspaces[projection].frozen if projection in self.subspaces else 0
+            return -(-(n - frozen) // SHARE)
         found = self.rows.get(projection) if isinstance(self.rows, Mapping) else self.rows
         return found if found is None or isinstance(found, int) else found[min(self.task, len(found) - 1)]
 
@@ -142,13 +148,14 @@ class Hlop:
             rate = rate.get(projection, 0.01) if isinstance(rate, Mapping) else rate
             self.subspaces[projection] = Subspace(n, learning_rate=rate, **self.settings)
         generator = np.random.default_rng((self.seed, zlib.crc32(projection.encode()), self.task))
-        self.subspaces[projection].add_subspace(k, generator, f"projection {projection!r}, task {self.task}")
+        self.subspaces[projection].add_subspace(k, generator, f"projection {projection!r}, task {self.task + 1}")
 
 
 def _check(rows: Any, learning_rate: Any, settings: Mapping[str, Any]) -> None:
     """Raise for settings that cannot be; all problems at once."""
     problems = []
-    for name, given in rows.items() if isinstance(rows, Mapping) else [("all projections", rows)]:
+    by_name = rows.items() if isinstance(rows, Mapping) else [] if rows is None else [("all projections", rows)]
+    for name, given in by_name:
         numbers = [given] if isinstance(given, int) else list(given)
         if not numbers or any(not isinstance(k, int) or k < 0 for k in numbers):
             problems.append(f"rows of {name}: whole numbers from 0 are allowed, one or one per task, found {given!r}")

@@ -80,7 +80,7 @@ class FineTune:
     network
         Where learning starts; or a function that returns it for a seed, so that runs start with weights of their own.
     protect
-        A :class:`Protection`, such as ``Hlop(rows=20)``. It needs the optimiser ``"sgd"`` and no weight decay: others
+        A :class:`Protection`, such as ``Hlop()``. It needs the optimiser ``"sgd"`` and no weight decay: others
         scale elements one by one and leave the span of the gradients. Neuron parameters, delays and batch norms, which
         it cannot protect, learn in the first task only.
     penalty

@@ -123,14 +123,15 @@ class HlopProjection:
     Parameters
     ----------
     rows
-        Lateral neurons per task: one number, one per task, or either by projection.
+        Lateral neurons per task: one number, one per task, or either by projection; None for a fifth of the
+        dimensions that are still free.
     learning_rate
         Of the lateral weights, of all projections or by projection.
     momentum, iterations, clip, levels, orthonormalise
         See :class:`spikesim.continual.Subspace`.
     """
 
-    rows: Schedule | Mapping[str, Schedule] = 20
+    rows: Schedule | Mapping[str, Schedule] | None = None
     learning_rate: float | Mapping[str, float] = 0.01
     momentum: float = 0.9
     iterations: int = 5

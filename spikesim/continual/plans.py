@@ -14,6 +14,7 @@ from spikesim.continual.named import Named, named
 from spikesim.continual.registry import method
 from spikesim.continual.runs import Result, run
 from spikesim.continual.scenarios import Scenario
+from spikesim.distributions import KaimingNormal, KaimingUniform
 from spikesim.errors import InvalidValueError
 from spikesim.files.storage import fingerprint
 from spikesim.files.versions import versions
@@ -40,8 +41,8 @@ class Plan:
     method, settings
         As :func:`spikesim.continual.method` takes them.
     network
-        Sizes of the hidden layers, ``"800-800"`` or ``"800-800,lam=0.95"``, for :func:`layered`; or the file of a
-        network.
+        Sizes of the hidden layers, ``"800-800"`` or ``"800-800,lam=0.95,init=uniform"``, for :func:`layered`; or the
+        file of a network.
     training
         Settings of :class:`spikesim.continual.FineTune`, over :data:`TRAINING` and what the scenario asks for.
     seed
@@ -112,20 +113,30 @@ def start(network: str, found: Named) -> Network | Callable[[int], Network]:
     InvalidValueError
         If the text is neither sizes nor a file.
     """
-    if sizes := re.fullmatch(r"(\d+(?:-\d+)*)(?:,lam=([0-9.]+))?", network):
-        layers, lam = tuple(int(n) for n in sizes[1].split("-")), float(sizes[2] or 0.5)
-        return partial(layered, layers, found.shape, found.graded, found.scenario.outputs, lam=lam)
+    if LAYERED.fullmatch(network):
+        sizes, *settings = network.split(",")
+        pairs = (setting.split("=") for setting in settings)
+        more: dict[str, Any] = {name: text if name == "init" else float(text) for name, text in pairs}
+        layers = tuple(int(n) for n in sizes.split("-"))
+        return partial(layered, layers, found.shape, found.graded, found.scenario.outputs, **more)
     if Path(network).exists():
         return Network.load(network)
     raise InvalidValueError(
-        "network takes sizes of hidden layers, such as 800-800 or 800-800,lam=0.95, or the file of a network; "
-        f"found {network!r}"
+        "network takes sizes of hidden layers, such as 800-800, with lam, beta and init if wanted "
+        f"(800-800,lam=0.95,init=uniform), or the file of a network; found {network!r}"
     )
 
 
+LAYERED = re.compile(r"\d+(-\d+)*(,(lam|beta)=\d*\.?\d+|,init=[a-z]+)*")
+"""How :class:`Plan` writes a network of dense layers."""
+INITS = {"he": KaimingNormal(), "uniform": KaimingUniform(1 / 3**0.5)}
+"""Initial weights of :func:`layered` by name: within ``1 / sqrt(inputs)``, ``"uniform"`` is as torch's layers begin."""
+
+
 def layered(
-    sizes: tuple[int, ...], shape: tuple[int, ...], graded: bool, outputs: int, seed: int, *, lam: float = 0.5
-) -> Network:
+    sizes: tuple[int, ...], shape: tuple[int, ...], graded: bool, outputs: int, seed: int, *, lam: float = 0.5,
+    beta: float | None = None, init: str = "he",
+) -> Network:  # fmt: skip
     """Return a network of dense layers without biases: leaky neurons with a soft reset, and outputs that do not fire.
 
     Parameters
@@ -141,6 +152,10 @@ def layered(
     lam
         What a membrane keeps from step to step: half, as in the authors' experiments with HLOP on permuted MNIST. The
         rule ``"dsr"`` wants it nearer to 1.
+    beta
+        What an output keeps; ``lam`` by default. With 0 its membrane is the input of the step.
+    init
+        Name of the initial weights in :data:`INITS`.
     """
     from spikesim.layers import dense, sequential
     from spikesim.models.neurons import li, lif_soft
@@ -149,7 +164,12 @@ def layered(
     problems = [] if all(sizes) else [f"network: a layer needs at least 1 neuron, found {sizes}"]
     if not 0 < lam <= 1:
         problems.append(f"network: lam must be above 0 and at most 1, found {lam!r}")
+    if beta is not None and not 0 <= beta <= 1:
+        problems.append(f"network: beta must be from 0 to 1, found {beta!r}")
+    if init not in INITS:
+        problems.append(f"network: init must be one of {', '.join(INITS)}, found {init!r}")
     if problems:
         raise InvalidValueError("\n".join(problems))
-    hidden = [part for n in sizes for part in (dense(n), lif_soft(lam=lam))]
-    return sequential(Input("image", shape, graded=graded), *hidden, dense(outputs), li(beta=lam), seed=seed)
+    weights, image = INITS[init], Input("image", shape, graded=graded)
+    hidden = [part for n in sizes for part in (dense(n, weights), lif_soft(lam=lam))]
+    return sequential(image, *hidden, dense(outputs, weights), li(beta=lam if beta is None else beta), seed=seed)

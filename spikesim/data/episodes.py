@@ -106,6 +106,7 @@ class CueReward:
     def __post_init__(self) -> None:
         sizes = {"cues": self.cues, "width": self.width, "shown": self.shown, "tested": self.tested}
         _at_least("cue-reward", {name: (value, 1) for name, value in sizes.items()})
+        _no_less_than_0("cue-reward", self.noise)
         if self.one_hot and (self.width != self.cues or self.shown != self.cues):
             raise InvalidValueError(
                 f"one-hot cues need width and shown equal to cues {self.cues}, found {self.width} and {self.shown}"
@@ -158,6 +159,7 @@ class Regression:
         if self.kind not in ("linear", "mlp"):
             raise UnknownNameError("kind of regression:", self.kind, ["linear", "mlp"])
         _at_least("regression", {n: (getattr(self, n), 1) for n in ("width", "shown", "tested")})
+        _no_less_than_0("regression", self.noise)
 
     @property
     def inputs(self) -> int:
@@ -316,3 +318,8 @@ def _at_least(what: str, values: dict[str, tuple[Any, int]]) -> None:
     ]
     if problems:
         raise InvalidValueError("\n".join(problems))
+
+
+def _no_less_than_0(what: str, noise: float) -> None:
+    if not noise >= 0:
+        raise InvalidValueError(f"{what}: noise must be at least 0, found {noise!r}")
