@@ -325,11 +325,14 @@ def along(plan: Plan) -> tuple[Result, list[list[float]]]:
 
 
 def listed(value: Any) -> Any:
-    """Return arrays as lists of numbers that JSON knows; what is NaN becomes None."""
+    """Return arrays as lists of numbers that JSON knows, of seven digits; what is NaN becomes None."""
     if isinstance(value, Mapping):
         return {k: listed(v) for k, v in value.items()}
     found = np.asarray(value)
-    return np.where(np.isnan(found), None, found.round(6)).tolist() if found.dtype.kind == "f" else found.tolist()
+    if found.dtype.kind != "f":
+        return found.tolist()
+    short = np.array([None if np.isnan(v) else float(f"{v:.7g}") for v in found.flat], object)
+    return short.reshape(found.shape).tolist()
 
 
 def missing(names: list[str], only: list[str], folder: Path = STORED) -> list[tuple[str, str, int]]:
