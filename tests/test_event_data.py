@@ -1,4 +1,4 @@
-"""Sets of recordings, their files, batches over time, and images as sequences."""
+"""Samples of recordings, batches over time, images as sequences and frames."""
 
 import json
 
