@@ -57,7 +57,8 @@ def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     parts = [f"## {EXPERIMENTS[name]}", configuration(runs), table(head, body)]
     several = sum(not np.isnan(np.array(rows[0]["matrix"][0], float)).any() for rows in runs.values())
     if several > 1:
-        parts.append(f"![Mean accuracy on the tasks so far, by method](../images/continual_{name}.png)")
+        of = "methods that are told no task, without single-task and binary" if name == "digits" else "by method"
+        parts.append(f"![Mean accuracy on the tasks so far: {of}](../images/continual_{name}.png)")
         parts.append(f"![Accuracy matrices](../images/continual_{name}_matrices.png)")
     return "\n\n".join(parts)
 
