@@ -170,9 +170,7 @@ def _best(length: str, by_m: Mapping[str, list[Row]]) -> str:
         return ""
     m = max(known, key=lambda key: known[key][0].each.mean())
     old, new = known[m]
-    word = {1: "keeps more of the old task", 0: "makes no difference beyond two standard errors"}.get(
-        old.sign, "keeps less"
-    )
+    word = {1: "keeps more of it", 0: "makes no difference beyond two standard errors"}.get(old.sign, "keeps less")
     own = known.get("m 1.35 per weight")
     authors = "" if own is None else f"; the authors' m 1.35, per weight, changes the old task by {own[0]} points"
     return (

@@ -57,24 +57,35 @@ def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     parts = [f"## {EXPERIMENTS[name]}", configuration(runs), table(head, body)]
     several = sum(not np.isnan(np.array(rows[0]["matrix"][0], float)).any() for rows in runs.values())
     if several > 1:
-        parts.append(f"![Mean accuracy on the tasks so far, by method](../images/continual_{name}.png)")
+        of = "methods that are told no task, without single-task and binary" if name == "digits" else "by method"
+        parts.append(f"![Mean accuracy on the tasks so far: {of}](../images/continual_{name}.png)")
         parts.append(f"![Accuracy matrices](../images/continual_{name}_matrices.png)")
     return "\n\n".join(parts)
 
 
 def configuration(runs: dict[str, list[Row]]) -> str:
     """Say what was run."""
-    label = next((m for m in ("fine-tune", "hlop") if m in runs), next(iter(runs)))
-    plan: dict[str, Any] = runs[label][0]["plan"]
+    label = next((m for m in ("fine-tune", "hlop") if m in runs), None)
+    shown = [runs[label]] if label else runs.values()
+    plans: list[dict[str, Any]] = [row["plan"] for rows in shown for row in rows]
+    plan = plans[0]
     joint = [f" Joint training: {row['plan']['training']['epochs']} epochs." for row in runs.get("joint", [])[:1]]
     scenario = ", ".join(f"{k} {v}" for k, v in plan["scenario_settings"].items() if k != "kind")
-    training = ", ".join(f"{k} {v}" for k, v in plan["training"].items() if k != "heads")
+    training = {"optimiser": "sgd with momentum 0.9", **plan["training"]}
+    each = {k: list(dict.fromkeys(_plain(p["training"].get(k, v)) for p in plans)) for k, v in training.items()}
+    said = ", ".join(f"{k} {' or '.join(values)}" for k, values in each.items() if k != "heads")
+    layers, *more = plan["network"].split(",")
+    network = f"{layers} ({', '.join(more)})" if more else layers
     return (
-        f"`{plan['scenario']}` ({scenario}); hidden layers {plan['network']}, leaky neurons with soft reset, no "
-        "biases. "
-        f"Training: {training}; optimiser sgd with momentum 0.9. Settings of each method are in its file of "
+        f"`{plan['scenario']}` ({scenario}); hidden layers {network}, leaky neurons with soft reset, no "
+        f"biases. Training: {said}. Settings of each method are in its file of "
         f"results.{''.join(joint)}"
     )
+
+
+def _plain(value: Any) -> str:
+    """Write a setting for people."""
+    return ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 def verdicts(tables: dict[str, Table]) -> str:

@@ -101,5 +101,5 @@ def test_what_is_kept_while_a_new_task_is_learned(scripts):
     assert [line.split(" | ")[1] for line in text.split("\n")[2:5]] == ["m 0", "m 2", "m 1.35 per weight"]
     assert "| m 0 | 2 | 90.0 ± 0.0 | 30.0 ± 0.0 | 95.0 ± 0.0 |  |  | 2 |" in text
     assert "| +55.50 ± 0.50 | -1.00 ± 0.00 | more than 3 |" in text
-    assert "m 2 is the best for the old task and keeps more of the old task (+55.50 ± 0.50 points" in text
+    assert "m 2 is the best for the old task and keeps more of it (+55.50 ± 0.50 points" in text
     assert "per weight, changes the old task by +1.00 points" in text and effects.synapses({}) == "Not run yet."
