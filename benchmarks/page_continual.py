@@ -51,7 +51,7 @@ def continual() -> str:
 def section(name: str, runs: dict[str, list[Row]], figures: Table) -> str:
     """Return the part of one experiment: configuration, table, pictures."""
     more = [n for found in figures.values() for n in found if n not in (*SHOWN, "memory", "seconds")]
-    columns = [*COLUMNS, *dict.fromkeys(more)]
+    columns = [n for n in (*COLUMNS, *dict.fromkeys(more)) if any(cell(n, f.get(n)) for f in figures.values())]
     body = [(label, len(runs[label]), *(cell(n, found.get(n)) for n in columns)) for label, found in figures.items()]
     head = ("method", "seeds", *(HEADINGS.get(n, n) for n in columns))
     parts = [f"## {EXPERIMENTS[name]}", configuration(runs), table(head, body)]
