@@ -10,6 +10,7 @@ from continual import EXPERIMENTS as PLANNED
 from continual_effects import compared, synapses
 from continual_speed_table import speed
 from continual_summary import EXPERIMENTS, SHOWN, Row, cell, stored, table_of
+from continual_tried_table import tried
 from tables import about, table
 
 TEXT = Path(__file__).with_name("page_continual.md")
@@ -34,6 +35,7 @@ def continual() -> str:
     parts = {
         "sections": "\n\n".join(section(name, found[name], tables[name]) for name in found if name != "long"),
         "speed": speed(),
+        "tried": tried(),
         "verdicts": verdicts(tables),
         "published": published(tables.get("mnist", {})),
         "afec": compared(found, "afec"),
